@@ -1,0 +1,190 @@
+"""Read, check and select cells; the caller's file and object are never changed."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anndata as ad
+import h5py
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int
+from scipy import sparse
+
+from perturbloop.data.genes import GeneReport, map_genes
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import InputError, some
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells as every step sees them: raw counts on Ensembl genes, and what is known of each cell."""
+
+    counts_ng: sparse.csr_matrix
+    """Raw counts, cells × genes, float32, sorted indices, one column per gene."""
+    gene_ids: np.ndarray
+    """Ensembl ids without version, one per column, unique, dtype object."""
+    gene_names: np.ndarray
+    """Symbols (the id where none is known), one per column, dtype object."""
+    obs: pd.DataFrame
+    """One row per cell with the file's own columns; index = cell names."""
+    source: str
+    """Where the cells come from, for messages and the ledger."""
+    digest: str
+    """Hash of the content they were read from."""
+
+    @property
+    def n_cells(self) -> int:
+        """How many cells."""
+        return int(self.counts_ng.shape[0])
+
+    @property
+    def n_genes(self) -> int:
+        """How many genes."""
+        return int(self.counts_ng.shape[1])
+
+    def select(self, rows_n: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> "Cells":
+        """Keep these cells, by mask or by position, in that order."""
+        places = np.flatnonzero(rows_n) if rows_n.dtype == bool else rows_n
+        return replace(self, counts_ng=self.counts_ng[places], obs=self.obs.iloc[places])
+
+    def restrict(self, gene_ids: np.ndarray) -> "Cells":
+        """Keep these genes, in this order; every one must be there."""
+        place = {gene: column for column, gene in enumerate(self.gene_ids)}
+        missing = [gene for gene in gene_ids if gene not in place]
+        if missing:
+            msg = f"{self.source} lacks {some(missing)}. Keep only genes that both files measure."
+            raise InputError(msg)
+        columns = [place[gene] for gene in gene_ids]
+        return replace(
+            self,
+            counts_ng=sparse.csr_matrix(self.counts_ng[:, columns]),
+            gene_ids=self.gene_ids[columns],
+            gene_names=self.gene_names[columns],
+        )
+
+    def log_normalized(self) -> sparse.csr_matrix:
+        """log(1 + counts per 10,000), cells × genes; a cell without counts stays zero."""
+        total_n = np.asarray(self.counts_ng.sum(axis=1, dtype=np.float64)).ravel()
+        scale_n = np.divide(1e4, total_n, out=np.zeros_like(total_n), where=total_n > 0)
+        normalized = sparse.csr_matrix(sparse.diags_array(scale_n) @ self.counts_ng)
+        normalized.data = np.log1p(normalized.data)
+        return normalized
+
+    def detection(self) -> np.ndarray:
+        """Share of cells that express each gene, 0 to 1."""
+        return np.asarray((self.counts_ng > 0).sum(axis=0)).ravel() / max(self.n_cells, 1)
+
+
+def read_cells(
+    path: Path | str, *, vocabulary: Vocabulary | None = None, gene_column: str | None = None
+) -> tuple[Cells, GeneReport]:
+    """Read an h5ad file with raw counts.
+
+    Parameters
+    ----------
+    path
+        The file.
+    vocabulary
+        Maps symbols and retired ids; without one, `var` must hold Ensembl ids.
+    gene_column
+        Column of `var` with the gene ids; by default the one that maps most genes.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, cut off, no h5ad, or holds anything but raw counts.
+    GeneIdError
+        If its genes do not overlap the vocabulary.
+    """
+    path = Path(path)
+    _require_h5ad(path)
+    try:
+        adata = ad.read_h5ad(path)
+    except Exception as error:  # h5py and anndata raise a dozen kinds for a damaged file
+        msg = f"{path.name} must be an AnnData file (h5ad); it is damaged or cut off: {error}. Copy or write it again."
+        raise InputError(msg) from error
+    return from_adata(
+        adata, source=path.name, vocabulary=vocabulary, gene_column=gene_column, digest=file_digest(path)
+    )
+
+
+def from_adata(
+    adata: ad.AnnData,
+    *,
+    source: str = "the AnnData object",
+    vocabulary: Vocabulary | None = None,
+    gene_column: str | None = None,
+    digest: str | None = None,
+) -> tuple[Cells, GeneReport]:
+    """Check an AnnData object and bring its genes to Ensembl ids; the object is not changed."""
+    if adata.X is None or 0 in adata.shape:
+        msg = f"{source} must hold cells and genes; it holds {adata.n_obs:,} × {adata.n_vars:,}. Give another file."
+        raise InputError(msg)
+    if not adata.obs_names.is_unique:
+        twice = adata.obs_names[adata.obs_names.duplicated()].unique()
+        msg = f"Cell names of {source} must be unique; these occur twice: {some(twice)}. Call `obs_names_make_unique()`."
+        raise InputError(msg)
+    counts = sparse.csr_matrix(adata.X, dtype=np.float32)
+    counts.sort_indices()
+    require_raw(counts, source)
+    mapped, gene_ids, gene_names, report = map_genes(
+        counts, adata.var, vocabulary=vocabulary, column=gene_column, source=source
+    )
+    content = digest or _content_digest(counts, gene_ids)
+    return Cells(mapped, gene_ids, gene_names, adata.obs.copy(), source, content), report
+
+
+def require_raw(counts_ng: sparse.csr_matrix, source: str) -> None:
+    """Refuse counts that are missing, negative or no whole numbers."""
+    values = counts_ng.data
+    checks = (
+        (~np.isfinite(values), "missing or infinite", "Remove the cells or genes that hold them."),
+        (
+            values < 0,
+            "negative",
+            "They were scaled; use the raw counts, often kept in `layers['counts']` or `raw`.",
+        ),
+        (
+            values != np.round(values),
+            "no whole numbers",
+            "They were normalized; use the raw counts, often kept in `layers['counts']` or `raw`.",
+        ),
+    )
+    for wrong, what, todo in checks:
+        if wrong.any():
+            msg = (
+                f"`X` of {source} must hold raw counts; {int(wrong.sum()):,} of its {values.size:,} non-zero values are "
+                f"{what}: {', '.join(f'{value:g}' for value in values[wrong][:5])}. {todo}"
+            )
+            raise InputError(msg)
+    if not values.any():
+        msg = f"`X` of {source} must hold raw counts; all its values are zero. Give another file."
+        raise InputError(msg)
+
+
+def file_digest(path: Path) -> str:
+    """Hash of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _require_h5ad(path: Path) -> None:
+    todo = "Give an AnnData file (h5ad) with raw counts."
+    if not path.is_file():
+        near = sorted(other.name for other in path.parent.glob("*.h5ad")) if path.parent.is_dir() else []
+        msg = f"A file is needed at `{path}`; there is none. h5ad files beside it: {some(near)}. {todo}"
+        raise InputError(msg)
+    if path.stat().st_size == 0:
+        msg = f"{path.name} must be an AnnData file (h5ad); it is empty. {todo}"
+        raise InputError(msg)
+    if not h5py.is_hdf5(path):
+        msg = f"{path.name} must be an AnnData file (h5ad); it is no HDF5 file. {todo}"
+        raise InputError(msg)
+
+
+def _content_digest(counts_ng: sparse.csr_matrix, gene_ids: np.ndarray) -> str:
+    hasher = hashlib.sha256("\n".join(gene_ids).encode())
+    for array in (counts_ng.data, counts_ng.indices, counts_ng.indptr):
+        hasher.update(np.ascontiguousarray(array).tobytes())
+    return hasher.hexdigest()[:16]

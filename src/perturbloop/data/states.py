@@ -1,0 +1,189 @@
+"""Start and goal cells, their donors, and which of them are held out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from perturbloop.data.cells import Cells
+from perturbloop.errors import StateError, closest, some
+from perturbloop.schema import CellsConfig
+
+_DONOR_NAMES = (
+    "donor",
+    "donor_id",
+    "patient",
+    "patient_id",
+    "individual",
+    "subject",
+    "sample",
+    "sample_id",
+    "batch",
+)
+_HELD_OUT = 0.2
+
+
+@dataclass(frozen=True)
+class StateCells:
+    """Cells of the start and the goal state, split by donor where there are donors."""
+
+    cells: Cells
+    """The start and goal cells; others of the file are left out."""
+    is_goal_n: Bool[np.ndarray, " n"]
+    """Whether a cell is in the goal state."""
+    train_n: Bool[np.ndarray, " n"]
+    """Whether a cell trains the classifier; the others check it."""
+    donor_n: np.ndarray | None
+    """Donor of each cell, dtype object; `None` without donors."""
+    design: str
+    """paired, nested or single."""
+    warnings: tuple[str, ...]
+    """What the report must say about the design."""
+
+    @property
+    def start(self) -> Cells:
+        """Cells of the start state, in file order."""
+        return self.cells.select(~self.is_goal_n)
+
+
+def state_cells(cells: Cells, config: CellsConfig, *, seed: int) -> StateCells:
+    """Select the two states and split them.
+
+    Parameters
+    ----------
+    cells
+        All cells of the file.
+    config
+        Names of the state column, the two states, and the donor column.
+    seed
+        Draws the held-out donors, or the held-out fifth of cells where there are none.
+
+    Raises
+    ------
+    StateError
+        If a column or state does not exist, a state has too few cells, or donors are declared paired but nested.
+    """
+    label_n = column(cells, config.state_column, "--state-column").astype(str)
+    for option, state in (("--start", config.start), ("--goal", config.goal)):
+        _require_state(label_n, state, option, config)
+    kept_n = (label_n == config.start) | (label_n == config.goal)
+    chosen = cells.select(kept_n)
+    is_goal_n = label_n[kept_n] == config.goal
+    if config.donor_column is None:
+        _refuse_unnamed_donors(chosen, config)
+        train_n = _random_split(is_goal_n, seed)
+        warning = "No donors: a fifth of the cells, drawn at random, is held out, so held-out figures are optimistic."
+        return StateCells(chosen, is_goal_n, train_n, None, "single", (warning,))
+    donor_n = column(chosen, config.donor_column, "--donor-column").astype(str)
+    design = _design(donor_n, is_goal_n, config)
+    train_n, warnings = _donor_split(donor_n, is_goal_n, design, seed)
+    return StateCells(chosen, is_goal_n, train_n, donor_n, design, warnings)
+
+
+def column(cells: Cells, name: str, option: str) -> np.ndarray:
+    """Return a column of `obs` as objects; a missing one is refused with the closest names."""
+    if name not in cells.obs.columns:
+        msg = (
+            f"`obs` of {cells.source} needs the column '{name}'; it has {some(cells.obs.columns, limit=20)}. "
+            f"Name it with `{option}`; the closest is {closest(name, cells.obs.columns, limit=1)}."
+        )
+        raise StateError(msg)
+    values = cells.obs[name]
+    if values.isna().any():
+        msg = (
+            f"`obs['{name}']` of {cells.source} must have a value for each cell; {int(values.isna().sum()):,} cells have "
+            "none. Remove those cells or fill them in."
+        )
+        raise StateError(msg)
+    return values.to_numpy(dtype=object)
+
+
+def _require_state(label_n: np.ndarray, state: str, option: str, config: CellsConfig) -> None:
+    count = int((label_n == state).sum())
+    if count == 0:
+        msg = (
+            f"State '{state}' must occur in `obs['{config.state_column}']`; the values there are "
+            f"{some(pd.unique(label_n), limit=12)}. Correct `{option}`; the closest is {closest(state, pd.unique(label_n))}."
+        )
+        raise StateError(msg)
+    if count < config.min_cells:
+        msg = (
+            f"State '{state}' needs at least {config.min_cells} cells; it has {count}. "
+            "Add cells, or lower `min_cells` in `campaign.toml` if you can defend it."
+        )
+        raise StateError(msg)
+
+
+def _refuse_unnamed_donors(cells: Cells, config: CellsConfig) -> None:
+    if config.design == "single":
+        return
+    found = [
+        name
+        for name in cells.obs.columns
+        if name != config.state_column and str(name).lower() in _DONOR_NAMES and cells.obs[name].nunique() > 1
+    ]
+    if found:
+        msg = (
+            f"Cells of one donor must not be on both sides of a split; `obs` of {cells.source} has the group columns "
+            f"{some(found)} and none is named. Name the donor with `--donor-column {found[0]}`, or say `--design single`."
+        )
+        raise StateError(msg)
+
+
+def _design(donor_n: np.ndarray, is_goal_n: np.ndarray, config: CellsConfig) -> str:
+    states_per_donor = pd.Series(is_goal_n).groupby(donor_n).nunique()
+    if len(states_per_donor) < 2:
+        msg = (
+            f"`obs['{config.donor_column}']` needs at least two donors; it has {some(states_per_donor.index)}. "
+            "Leave `--donor-column` out to treat the cells as one sample."
+        )
+        raise StateError(msg)
+    one_state = states_per_donor.index[states_per_donor == 1]
+    if config.design == "paired" and len(one_state):
+        msg = (
+            f"A paired design needs both states from each donor; in `obs['{config.donor_column}']` these hold one state "
+            f"only: {some(one_state)}. Say `--design nested`, or name the column that joins the two samples of a donor."
+        )
+        raise StateError(msg)
+    if config.design is not None:
+        return config.design
+    return "nested" if len(one_state) == len(states_per_donor) else "paired"
+
+
+def _random_split(is_goal_n: np.ndarray, seed: int) -> np.ndarray:
+    """Hold out a fifth of each state's cells."""
+    rng = np.random.default_rng(seed)
+    train_n = np.ones(len(is_goal_n), dtype=bool)
+    for state in (False, True):
+        places = np.flatnonzero(is_goal_n == state)
+        train_n[rng.permutation(places)[: max(1, round(_HELD_OUT * len(places)))]] = False
+    return train_n
+
+
+def _donor_split(
+    donor_n: np.ndarray, is_goal_n: np.ndarray, design: str, seed: int
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Hold out a fifth of the donors, at least one; in a nested design of each state's donors."""
+    rng = np.random.default_rng(seed)
+    groups = (
+        [np.unique(donor_n[is_goal_n == state]) for state in (False, True)]
+        if design == "nested"
+        else [np.unique(donor_n)]
+    )
+    held_out: list[str] = []
+    for donors in groups:
+        if len(donors) > 1:
+            held_out += list(rng.permutation(donors)[: max(1, round(_HELD_OUT * len(donors)))])
+    train_n = ~np.isin(donor_n, held_out)
+    both_sides = all(len(np.unique(is_goal_n[side])) == 2 for side in (train_n, ~train_n))
+    if not both_sides:
+        warning = (
+            "Too few donors to hold one out for each state: a random fifth of the cells is held out instead."
+        )
+        return _random_split(is_goal_n, seed), (warning,)
+    if design == "nested":
+        return train_n, (
+            "Nested design: each donor has one state, so state and donor cannot be told apart fully.",
+        )
+    return train_n, ()

@@ -1,0 +1,210 @@
+"""The vocabulary of a checkpoint: token ids, gene medians, special tokens, length. Never global.
+
+Two published generations exist and must not be mixed: V1 (25,426 tokens, 2,048 genes, no special tokens around
+a cell) and V2 (20,275 tokens, 4,096 positions, `<cls>` first and `<eos>` last).
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from perturbloop.data.pickles import read_dictionary
+from perturbloop.errors import InputError, VocabularyMismatch, some
+
+Version = Literal["geneformer-v1", "geneformer-v2"]
+
+_FILES: dict[Version, dict[str, tuple[str, ...]]] = {
+    "geneformer-v1": {
+        "token": ("token_dictionary_gc30M.pkl", "token_dictionary.pkl"),
+        "median": ("gene_median_dictionary_gc30M.pkl", "gene_median_dictionary.pkl"),
+        "name": ("gene_name_id_dict_gc30M.pkl", "gene_name_id_dict.pkl"),
+        "alias": ("ensembl_mapping_dict_gc30M.pkl", "ensembl_mapping_dict_gc104M.pkl"),
+    },
+    "geneformer-v2": {
+        "token": ("token_dictionary_gc104M.pkl",),
+        "median": ("gene_median_dictionary_gc104M.pkl",),
+        "name": ("gene_name_id_dict_gc104M.pkl",),
+        "alias": ("ensembl_mapping_dict_gc104M.pkl",),
+    },
+}
+_LENGTH: dict[Version, int] = {"geneformer-v1": 2048, "geneformer-v2": 4096}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Which gene is which token, how genes are scaled, and how long a cell may be."""
+
+    version: Version
+    """Encoding: V1 has no special tokens around a cell, V2 has `<cls>` and `<eos>`."""
+    gene_ids: np.ndarray
+    """Ensembl ids, dtype object."""
+    gene_names: np.ndarray
+    """Symbols, same order; the id where none is known."""
+    tokens: np.ndarray
+    """Token ids, same order, int64."""
+    medians: np.ndarray
+    """Non-zero median of normalized expression, same order, float64; missing where none was published."""
+    aliases: dict[str, str]
+    """Other labels (symbols, retired ids; upper case) to Ensembl ids."""
+    specials: dict[str, int]
+    """`<pad>`, `<mask>` and, in V2, `<cls>` and `<eos>`."""
+    max_length: int
+    """Most tokens a cell may have, special ones included."""
+
+    @classmethod
+    def published(cls, folder: Path | str, *, version: Version = "geneformer-v1") -> "Vocabulary":
+        """Read the dictionaries of one generation from the folder they were published in."""
+        found = {role: _first(Path(folder), names) for role, names in _FILES[version].items()}
+        missing = [_FILES[version][role][-1] for role in ("token", "median", "name") if found[role] is None]
+        if missing:
+            msg = (
+                f"The {version} vocabulary needs three dictionaries in `{folder}`; missing: {some(missing)}. "
+                "Give the folder that holds the files published with the model."
+            )
+            raise InputError(msg)
+        tables = {role: read_dictionary(path) for role, path in found.items() if path is not None}
+        specials = {key: int(value) for key, value in tables["token"].items() if str(key).startswith("<")}
+        genes = [gene for gene in tables["token"] if not str(gene).startswith("<")]
+        names = {gene: name for name, gene in reversed(list(tables["name"].items()))}
+        aliases = {
+            str(label).upper(): gene for label, gene in (tables.get("alias", {}) | tables["name"]).items()
+        }
+        return cls(
+            version=version,
+            gene_ids=np.array(genes, dtype=object),
+            gene_names=np.array([str(names.get(gene, gene)) for gene in genes], dtype=object),
+            tokens=np.array([int(tables["token"][gene]) for gene in genes], dtype=np.int64),
+            medians=np.array([float(tables["median"].get(gene, np.nan)) for gene in genes]),
+            aliases={label: gene for label, gene in aliases.items() if gene in tables["token"]},
+            specials=specials,
+            max_length=_LENGTH[version],
+        )
+
+    @classmethod
+    def of_genes(
+        cls, gene_ids: Iterable[str], gene_names: Iterable[str], medians: Iterable[float], *, max_length: int
+    ) -> "Vocabulary":
+        """Make a first-generation vocabulary for these genes, in this order."""
+        ids = np.array(list(gene_ids), dtype=object)
+        names = np.array(list(gene_names), dtype=object)
+        return cls(
+            version="geneformer-v1",
+            gene_ids=ids,
+            gene_names=names,
+            tokens=np.arange(2, 2 + len(ids), dtype=np.int64),
+            medians=np.array(list(medians), dtype=float),
+            aliases={str(name).upper(): gene for name, gene in zip(names, ids, strict=True)},
+            specials={"<pad>": 0, "<mask>": 1},
+            max_length=max_length,
+        )
+
+    @property
+    def size(self) -> int:
+        """Rows of the embedding table that belongs to this vocabulary."""
+        return int(max(self.tokens.max(), *self.specials.values())) + 1
+
+    @property
+    def has_cls(self) -> bool:
+        """Whether a cell starts with `<cls>` and ends with `<eos>`."""
+        return "<cls>" in self.specials
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Place of each Ensembl id in the arrays."""
+        return {gene: place for place, gene in enumerate(self.gene_ids)}
+
+    @cached_property
+    def gene_of_token(self) -> dict[int, str]:
+        """Ensembl id of each gene token."""
+        return dict(zip(self.tokens.tolist(), self.gene_ids, strict=True))
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of ids, tokens, medians, special tokens and length."""
+        hasher = hashlib.sha256(f"{self.version} {self.max_length} {sorted(self.specials.items())}".encode())
+        for array in (self.tokens, self.medians):
+            hasher.update(np.ascontiguousarray(array).tobytes())
+        hasher.update("\n".join(self.gene_ids).encode())
+        return hasher.hexdigest()[:16]
+
+    def with_length(self, max_length: int) -> "Vocabulary":
+        """Return the same vocabulary for shorter cells."""
+        if not 0 < max_length <= self.max_length:
+            msg = (
+                f"`max_length` must lie between 1 and {self.max_length:,}, the vocabulary's own; it is {max_length:,}. "
+                "Lower it."
+            )
+            raise InputError(msg)
+        return Vocabulary(**{**self._fields(), "max_length": max_length})
+
+    def fits(self, n_embeddings: int, n_positions: int) -> None:
+        """Refuse a checkpoint whose embedding or position table is not this vocabulary's."""
+        if self.size != n_embeddings:
+            msg = (
+                f"Vocabulary of '{self.version}' ({self.size:,} tokens) does not fit a checkpoint with "
+                f"{n_embeddings:,} embeddings. Use the vocabulary that was published or saved with the checkpoint."
+            )
+            raise VocabularyMismatch(msg)
+        if self.max_length > n_positions:
+            msg = (
+                f"Vocabulary of '{self.version}' allows {self.max_length:,} tokens a cell, the checkpoint has "
+                f"{n_positions:,} positions. Shorten it with `Vocabulary.with_length({n_positions})`."
+            )
+            raise VocabularyMismatch(msg)
+
+    def save(self, path: Path | str) -> None:
+        """Write one Parquet file: a row per gene, the rest in the file's metadata."""
+        labels: dict[str, list[str]] = {}
+        for label, gene in self.aliases.items():
+            labels.setdefault(gene, []).append(label)
+        table = pa.table(
+            {
+                "gene_id": self.gene_ids.astype(str),
+                "gene_name": self.gene_names.astype(str),
+                "token": self.tokens,
+                "median": self.medians,
+                "aliases": pa.array([labels.get(gene, []) for gene in self.gene_ids], pa.list_(pa.string())),
+            },
+        )
+        special = ",".join(f"{key}={value}" for key, value in self.specials.items())
+        meta = {"version": self.version, "max_length": str(self.max_length), "specials": special}
+        pq.write_table(table.replace_schema_metadata(meta), path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Vocabulary":
+        """Read what `save` wrote."""
+        try:
+            table = pq.read_table(path)
+            meta = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+            pairs = [entry.rsplit("=", 1) for entry in meta["specials"].split(",")]
+            frame: pd.DataFrame = table.to_pandas()
+        except (OSError, KeyError, pa.ArrowInvalid) as error:
+            msg = f"`{path}` must be a vocabulary saved by perturbloop; it could not be read: {error!r}. Save it again."
+            raise InputError(msg) from None
+        version: Version = "geneformer-v2" if meta["version"] == "geneformer-v2" else "geneformer-v1"
+        exploded = frame[["gene_id", "aliases"]].explode("aliases").dropna()
+        return cls(
+            version=version,
+            gene_ids=frame["gene_id"].to_numpy(dtype=object),
+            gene_names=frame["gene_name"].to_numpy(dtype=object),
+            tokens=frame["token"].to_numpy(dtype=np.int64),
+            medians=frame["median"].to_numpy(dtype=float),
+            aliases=dict(zip(exploded["aliases"], exploded["gene_id"], strict=True)),
+            specials={key: int(value) for key, value in pairs},
+            max_length=int(meta["max_length"]),
+        )
+
+    def _fields(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)

@@ -1,0 +1,73 @@
+"""What can go wrong, and who can mend it.
+
+Every message has three parts: what is needed; what came, with a count and the first offenders; what to do.
+
+>>> some(["CD3E", "VAV1", "LCP2", "ZAP70"], limit=2)
+"'CD3E', 'VAV1', … (4 in all)"
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PerturbloopError(Exception):
+    """Anything perturbloop refuses to do; the command line prints it without a traceback."""
+
+
+class InputError(PerturbloopError, ValueError):
+    """The user's files or arguments must change."""
+
+
+class GeneIdError(InputError):
+    """Gene identifiers are missing, unknown or in the wrong column."""
+
+
+class StateError(InputError):
+    """A state, donor or control label does not exist or holds too few cells."""
+
+
+class ModelError(PerturbloopError):
+    """A checkpoint cannot be used as it is."""
+
+
+class VocabularyMismatch(ModelError):
+    """A vocabulary and a checkpoint do not belong together."""
+
+
+class LeakageError(PerturbloopError):
+    """A gene used in training was about to be scored."""
+
+
+class StoreError(PerturbloopError):
+    """The campaign folder is missing, busy or damaged."""
+
+
+class DesignError(InputError):
+    """A batch of experiments cannot be chosen as asked."""
+
+
+def some(items: Iterable[object], *, limit: int = 5) -> str:
+    """Show the first few of many offenders, and how many there are.
+
+    >>> some(["CD3E"])
+    "'CD3E'"
+    >>> some([])
+    'none'
+    """
+    names = [repr(str(item)) for item in items]
+    if not names:
+        return "none"
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown}, … ({len(names):,} in all)"
+
+
+def closest(name: str, known: Iterable[object], *, limit: int = 3) -> str:
+    """Say which known names look most like the one that came; all of them if none does.
+
+    >>> closest("stimulted", ["control", "stimulated"])
+    "'stimulated'"
+    """
+    names = [str(item) for item in known]
+    lower = {candidate.lower(): candidate for candidate in names}
+    matches = get_close_matches(name.lower(), list(lower), n=limit, cutoff=0.6)
+    return some([lower[match] for match in matches] or names)
