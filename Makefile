@@ -1,0 +1,55 @@
+# `make demo` shows the loop, `make test` proves it. Needs Python >= 3.11 and make; everything else goes to .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# The first of these that is new enough; or name one: `make PYTHON=/path/to/python …`.
+PYTHONS := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 python3.14 python)
+NEW_ENOUGH := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+
+.PHONY: help setup demo test lint format docs clean
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## the environment, once; again when pyproject.toml or constraints.txt change
+
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Setting up $(VENV) with $$($(BIN)/python --version): some minutes, once."
+	@$(INSTALL) --upgrade pip
+	@$(INSTALL) --build-constraint constraints.txt --editable . --group dev
+	@touch $@
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+	    if "$$python" -c "$(NEW_ENOUGH)" >/dev/null 2>&1; then exec "$$python" -m venv --clear $(VENV); fi; \
+	done; \
+	echo "perturbloop needs Python 3.11 or newer with its venv module; of these none is: $(PYTHONS)." >&2; \
+	echo "Install one (Debian and Ubuntu: with python3-venv), or name it: make PYTHON=/path/to/python" >&2; \
+	exit 1
+
+demo: $(READY)  ## the whole loop on embedded simulated cells, in minutes
+	@$(BIN)/perturbloop demo
+
+test: lint docs  ## lint, types, layers, documentation, then the tests with coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(READY)  ## ruff, mypy and the layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY)  ## put the code in shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(READY)  ## docs/_build/index.html; warnings are errors
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
+
+clean:  ## remove the environment and everything built
+	@rm -rf $(VENV) docs/_build docs/reference/generated .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
