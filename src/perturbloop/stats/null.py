@@ -1,0 +1,97 @@
+"""What a gene's shift would be if the gene did not matter: the shifts of genes like it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+from scipy.spatial import cKDTree
+
+LEAST_GENES = 10
+"""Fewest matched genes from which a spread is worth computing."""
+
+
+@dataclass(frozen=True)
+class MatchedNull:
+    """Each gene beside the genes that sit as deep in the encoding and are as highly expressed."""
+
+    z_g: Float[np.ndarray, " g"]
+    """Shift in standard deviations of the matched genes; positive = further toward the goal than they go."""
+    pvalue_g: Float[np.ndarray, " g"]
+    """Two-sided p of `z_g`."""
+    center_g: Float[np.ndarray, " g"]
+    """Median shift of the matched genes, in the unit of the shifts."""
+    spread_g: Float[np.ndarray, " g"]
+    """Robust standard deviation of the matched genes, same unit."""
+
+
+def matched_null(
+    shift_g: Float[np.ndarray, " g"],
+    position_g: Float[np.ndarray, " g"],
+    expression_g: Float[np.ndarray, " g"],
+    *,
+    null_genes: int = 100,
+) -> MatchedNull:
+    r"""Compare each gene's mean shift with the genes of like rank and expression.
+
+    Positive z: the edit moves cells further toward the goal than editing a gene that merely sits at the same
+    place in the encoding. An edit near the front of the encoding moves any embedding more than one at its end,
+    whatever the gene; without this comparison a ranking is a ranking of expression.
+
+    Parameters
+    ----------
+    shift_g
+        Mean shift per gene, any unit; NaN where the gene was not scored.
+    position_g
+        Mean rank position of the gene in the cells it was edited in, 0 = front.
+    expression_g
+        Expression of the gene, best on a log scale (log mean, or logit of detection).
+    null_genes
+        Matched genes per gene; all others where there are fewer.
+
+    Returns
+    -------
+    `MatchedNull` in the same gene order. Genes with a missing value are NaN and serve as nobody's null; all are
+    NaN where fewer than 10 others are scored; z and p are NaN where the matched genes do not vary at all.
+
+    Notes
+    -----
+    :math:`z_g = (s_g - \mathrm{median}_{j \in N(g)} s_j) / (1.4826\,\mathrm{MAD}_{j \in N(g)} s_j)`, with
+    :math:`N(g)` the nearest genes by Euclidean distance of the two standardized covariates, without g. The p is
+    Student's t with one degree of freedom fewer than matched genes. The assumption a reviewer would attack: most
+    matched genes do nothing, so that their spread is noise and not effect; where many of them matter the
+    test is conservative. Heavier tails than t's make it liberal far out, so read p beside the rank.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> shift, position, expression = rng.normal(size=(3, 200))
+    >>> shift[7] = 9.0
+    >>> int(np.argmin(matched_null(shift, position, expression, null_genes=50).pvalue_g))
+    7
+    """
+    known = np.flatnonzero(~np.isnan(shift_g + position_g + expression_g))
+    n_null = min(null_genes, known.size - 1)
+    center, spread, z, pvalue = (np.full(shift_g.shape, np.nan) for _ in range(4))
+    if n_null >= LEAST_GENES:
+        covariates = np.column_stack([_standardized(position_g[known]), _standardized(expression_g[known])])
+        null_shift = shift_g[known][_nearest_others(covariates, n_null)]
+        center[known] = np.median(null_shift, axis=1)
+        spread[known] = stats.median_abs_deviation(null_shift, axis=1, scale="normal")
+        varied = spread > 0
+        z[varied] = (shift_g[varied] - center[varied]) / spread[varied]
+        pvalue = 2 * stats.t.sf(np.abs(z), df=n_null - 1)
+    return MatchedNull(z_g=z, pvalue_g=pvalue, center_g=center, spread_g=spread)
+
+
+def _standardized(value_g: np.ndarray) -> np.ndarray:
+    spread = value_g.std()
+    return (value_g - value_g.mean()) / (spread if spread > 0 else 1)
+
+
+def _nearest_others(point_gc: np.ndarray, k: int) -> np.ndarray:
+    """Indices of the k nearest other points, one row per point; ties fall anywhere but never on the point itself."""
+    _, near = cKDTree(point_gc).query(point_gc, k=k + 1)
+    own = near == np.arange(len(point_gc))[:, None]
+    own[~own.any(axis=1), -1] = True  # many equal points: the point is not among its own neighbors
+    return near[~own].reshape(len(point_gc), k)
