@@ -1,0 +1,254 @@
+"""Really perturbed cells: who was hit by what, which are controls, and which are left out."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from perturbloop.data.cells import Cells, read_cells
+from perturbloop.data.genes import resolve
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import InputError, StateError, closest, some
+from perturbloop.schema import Modality, PerturbedConfig
+
+_PURITY = re.compile(
+    r"purity|top_?frac|frac(tion)?_?top|(guide|grna|sgrna|call)_?(frac|fraction|conf|confidence)", re.I
+)
+
+
+@dataclass(frozen=True)
+class PerturbedCells:
+    """Perturbed cells and their controls; every cell has a target label and a replicate."""
+
+    cells: Cells
+    """The cells that are kept, raw counts."""
+    target_n: np.ndarray
+    """Target label of each cell as in the file, dtype object; controls hold `control`."""
+    guide_n: np.ndarray | None
+    """Guide of each cell, dtype object; `None` where no guides are named."""
+    replicate_n: np.ndarray
+    """Replicate of each cell, dtype object; all the same where no replicates are named."""
+    control: str
+    """Label of the control cells."""
+    modality: Modality
+    """What was done to the cells."""
+    config: PerturbedConfig
+    """What they were read with."""
+    target_ids: dict[str, str] = field(default_factory=dict)
+    """Ensembl id of each target label; labels that could not be mapped are missing."""
+
+    @property
+    def is_control_n(self) -> Bool[np.ndarray, " n"]:
+        """Whether a cell is a control."""
+        return np.asarray(self.target_n == self.control, dtype=bool)
+
+    @property
+    def targets(self) -> list[str]:
+        """Target labels without the control, sorted."""
+        return sorted(set(self.target_n) - {self.control})
+
+
+def read_perturbed(
+    config: PerturbedConfig, *, vocabulary: Vocabulary | None = None
+) -> tuple[PerturbedCells, dict[str, Any]]:
+    """Read a file of perturbed cells and keep those that can be judged.
+
+    Left out are cells without a target, a replicate or a guide, cells whose guide call is less pure than
+    `min_purity`, and targets with fewer than `min_cells` of the cells that remain.
+
+    Parameters
+    ----------
+    config
+        The file and the names of its columns.
+    vocabulary
+        Maps symbols of genes and targets to Ensembl ids.
+
+    Returns
+    -------
+    The cells, and a report: `n_cells_read`, `n_cells`, `n_controls` (per replicate), `dropped` (reason to count),
+    `purity_column`, `targets` (label to cells), `targets_dropped` (label to cells), `targets_unmapped` (labels without
+    an Ensembl id), `genes` (lines of the gene report).
+
+    Raises
+    ------
+    InputError
+        If a column or the control label does not exist, a replicate holds no controls, purity is asked for and no column
+        holds it, a `condition` label says nothing, or no target has enough cells.
+    """
+    cells, genes = read_cells(config.path, vocabulary=vocabulary)
+    target_n = _labels(cells, config.target_column, "--target-column")
+    _require_control(target_n, config, cells)
+    kept_n, dropped, purity_column = _kept(cells, target_n, config)
+    target_n = target_n[kept_n]
+    pure = cells.select(kept_n)
+    enough_n, too_few = _enough(target_n, config)
+    chosen, target_n = pure.select(enough_n), target_n[enough_n]
+    _refuse_one_condition(chosen, target_n, config)
+    target_ids = _target_ids(chosen, sorted(set(target_n) - {config.control}), vocabulary)
+    perturbed = PerturbedCells(
+        cells=chosen,
+        target_n=target_n,
+        guide_n=_labels(chosen, config.guide_column, "--guide-column") if config.guide_column else None,
+        replicate_n=_replicates(chosen, config),
+        control=config.control,
+        modality=config.modality,
+        config=config,
+        target_ids=target_ids,
+    )
+    n_controls = _require_controls_everywhere(perturbed)
+    return perturbed, {
+        "n_cells_read": cells.n_cells,
+        "n_cells": chosen.n_cells,
+        "n_controls": n_controls,
+        "dropped": dropped,
+        "purity_column": purity_column,
+        "targets": {target: int((target_n == target).sum()) for target in perturbed.targets},
+        "targets_dropped": too_few,
+        "targets_unmapped": [target for target in perturbed.targets if target not in target_ids],
+        "genes": genes.lines(),
+    }
+
+
+def _labels(cells: Cells, name: str, option: str) -> np.ndarray:
+    """Return a column of `obs` as text, '' where it is missing."""
+    if name not in cells.obs.columns:
+        msg = (
+            f"`obs` of {cells.source} needs the column '{name}'; it has {some(cells.obs.columns, limit=20)}. "
+            f"Name it with `{option}`; the closest is {closest(name, cells.obs.columns, limit=1)}."
+        )
+        raise StateError(msg)
+    values = cells.obs[name]
+    return np.where(values.isna(), "", values.astype(str)).astype(object)
+
+
+def _require_control(target_n: np.ndarray, config: PerturbedConfig, cells: Cells) -> None:
+    if not (target_n == config.control).any():
+        known = [label for label in pd.unique(target_n) if label]
+        msg = (
+            f"Control label '{config.control}' must occur in `obs['{config.target_column}']` of {cells.source}; none of its "
+            f"{len(known):,} labels is that. Correct `--control`; the closest is {closest(config.control, known, limit=3)}."
+        )
+        raise StateError(msg)
+
+
+def _kept(
+    cells: Cells, target_n: np.ndarray, config: PerturbedConfig
+) -> tuple[np.ndarray, dict[str, int], str | None]:
+    """Cells that carry every label and a pure enough call; how many do not, by the first reason that applies."""
+    reasons = {"no target": target_n == ""}
+    if config.replicate_column:
+        reasons["no replicate"] = _labels(cells, config.replicate_column, "--replicate-column") == ""
+    if config.guide_column:
+        reasons["no guide"] = _labels(cells, config.guide_column, "--guide-column") == ""
+    purity_column = _purity_column(cells, config)
+    if purity_column is not None:
+        purity_n = pd.to_numeric(cells.obs[purity_column], errors="coerce").to_numpy(dtype=float)
+        reasons[f"{purity_column} below {config.min_purity:g}"] = ~(purity_n >= config.min_purity)
+    kept_n = np.ones(cells.n_cells, dtype=bool)
+    dropped = {}
+    for reason, out_n in reasons.items():
+        dropped[reason] = int((kept_n & out_n).sum())
+        kept_n &= ~out_n
+    return kept_n, {reason: count for reason, count in dropped.items() if count}, purity_column
+
+
+def _purity_column(cells: Cells, config: PerturbedConfig) -> str | None:
+    """Return the column that holds the purity of the guide call, or `None` where none is asked for."""
+    if config.min_purity == 0:
+        return None
+    if config.purity_column is not None:
+        _labels(cells, config.purity_column, "--purity-column")
+        if not _is_share(cells.obs[config.purity_column]):
+            msg = (
+                f"`obs['{config.purity_column}']` must hold purities between 0 and 1; it does not: "
+                f"{some(cells.obs[config.purity_column].unique())}. Name another with `--purity-column`."
+            )
+            raise InputError(msg)
+        return config.purity_column
+    shares = [str(name) for name in cells.obs.columns if _is_share(cells.obs[name])]
+    found = [name for name in shares if _PURITY.search(name)]
+    if len(found) != 1:
+        msg = (
+            f"`--min-purity {config.min_purity:g}` needs one column of `obs` with the purity of the guide call; in "
+            f"{cells.source} the names of {len(found)} look like one: {some(found)}. Columns with values between 0 and 1: "
+            f"{some(shares, limit=20)}. Name it with `--purity-column`, or leave `--min-purity` out."
+        )
+        raise InputError(msg)
+    return found[0]
+
+
+def _is_share(values: pd.Series) -> bool:
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return False
+    known = values.dropna()
+    return bool(len(known)) and bool(known.between(0, 1).all())
+
+
+def _enough(target_n: np.ndarray, config: PerturbedConfig) -> tuple[np.ndarray, dict[str, int]]:
+    """Cells of controls and of targets with enough cells; the other targets and their cells."""
+    counts = {str(label): int(count) for label, count in pd.Series(target_n).value_counts().items()}
+    counts.pop(config.control, None)
+    too_few = {label: count for label, count in sorted(counts.items()) if count < config.min_cells}
+    if len(too_few) == len(counts):
+        most = sorted(counts.items(), key=lambda entry: -entry[1])[:3]
+        msg = (
+            f"At least one target needs {config.min_cells} cells that pass; of {len(counts)} targets none has, the "
+            f"largest being {some(f'{label}: {count}' for label, count in most)}. "
+            "Lower `--min-purity` or `min_cells`, or give more cells."
+        )
+        raise InputError(msg)
+    return ~np.isin(target_n.astype(str), list(too_few)), too_few
+
+
+def _replicates(cells: Cells, config: PerturbedConfig) -> np.ndarray:
+    if config.replicate_column is None:
+        return np.full(cells.n_cells, "all", dtype=object)
+    return _labels(cells, config.replicate_column, "--replicate-column")
+
+
+def _require_controls_everywhere(perturbed: PerturbedCells) -> dict[str, int]:
+    """Count the controls of each replicate; a spread needs two."""
+    counts = {
+        str(name): int((perturbed.is_control_n & (perturbed.replicate_n == name)).sum())
+        for name in pd.unique(perturbed.replicate_n)
+    }
+    without = [name for name, count in counts.items() if count < 2]
+    if without:
+        msg = (
+            f"Every replicate needs control cells ('{perturbed.control}'), at least 2; of {len(counts)} replicates these "
+            f"have fewer once impure cells are left out: {some(without)}. Remove those replicates, lower `--min-purity`, "
+            "or leave `--replicate-column` out."
+        )
+        raise InputError(msg)
+    return counts
+
+
+def _refuse_one_condition(cells: Cells, target_n: np.ndarray, config: PerturbedConfig) -> None:
+    """A label that all perturbed cells share teaches nothing."""
+    if config.label_source != "condition":
+        return
+    if config.condition_column is None:
+        msg = (
+            "Labels of source `condition` need the column that holds the condition; none is named. "
+            "Name it with `--condition-column`, or use `--label-source state_score`."
+        )
+        raise InputError(msg)
+    condition_n = _labels(cells, config.condition_column, "--condition-column")[target_n != config.control]
+    if len(set(condition_n)) < 2:
+        msg = (
+            f"Labels of source `condition` need perturbed cells of at least two conditions; all {len(condition_n):,} in "
+            f"`obs['{config.condition_column}']` of {cells.source} are {some(sorted(set(condition_n)))}. "
+            "Use `--label-source state_score`."
+        )
+        raise InputError(msg)
+
+
+def _target_ids(cells: Cells, targets: list[str], vocabulary: Vocabulary | None) -> dict[str, str]:
+    """Ensembl id of each target, by the file's own symbols first, then by the vocabulary."""
+    own = dict(zip(cells.gene_names, cells.gene_ids, strict=True))
+    mapped = dict(zip(targets, resolve(targets, vocabulary), strict=True))
+    found = {target: str(own.get(target) or mapped[target]) for target in targets}
+    return {target: gene for target, gene in found.items() if gene}
