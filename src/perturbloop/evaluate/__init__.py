@@ -1,0 +1,38 @@
+"""Tables in, scores out; nothing here trains.
+
+Input: EFFECTS (what was measured), PREDICTIONS (what each method said) and RANKING (what is called). Output:
+METRICS. A *hit* is a target whose measured effect is beyond the thresholds of `EvaluateConfig`; it counts as a hit
+of a ranking only where it moved cells *toward the goal*. Only held-out targets are judged (`fold` >= 0), and a
+method that used effects is judged by the rows that were made without the target's fold: anything else raises
+`LeakageError`. Genes that a method could not score are never dropped in silence: every metric is given on the
+genes it `scored` and on `all` measured genes, the unscored ranked last.
+
+Sign: scores and benefits are positive toward the goal, by the action of their kind (delete or overexpress).
+"""
+
+from perturbloop.evaluate.baselines import baselines
+from perturbloop.evaluate.calls import RULES, call
+from perturbloop.evaluate.compare import scoreboard
+from perturbloop.evaluate.controls import CONTROLS, in_ranking, recognize
+from perturbloop.evaluate.de import signed_de
+from perturbloop.evaluate.flags import flags
+from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
+from perturbloop.evaluate.metrics import METRICS
+from perturbloop.evaluate.power import power
+
+__all__ = [
+    "CONTROLS",
+    "METRICS",
+    "RULES",
+    "baselines",
+    "call",
+    "flags",
+    "in_ranking",
+    "kept_by_control",
+    "paired_gain",
+    "power",
+    "rank_correlation",
+    "recognize",
+    "scoreboard",
+    "signed_de",
+]

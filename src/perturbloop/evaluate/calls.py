@@ -1,0 +1,155 @@
+"""Rules that turn a ranking into a yes-or-no call: "inhibiting (activating) this gene moves cells to the goal".
+
+A rule has a name, and the name is printed wherever its calls are judged (column `rule` of METRICS), because PPV,
+sensitivity and the like describe the rule as much as the ranking. No rule is chosen on the genes it is judged on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+from scipy.stats import norm
+
+from perturbloop.errors import InputError, closest, some
+from perturbloop.stats.correct import benjamini_hochberg
+
+POOL = 100_000
+"""Most shifts in the pool of the published rule; more are thinned by seed."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named way from a table of one kind's genes to calls."""
+
+    name: str
+    meaning: str
+    needs: tuple[str, ...]
+    """Columns the table must have."""
+    function: Callable[[pd.DataFrame, int, float], np.ndarray]
+    """(table, budget, fdr) -> called, one value per row."""
+
+
+def _matched_null(table: pd.DataFrame, budget: int, fdr: float) -> Bool[np.ndarray, " n"]:
+    return ((table["padj"] < fdr) & (table["benefit"] > 0)).to_numpy(bool)
+
+
+def _geneformer(table: pd.DataFrame, budget: int, fdr: float) -> Bool[np.ndarray, " n"]:
+    return ((table["pool_padj"] < fdr) & (table["shift_to_goal"] > 0)).to_numpy(bool)
+
+
+def _budget_k(table: pd.DataFrame, budget: int, fdr: float) -> Bool[np.ndarray, " n"]:
+    place = table["benefit"].rank(ascending=False, method="first")
+    return (place <= budget).to_numpy(bool)
+
+
+RULES = (
+    Rule(
+        "matched-null",
+        "beyond rank- and expression-matched genes (padj below the FDR) and toward the goal; the default",
+        ("padj", "benefit"),
+        _matched_null,
+    ),
+    Rule(
+        "geneformer",
+        "the published tool's: rank-sum against all shifts together (padj below the FDR) and toward the goal",
+        ("pool_padj", "shift_to_goal"),
+        _geneformer,
+    ),
+    Rule("budget-k", "the k genes with the highest benefit", ("benefit",), _budget_k),
+)
+
+
+def rule(name: str) -> Rule:
+    """Look a rule up by name.
+
+    >>> rule("budget-k").meaning
+    'the k genes with the highest benefit'
+    """
+    found = [entry for entry in RULES if entry.name == name]
+    if not found:
+        known = [entry.name for entry in RULES]
+        msg = f"A call needs a rule among {some(known)}; it is {name!r}. Did you mean {closest(name, known)}?"
+        raise InputError(msg)
+    return found[0]
+
+
+def call(table: pd.DataFrame, *, by: str, budget: int, fdr: float = 0.05) -> Bool[np.ndarray, " n"]:
+    """Which genes of one kind the rule calls: true = the edit is called to move cells toward the goal.
+
+    Parameters
+    ----------
+    table
+        RANKING rows of one kind, or any table with the columns that the rule needs.
+    by
+        Name of the rule.
+    budget
+        k of `budget-k`.
+    fdr
+        Highest padj of a call.
+
+    Returns
+    -------
+    One value per row, in the order of the rows; a gene without the numbers that the rule needs is not called.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"padj": [0.01, 0.01, 0.2], "benefit": [2.0, -2.0, 3.0]})
+    >>> call(table, by="matched-null", budget=1)
+    array([ True, False, False])
+    >>> call(table, by="budget-k", budget=1)
+    array([False, False,  True])
+    """
+    chosen = rule(by)
+    missing = [name for name in chosen.needs if name not in table.columns]
+    if missing:
+        msg = (
+            f"The rule `{by}` needs the columns {some(chosen.needs)}; these are missing: {some(missing)}. "
+            "Take another rule, or add them (`geneformer`: with `calls.with_pool_padj`)."
+        )
+        raise InputError(msg)
+    return chosen.function(table, budget, fdr)
+
+
+def with_pool_padj(ranking: pd.DataFrame, shifts: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
+    """Add `pool_padj`, the FDR of the published tool, to a ranking: its rule compares a gene with all shifts.
+
+    Parameters
+    ----------
+    ranking
+        RANKING rows.
+    shifts
+        SHIFTS rows of the same run.
+    rng
+        Draws the pool where a kind has more than 100,000 shifts.
+
+    Returns
+    -------
+    A copy of the ranking with `pool_padj` (Benjamini-Hochberg within a kind; missing without shifts, 0.03).
+
+    Notes
+    -----
+    Wilcoxon rank-sum of a gene's shifts against the pool of all genes' shifts, normal approximation without tie
+    correction, as in :cite:`theodoris2023`. The pool holds the gene itself, cells are taken for independent, and
+    genes high in the encoding shift more whatever they do: its p-values are too small for such genes.
+    """
+    parts = []
+    for kind, rows in shifts.groupby("kind", sort=False):
+        gene_ids, padj = _pool_padj(rows["gene_id"].to_numpy(), rows["shift_to_goal"].to_numpy(float), rng)
+        parts.append(pd.DataFrame({"gene_id": gene_ids, "kind": kind, "pool_padj": padj}))
+    if not parts:
+        return ranking.assign(pool_padj=np.nan)
+    return ranking.merge(pd.concat(parts), on=["gene_id", "kind"], how="left", validate="1:1")
+
+
+def _pool_padj(
+    gene_of_shift: np.ndarray, shift: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    pool = np.sort(shift if shift.size <= POOL else rng.choice(shift, POOL, replace=False))
+    below = (np.searchsorted(pool, shift, "left") + np.searchsorted(pool, shift, "right")) / 2
+    gene_ids, of = np.unique(gene_of_shift, return_inverse=True)
+    n, m = np.bincount(of), pool.size
+    excess = np.bincount(of, weights=below) - n * m / 2
+    pvalue = 2 * norm.sf(np.abs(excess) / np.sqrt(n * m * (n + m + 1) / 12))
+    return gene_ids, benjamini_hochberg(pvalue)

@@ -1,0 +1,153 @@
+"""The genes that may be judged, as each method saw them: the one place where leakage is refused."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
+
+from perturbloop.errors import InputError, LeakageError, some
+from perturbloop.schema import EFFECTS, METHODS, Kind, kind_of
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Held-out measured targets of one kind; one entry per target and modality."""
+
+    gene_ids: np.ndarray
+    """Ensembl ids, dtype object."""
+    fold_n: Int[np.ndarray, " n"]
+    """Fold the target is held out in, from 0."""
+    toward_n: Bool[np.ndarray, " n"]
+    """A hit that moved cells toward the goal."""
+    away_n: Bool[np.ndarray, " n"]
+    """A hit that moved cells away from it."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one method says of the held-out targets, in the order of `Truth`; 0 to 1, NaN = not scored."""
+
+    place_n: Float[np.ndarray, " n"]
+    """Share of the genes of its own ranking that score no higher; 1 = most benefit."""
+    size_n: Float[np.ndarray, " n"]
+    """The same for the absolute score; 1 = strongest, whatever its sign."""
+
+
+def held_out(effects: pd.DataFrame, kind: Kind) -> Truth:
+    """Held-out targets of the modalities that belong to a kind, at gene level.
+
+    Parameters
+    ----------
+    effects
+        EFFECTS rows.
+    kind
+        delete is judged by crispr_ko and crispri, overexpress by crispra; arms are never averaged, so a gene that
+        was measured by two modalities of a kind is two targets.
+
+    Raises
+    ------
+    LeakageError
+        If a gene is held out in one modality of the kind and spent, or in another fold, in the next.
+    """
+    rows = EFFECTS.checked(effects).query("level == 'gene'")
+    rows = rows[[kind_of(modality) == kind for modality in rows["modality"]]]
+    folds = rows.groupby("gene_id")["fold"].nunique()
+    mixed = folds.index[folds > 1]
+    if len(mixed):
+        msg = (
+            f"A gene must be in one fold for all modalities that are compared with `{kind}`; these are in several: "
+            f"{some(mixed)}. Give them one fold: what was trained on one modality is not blind to the other."
+        )
+        raise LeakageError(msg)
+    rows = rows[rows["fold"] >= 0]
+    hit, effect = rows["hit"].to_numpy(bool), rows["effect_to_goal"].to_numpy(float)
+    return Truth(
+        rows["gene_id"].to_numpy(object), rows["fold"].to_numpy(int), hit & (effect > 0), hit & (effect < 0)
+    )
+
+
+def uses_effects(method: str, rows: pd.DataFrame) -> bool:
+    """Whether measured effects went into a method: it says so, or it has rows of a held-out fold."""
+    declared = any(entry.name == method and entry.uses_effects for entry in METHODS)
+    return declared or bool((rows["fold"] >= 0).any())
+
+
+def rankings_by_fold(rows: pd.DataFrame, truth: Truth, *, method: str) -> dict[int, pd.DataFrame]:
+    """For each held-out fold the ranking that may judge it.
+
+    Parameters
+    ----------
+    rows
+        PREDICTIONS rows of one method and kind.
+    truth
+        The targets to judge.
+    method
+        Its name.
+
+    Returns
+    -------
+    Fold -> the method's rows that never saw the fold: its own where effects were used, else those of fold -1.
+
+    Raises
+    ------
+    LeakageError
+        If the method used effects and has no rows of a fold.
+    InputError
+        If a gene occurs twice, or the rows of a fold are no whole ranking.
+    """
+    twice = rows.loc[rows.duplicated(["gene_id", "fold"]), "gene_id"]
+    if len(twice):
+        msg = f"A gene has one score per method, kind and fold; `{method}` has several for {some(twice)}. Keep one."
+        raise InputError(msg)
+    folds = np.unique(truth.fold_n).tolist()
+    if not uses_effects(method, rows):
+        full = rows[rows["fold"] == -1]
+        return dict.fromkeys(folds, full)
+    by_fold = {fold: rows[rows["fold"] == fold] for fold in folds}
+    _require_blind(by_fold, truth, method)
+    if len(folds) > 1:
+        _require_whole(by_fold, truth, method)
+    return by_fold
+
+
+def judge(by_fold: dict[int, pd.DataFrame], truth: Truth) -> Judged:
+    """Place of each target in the ranking that never saw it.
+
+    Notes
+    -----
+    Scores of differently trained models have different units and zero points, so each target's score becomes
+    its place among all genes of its own fold's ranking before folds are pooled. Within one ranking this changes
+    no order. The assumption: a place means the same in every fold.
+    """
+    place_n, size_n = (np.full(truth.gene_ids.size, np.nan) for _ in range(2))
+    for fold, rows in by_fold.items():
+        scored = rows[rows["score"].notna()]
+        score_g = scored["score"].to_numpy(float)
+        here = truth.fold_n == fold
+        for out_n, value_g in ((place_n, score_g), (size_n, np.abs(score_g))):
+            places = pd.Series(rankdata(value_g) / max(value_g.size, 1), index=scored["gene_id"])
+            out_n[here] = places.reindex(truth.gene_ids[here]).to_numpy(float)
+    return Judged(place_n, size_n)
+
+
+def _require_blind(by_fold: dict[int, pd.DataFrame], truth: Truth, method: str) -> None:
+    seen = [fold for fold, rows in by_fold.items() if rows.empty]
+    if seen:
+        genes = truth.gene_ids[np.isin(truth.fold_n, seen)]
+        msg = (
+            f"Genes used in training cannot be scored: `{method}` uses measured effects and has no predictions made "
+            f"without fold {some(seen)}, so it has seen {some(genes)}. Predict each fold without its own targets."
+        )
+        raise LeakageError(msg)
+
+
+def _require_whole(by_fold: dict[int, pd.DataFrame], truth: Truth, method: str) -> None:
+    for fold, rows in by_fold.items():
+        if set(rows["gene_id"]) <= set(truth.gene_ids[truth.fold_n == fold]):
+            msg = (
+                f"Each fold needs a ranking of all genes, so that folds can be compared; `{method}` has in fold {fold} "
+                f"only its {len(rows):,} targets. Predict every gene in every fold."
+            )
+            raise InputError(msg)

@@ -1,0 +1,338 @@
+"""The ledger on SQLite, through SQLAlchemy Core; the statements are those that PostgreSQL has too."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, final
+
+import pandas as pd
+from sqlalchemy import Connection, Engine, NullPool, Table, create_engine, event, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from perturbloop import schema
+from perturbloop.errors import StoreError, some
+from perturbloop.store import tables
+from perturbloop.store.base import Campaign, CampaignStore, Input, Round, Step, Target, frozen_hash
+from perturbloop.store.migrations import migrate
+
+BUSY_SECONDS = 20
+"""How long a statement waits for another process's transaction."""
+
+
+def create_store(
+    path: Path | str, *, name: str, config: Mapping[str, Any], package_version: str
+) -> CampaignStore:
+    """Make the ledger of a new campaign and open it.
+
+    The file is made beside its place and renamed, so that a ledger is whole or not there.
+
+    Raises
+    ------
+    StoreError
+        If there is a ledger already, or its folder is missing.
+    """
+    path = Path(path)
+    if path.exists():
+        msg = f"There is a campaign at `{path}` already. Open it, or name another folder for the new one."
+        raise StoreError(msg)
+    if not path.parent.is_dir():
+        msg = f"The ledger needs a folder to stand in; `{path.parent}` does not exist. Make it first."
+        raise StoreError(msg)
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    with _spoken(path):
+        engine = connect(beside)
+        migrate(engine)
+        row = {"name": name, "created": _now(), "package_version": package_version, "config": dict(config)}
+        with engine.begin() as connection:
+            connection.execute(tables.campaign.insert().values(row))
+        engine.dispose()
+    beside.replace(path)
+    return open_store(path)
+
+
+def open_store(path: Path | str) -> CampaignStore:
+    """Open the ledger of a campaign.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, damaged, no ledger, or written by a newer perturbloop.
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = f"There is no campaign ledger at `{path}`. Make a campaign with `perturbloop init`, or correct the path."
+        raise StoreError(msg)
+    with _spoken(path):
+        engine = connect(path)
+        with engine.connect() as connection:
+            state = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if state != "ok":
+            raise StoreError(_damaged(path, state))
+        migrate(engine)
+    store = SqlStore(engine, path)
+    store.campaign()
+    return store
+
+
+def connect(path: Path) -> Engine:
+    """Connect to SQLite: foreign keys, write-ahead log, busy timeout, and transactions that hold table changes too."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _settings(raw: Any, _: Any) -> None:
+        raw.isolation_level = None  # sqlite3 would begin by itself, and not for table changes
+        raw.execute("PRAGMA foreign_keys = ON")
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@final
+class SqlStore(CampaignStore):
+    """The ledger in one SQLite file; each verb is one transaction."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+        self._path = path
+
+    def campaign(self) -> Campaign:
+        """Return the campaign."""
+        with self._read() as connection:
+            row = connection.execute(select(tables.campaign)).mappings().first()
+        if row is None:
+            raise StoreError(_damaged(self._path, "it holds no campaign"))
+        return Campaign(**row)
+
+    def save_config(self, config: Mapping[str, Any]) -> None:
+        """Replace the campaign's config."""
+        with self._write() as connection:
+            connection.execute(tables.campaign.update().values(config=dict(config)))
+
+    def open_round(self) -> Round:
+        """Return the unfinished round, or open the next."""
+        with self._write() as connection:
+            known = _rounds(connection)
+            if known and known[-1].finished is None:
+                return known[-1]
+            opened = Round(known[-1].number + 1 if known else 0, _now())
+            connection.execute(tables.round_.insert().values(asdict(opened)))
+        return opened
+
+    def finish_round(self, number: int) -> Round:
+        """Mark a round as finished."""
+        with self._write() as connection:
+            _require_round(connection, number)
+            found = tables.round_.c.number == number
+            connection.execute(tables.round_.update().where(found).values(finished=_now()))
+            return _rounds(connection)[number]
+
+    def rounds(self) -> tuple[Round, ...]:
+        """All rounds, first to last."""
+        with self._read() as connection:
+            return _rounds(connection)
+
+    def add_input(self, entry: Input) -> None:
+        """Record a file that was read."""
+        with self._write() as connection:
+            _upsert(connection, tables.input_, asdict(entry) | {"added": _now()}, keep=("added",))
+
+    def inputs(self) -> tuple[Input, ...]:
+        """All files that were read."""
+        with self._read() as connection:
+            rows = connection.execute(select(tables.input_).order_by("added", "path")).mappings().all()
+        return tuple(Input(**{key: value for key, value in row.items() if key != "added"}) for row in rows)
+
+    def start_step(self, number: int, name: str, *, key: str, config: Mapping[str, Any]) -> Step:
+        """Record that a step begins."""
+        step = Step(number, name, key, _now(), None, dict(config), {})
+        with self._write() as connection:
+            _require_round(connection, number)
+            _upsert(connection, tables.step, asdict(step))
+        return step
+
+    def finish_step(self, step: Step, *, outputs: Mapping[str, str]) -> Step:
+        """Record that a step is done, once its outputs exist."""
+        missing = [path for path in outputs.values() if not (self._path.parent / path).exists()]
+        if missing:
+            msg = (
+                f"Step `{step.name}` cannot be recorded as finished: these outputs do not exist: {some(missing)}. "
+                "Write them first; paths are relative to the campaign folder."
+            )
+            raise StoreError(msg)
+        done = replace(step, finished=_now(), outputs=dict(outputs))
+        with self._write() as connection:
+            _require_round(connection, step.round)
+            _upsert(connection, tables.step, asdict(done))
+        return done
+
+    def finished_step(self, name: str, *, key: str) -> Step | None:
+        """Latest finished step with this key whose outputs still exist."""
+        done = [step for step in self.steps() if (step.name, step.key) == (name, key) and step.finished]
+        whole = [
+            step
+            for step in done
+            if all((self._path.parent / path).exists() for path in step.outputs.values())
+        ]
+        return whole[-1] if whole else None
+
+    def steps(self, number: int | None = None) -> tuple[Step, ...]:
+        """Steps of one round, or of all."""
+        query = select(tables.step).order_by(tables.step.c.started, tables.step.c.name)
+        if number is not None:
+            query = query.where(tables.step.c.round == number)
+        with self._read() as connection:
+            return tuple(Step(**row) for row in connection.execute(query).mappings())
+
+    def save_scores(self, number: int, metrics: pd.DataFrame) -> None:
+        """Record METRICS rows of a round."""
+        rows = schema.METRICS.checked(metrics)
+        self._replace(tables.score, number, rows.assign(place=range(len(rows))))
+
+    def scores(self) -> pd.DataFrame:
+        """METRICS rows of all rounds."""
+        return self._frame(tables.score, schema.METRICS, ["round", "place"])
+
+    def freeze_targets(self, targets: Iterable[Target]) -> tuple[Target, ...]:
+        """Record how targets may be used, for ever."""
+        asked = list(targets)
+        with self._write() as connection:
+            known = _targets(connection)
+            _require_same_folds(asked, known)
+            old = {(one.gene_id, one.modality) for one in known}
+            new = list(
+                dict.fromkeys(
+                    replace(one, frozen_hash="") for one in asked if (one.gene_id, one.modality) not in old
+                )
+            )
+            stamp = {"frozen_hash": frozen_hash(new), "frozen": _now()}
+            if new:
+                connection.execute(tables.target.insert(), [asdict(one) | stamp for one in new])
+        return self.targets()
+
+    def targets(self) -> tuple[Target, ...]:
+        """All measured targets, checked against their hashes."""
+        with self._read() as connection:
+            found = _targets(connection)
+        for one_hash in {one.frozen_hash for one in found}:
+            if frozen_hash(one for one in found if one.frozen_hash == one_hash) != one_hash:
+                state = "the held-out targets are not those that were frozen"
+                raise StoreError(_damaged(self._path, state))
+        return found
+
+    def save_proposals(self, number: int, proposals: pd.DataFrame) -> None:
+        """Record PROPOSALS rows of a round."""
+        self._replace(tables.proposal, number, schema.PROPOSALS.checked(proposals))
+
+    def proposals(self) -> pd.DataFrame:
+        """PROPOSALS rows of all rounds."""
+        return self._frame(tables.proposal, schema.PROPOSALS, ["round", "policy", "place"])
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with _spoken(self._path), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with _spoken(self._path), self._writer.begin() as connection:
+            yield connection
+
+    def _replace(self, table: Table, number: int, rows: pd.DataFrame) -> None:
+        values = rows.astype(object).where(rows.notna(), None).to_dict("records")
+        with self._write() as connection:
+            _require_round(connection, number)
+            connection.execute(table.delete().where(table.c.round == number))
+            if values:
+                connection.execute(table.insert(), [{"round": number} | dict(row) for row in values])
+
+    def _frame(self, table: Table, columns: schema.Table, order: list[str]) -> pd.DataFrame:
+        names = ["round", *columns.names]
+        query = select(*(table.c[name] for name in names)).order_by(*(table.c[name] for name in order))
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+        frame = pd.DataFrame([tuple(row) for row in rows], columns=pd.Index(names))
+        return frame.astype(
+            {name: float for name in ("value", "ci_low", "ci_high", "benefit") if name in names}
+        )
+
+
+def _rounds(connection: Connection) -> tuple[Round, ...]:
+    rows = connection.execute(select(tables.round_).order_by(tables.round_.c.number)).mappings()
+    return tuple(Round(**row) for row in rows)
+
+
+def _targets(connection: Connection) -> tuple[Target, ...]:
+    query = select(tables.target).order_by(tables.target.c.gene_id, tables.target.c.modality)
+    rows = connection.execute(query).mappings()
+    return tuple(Target(**{key: value for key, value in row.items() if key != "frozen"}) for row in rows)
+
+
+def _require_round(connection: Connection, number: int) -> None:
+    known = [entry.number for entry in _rounds(connection)]
+    if number not in known:
+        msg = f"Round {number} does not exist; the campaign has {some(known)}. Open it with `open_round`."
+        raise StoreError(msg)
+
+
+def _require_same_folds(asked: list[Target], known: Iterable[Target]) -> None:
+    folds = {(one.gene_id, one.modality): one.fold for one in known}
+    moved = []
+    for one in asked:
+        fold = folds.setdefault((one.gene_id, one.modality), one.fold)
+        if fold != one.fold:
+            moved.append(f"{one.gene_id} ({one.modality}): fold {fold}, asked for {one.fold}")
+    if moved:
+        msg = (
+            "A target stays in the fold it was frozen in, held out or spent, for ever; "
+            f"these would move: {some(moved)}. Keep their folds and split only new targets."
+        )
+        raise StoreError(msg)
+
+
+def _upsert(
+    connection: Connection, table: Table, row: Mapping[str, Any], *, keep: tuple[str, ...] = ()
+) -> None:
+    statement = insert(table).values(row)
+    keys = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in row if name not in {*keys, *keep}}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+
+
+@contextmanager
+def _spoken(path: Path) -> Iterator[None]:
+    """Turn the database's errors into one that says which file, what came and what to do."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        cause = getattr(error, "orig", None) or error
+        if "locked" in str(cause) or "busy" in str(cause):
+            msg = f"The ledger `{path}` is busy: another process is writing to it. Wait until it ends and try again."
+            raise StoreError(msg) from error
+        raise StoreError(_damaged(path, cause)) from error
+
+
+def _damaged(path: Path, state: object) -> str:
+    return (
+        f"The campaign ledger `{path}` cannot be used: {state}. Restore it from a copy, or start the campaign anew "
+        "with `perturbloop init` in another folder; finished tables in `rounds/` stay readable."
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
