@@ -170,9 +170,8 @@ def _centered(
     score_n: np.ndarray, replicate_n: np.ndarray, control_n: np.ndarray
 ) -> tuple[Float[np.ndarray, " n"], float]:
     """Scores minus the control mean of their replicate, in control standard deviations; and that deviation."""
-    frame = pd.DataFrame({"score": score_n, "replicate": replicate_n})
-    mean = frame[control_n].groupby("replicate")["score"].mean()
-    centered_n = (frame["score"] - frame["replicate"].map(mean)).to_numpy(dtype=float)
+    mean = pd.Series(score_n[control_n]).groupby(replicate_n[control_n]).mean()
+    centered_n = score_n - pd.Series(replicate_n).map(mean).to_numpy(dtype=float)
     df = int(control_n.sum()) - len(mean)
     spread = float(np.sqrt((centered_n[control_n] ** 2).sum() / df))
     return centered_n / (spread or 1.0), spread
@@ -185,14 +184,23 @@ def _contrast(
     control_n: np.ndarray,
     guide_spread: GuideSpread,
 ) -> _Contrast:
-    centered_n, spread = _centered(score_n, perturbed.replicate_n, control_n)
-    label_n = perturbed.guide_n if perturbed.guide_n is not None else np.full(len(score_n), "", dtype=object)
-    by_guide = pd.Series(centered_n[target_n]).groupby(label_n[target_n])
+    rows_n = np.flatnonzero(target_n | control_n)
+    replicate_n, is_control_n = perturbed.replicate_n[rows_n], control_n[rows_n]
+    named = perturbed.guide_n is not None
+    guide_n = (
+        perturbed.guide_n[rows_n] if perturbed.guide_n is not None else np.full(len(rows_n), "", dtype=object)
+    )
+    centered_n, spread = _centered(score_n[rows_n], replicate_n, is_control_n)
+    own_n = ~is_control_n
+    by_guide = pd.Series(centered_n[own_n]).groupby(guide_n[own_n])
     cells_r, mean_r = by_guide.size().to_numpy(), by_guide.mean().to_numpy()
-    within = float(((centered_n[target_n] - by_guide.transform("mean").to_numpy()) ** 2).sum())
+    within = float(((centered_n[own_n] - by_guide.transform("mean").to_numpy()) ** 2).sum())
     cell_df = float(cells_r.sum() - len(cells_r) + PRIOR_DF)
     variance_r = (within + PRIOR_DF) / cell_df / cells_r
-    shared_variance = _control_variance(perturbed, target_n, control_n, guide_spread)
+    share = pd.Series(replicate_n[own_n]).value_counts(normalize=True)
+    shared_variance = _control_variance(
+        share, replicate_n[is_control_n], guide_n[is_control_n] if named else None, guide_spread
+    )
     pooled = pool(
         mean_r,
         variance_r,
@@ -201,32 +209,34 @@ def _contrast(
         null_df=guide_spread.df,
         cell_df=cell_df,
     )
-    guides = [str(guide) for guide in by_guide.groups]
+    per_cell = pd.Series(pooled.weight_r / cells_r, index=by_guide.size().index)
     weight_n = np.zeros(len(score_n))
-    for guide, weight, count in zip(guides, pooled.weight_r, cells_r, strict=True):
-        weight_n[target_n & (label_n == guide)] = weight / count
-    for name in pd.unique(perturbed.replicate_n[target_n]):
-        here_n = perturbed.replicate_n == name
-        weight_n[control_n & here_n] = -weight_n[target_n & here_n].sum() / (control_n & here_n).sum()
-    n_replicates = len(pd.unique(perturbed.replicate_n[target_n]))
+    weight_n[rows_n[own_n]] = pd.Series(guide_n[own_n]).map(per_cell).to_numpy(dtype=float)
+    against = pd.Series(weight_n[rows_n[own_n]]).groupby(replicate_n[own_n]).sum()
+    weight_n[rows_n[is_control_n]] = _spread_over_controls(-against, replicate_n[is_control_n])
+    guides = [str(guide) for guide in per_cell.index]
     return _Contrast(
-        pooled, guides, mean_r, variance_r, cells_r, shared_variance, cell_df, n_replicates, weight_n, spread
+        pooled, guides, mean_r, variance_r, cells_r, shared_variance, cell_df, len(share), weight_n, spread
+    )
+
+
+def _spread_over_controls(share: pd.Series, replicate_c: np.ndarray) -> np.ndarray:
+    """Weight of each control cell, so that those of a replicate sum to its share."""
+    count = pd.Series(replicate_c).value_counts()
+    return (
+        pd.Series(replicate_c).map(share.reindex(count.index, fill_value=0.0) / count).to_numpy(dtype=float)
     )
 
 
 def _control_variance(
-    perturbed: PerturbedCells, target_n: np.ndarray, control_n: np.ndarray, guide_spread: GuideSpread
+    share: pd.Series, replicate_c: np.ndarray, guide_c: np.ndarray | None, guide_spread: GuideSpread
 ) -> float:
     """Sampling variance of the control mean a target is compared with: its cells, and its few guides."""
-    weight_n = np.zeros(len(control_n))
-    for name in pd.unique(perturbed.replicate_n[target_n]):
-        here_n = control_n & (perturbed.replicate_n == name)
-        weight_n[here_n] = (target_n & (perturbed.replicate_n == name)).sum() / target_n.sum() / here_n.sum()
-    by_cell = float((weight_n**2).sum())
-    if perturbed.guide_n is None:
+    weight_c = _spread_over_controls(share, replicate_c)
+    by_cell = float((weight_c**2).sum())
+    if guide_c is None:
         return by_cell
-    by_guide = pd.Series(weight_n[control_n]).groupby(perturbed.guide_n[control_n]).sum()
-    return by_cell + guide_spread.variance * float((by_guide**2).sum())
+    return by_cell + guide_spread.variance * float((pd.Series(weight_c).groupby(guide_c).sum() ** 2).sum())
 
 
 def _guide_spread(score_n: np.ndarray, perturbed: PerturbedCells) -> GuideSpread:
