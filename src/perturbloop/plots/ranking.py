@@ -1,0 +1,85 @@
+"""How far each gene's edit moves cells, against genes like it."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from perturbloop.plots.theme import BLUE, GRAY, INK, ORANGE, figure, plain, tidy
+from perturbloop.schema import RANKING
+
+CALL_COLOR = {"toward": BLUE, "away": ORANGE, "none": GRAY}
+
+
+def shift_against_null(ranking: pd.DataFrame, *, top: int = 10) -> Figure:
+    """Dot per gene: shift of its edit (right = toward the goal) and how surely it differs from matched genes (up).
+
+    Parameters
+    ----------
+    ranking
+        RANKING rows.
+    top
+        Number of genes named in each panel, those of highest benefit; a name that would cover another is left out.
+
+    Returns
+    -------
+    A figure with a panel per kind. Blue genes are called toward the goal, orange ones away from it.
+
+    Notes
+    -----
+    A p-value of zero is drawn at the smallest other one.
+    """
+    table = RANKING.checked(ranking)
+    table = table[table["status"].eq("scored")]
+    kinds = list(dict.fromkeys(table["kind"])) or [""]
+    drawn = figure(4.1 * len(kinds), 3.6)
+    axes = drawn.subplots(1, len(kinds), squeeze=False)
+    for ax, kind in zip(axes[0], kinds, strict=True):
+        _panel(ax, table[table["kind"].eq(kind)], top)
+        tidy(
+            ax,
+            title=kind,
+            x="shift of the goal's logit (right = toward the goal)",
+            y="−log10 p against matched genes",
+        )
+    return drawn
+
+
+def _panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
+    surprise = _surprise(rows["pvalue"])
+    points = rows.assign(x=rows["logit_shift"].astype(float), y=surprise).dropna(subset=["x", "y"])
+    if points.empty:
+        ax.text(0.5, 0.5, "no gene has a p-value", ha="center", va="center", transform=ax.transAxes)
+        return
+    for call, color in reversed(CALL_COLOR.items()):
+        some = points[points["call"].eq(call)]
+        ax.scatter(some["x"], some["y"], s=7, color=color, alpha=0.6, linewidths=0, rasterized=True)
+    ax.axvline(0, color=INK, linewidth=0.8, linestyle=":")
+    ax.margins(0.08)
+    _name(ax, points.sort_values("benefit", ascending=False).head(top))
+
+
+def _surprise(pvalue: pd.Series) -> pd.Series:
+    p = pvalue.astype(float)
+    least = p[p > 0].min()
+    return -np.log10(p.clip(lower=least if least > 0 else np.nextafter(0, 1)))
+
+
+def _name(ax: Axes, points: pd.DataFrame) -> None:
+    placed: list[np.ndarray] = []
+    to_axes = ax.transData + ax.transAxes.inverted()
+    for name, x, y in points[["gene_name", "x", "y"]].itertuples(index=False):
+        at = to_axes.transform((x, y))
+        if any(abs(at[0] - other[0]) < 0.18 and abs(at[1] - other[1]) < 0.045 for other in placed):
+            continue
+        placed.append(at)
+        right = at[0] > 0.8
+        ax.annotate(
+            plain(name),
+            (x, y),
+            xytext=(-3 if right else 3, 2),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            fontsize=7,
+            parse_math=False,
+        )

@@ -1,0 +1,94 @@
+"""The parts of a report: sections of sentences, grids of text and pictures; and how numbers become text."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of text; columns named in `words` are set left, all others right."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: frozenset[str] = frozenset()
+    strong: frozenset[int] = frozenset()
+    """Rows that are set in bold."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, drawn when it is needed, and what it shows in words."""
+
+    caption: str
+    draw: Callable[[], Figure]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One question of the reader, answered."""
+
+    key: str
+    title: str
+    lines: tuple[str, ...] = ()
+    grids: tuple[Grid, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Shown small, after the grids."""
+
+
+def number(value: Any, digits: int = 2, *, sign: bool = False) -> str:
+    """Show a number; a missing one as a dash.
+
+    >>> number(0.8149), number(0.08, 3, sign=True), number(None), number(7800, 0)
+    ('0.81', '+0.080', '–', '7,800')
+    """
+    if value is None or pd.isna(value):
+        return MISSING
+    shown = f"{float(value):{'+' if sign else ''},.{digits}f}"
+    return shown.replace("-", "−")
+
+
+def interval(low: Any, high: Any, digits: int = 2, *, sign: bool = False) -> str:
+    """Show a 95 % interval.
+
+    >>> interval(0.6, 0.97)
+    '[0.60, 0.97]'
+    """
+    if pd.isna(low) or pd.isna(high):
+        return MISSING
+    return f"[{number(low, digits, sign=sign)}, {number(high, digits, sign=sign)}]"
+
+
+def probability(value: Any) -> str:
+    """Show a p-value with two digits.
+
+    >>> probability(0.04), probability(1e-9), probability(0)
+    ('0.040', '1.0e−09', '0')
+    """
+    if value is None or pd.isna(value):
+        return MISSING
+    p = float(value)
+    if p == 0:
+        return "0"
+    return (f"{p:.1e}" if p < 0.001 else f"{p:.3f}").replace("-", "−")
+
+
+def text(value: Any, empty: str = MISSING) -> str:
+    """Show a label; a missing or empty one as a dash.
+
+    >>> text("STAT1"), text(float("nan")), text("")
+    ('STAT1', '–', '–')
+    """
+    return empty if value is None or pd.isna(value) or str(value) == "" else str(value)
+
+
+def yes(value: Any) -> bool:
+    """Whether a cell of a table of objects is true; a missing one is not."""
+    return not pd.isna(value) and bool(value)

@@ -1,0 +1,164 @@
+"""What was measured, what was spent on it, and what to measure next."""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from perturbloop.plots import measured_effects
+from perturbloop.report.content import RoundReport
+from perturbloop.report.layout import MISSING, Grid, Picture, Section, number, probability, text, yes
+from perturbloop.report.scoreboard import NOTHING_MEASURED
+
+MOST = 100
+"""Targets of one modality that are listed; of more, the ends."""
+_EFFECTS = (
+    "target",
+    "gene",
+    "effect to goal",
+    "SE",
+    "padj",
+    "hit",
+    "cells",
+    "guides",
+    "replicates",
+    "own gene left out",
+    "use",
+)
+_WORDS = frozenset(
+    {"target", "gene", "hit", "own gene left out", "use", "kind", "action", "reason", "modality", "status"}
+)
+
+
+def effect_section(report: RoundReport) -> Section:
+    """Every measured target with its error."""
+    title = "Measured effects"
+    if report.effects.empty:
+        return Section("effects", title, (NOTHING_MEASURED, *report.effect_lines))
+    targets = _targets(report.effects)
+    return Section(
+        "effects",
+        title,
+        (
+            "Effect to goal: how far the perturbation, as it was done, moved cells along the state score, in standard "
+            "deviations of control cells; positive = toward the goal.",
+            *report.effect_lines,
+        ),
+        tuple(_grid(rows, str(name)) for name, rows in targets.groupby("modality", sort=False)),
+        (
+            Picture(
+                "Effect of each target ± its standard error. Filled: hits, blue toward the goal, orange away from it; open: "
+                "not told apart from inert guides; small bars: single guides.",
+                partial(measured_effects, report.effects, min_effect=report.min_effect),
+            ),
+        ),
+        (
+            "Own gene left out: the target's own transcript was among the readout genes and was taken out of its score. "
+            "Held-out targets judge the methods; those of use `training` never do.",
+        ),
+    )
+
+
+def spent_section(report: RoundReport) -> Section:
+    """Genes used in training, with what was measured: they are not in the ranking."""
+    title = "Spent genes"
+    ranking, targets = report.ranking, _targets(report.effects)
+    spent = set(ranking.loc[ranking["status"] == "spent", "gene_id"]) | set(
+        targets.loc[targets["fold"] == -1, "gene_id"].dropna()
+    )
+    if not spent:
+        return Section("spent", title, ("None: no gene was used in training.",))
+    measured = targets[targets["gene_id"].isin(list(spent))]
+    rows = [
+        (_gene(row), text(row.modality), _effect(row), _hit(row), _use(row)) for row in measured.itertuples()
+    ]
+    names = ranking.drop_duplicates("gene_id").set_index("gene_id")["gene_name"]
+    rows += [
+        (text(names.get(gene_id), str(gene_id)), MISSING, "not in the table of effects", MISSING, "training")
+        for gene_id in sorted(spent - set(measured["gene_id"]))
+    ]
+    said = (
+        "These genes were measured and went into training or propagation. Scoring them would show memory, not prediction, "
+        "so they stand here with what was measured instead of in the ranking. A held-out gene may be spent in the full "
+        "ranking: it was judged by a ranking that had not seen it."
+    )
+    columns = ("gene", "modality", "effect to goal ± SE", "hit", "use")
+    return Section("spent", title, (said,), (Grid("Spent genes", columns, tuple(rows), _WORDS),))
+
+
+def proposal_section(report: RoundReport) -> Section:
+    """Batches of experiments, one grid per policy."""
+    title = "What to measure next"
+    if report.proposals.empty:
+        return Section("proposals", title, ("No batch proposed yet: run `perturbloop propose`.",))
+    columns = ("place", "gene", "kind", "action", "benefit", "reason")
+    grids = tuple(
+        Grid(
+            f"Policy: {policy}",
+            columns,
+            tuple(
+                (
+                    number(row.place, 0),
+                    _gene(row),
+                    text(row.kind),
+                    text(row.action),
+                    number(row.benefit, sign=True),
+                    text(row.reason),
+                )
+                for row in rows.sort_values("place").itertuples()
+            ),
+            _WORDS,
+        )
+        for policy, rows in report.proposals.groupby("policy", sort=False)
+    )
+    said = "Measure some of the chance batch too: a policy that cannot beat chance has learnt nothing."
+    return Section("proposals", title, (said,), grids)
+
+
+def _targets(effects: pd.DataFrame) -> pd.DataFrame:
+    rows = effects[effects["level"] == "gene"]
+    return rows.sort_values("effect_to_goal", ascending=False, kind="stable")
+
+
+def _grid(rows: pd.DataFrame, modality: str) -> Grid:
+    n_hits = sum(map(yes, rows["hit"]))
+    title = f"{modality}: {len(rows):,} targets, {n_hits:,} hits"
+    if len(rows) > MOST:
+        title += f" (the {MOST} at both ends)"
+        rows = pd.concat([rows.head(MOST // 2), rows.tail(MOST // 2)])
+    lines = tuple(
+        (
+            text(row.target),
+            _gene(row),
+            number(row.effect_to_goal, sign=True),
+            number(row.se),
+            probability(row.padj),
+            _hit(row),
+            number(row.n_cells, 0),
+            number(row.n_guides, 0),
+            number(row.n_replicates, 0),
+            "yes" if yes(row.own_gene_in_readout) else "not in the readout",
+            _use(row),
+        )
+        for row in rows.itertuples()
+    )
+    return Grid(title, _EFFECTS, lines, _WORDS, frozenset(i for i, hit in enumerate(rows["hit"]) if yes(hit)))
+
+
+def _gene(row: Any) -> str:
+    return text(row.gene_name, text(row.gene_id))
+
+
+def _effect(row: Any) -> str:
+    return f"{number(row.effect_to_goal, sign=True)} ± {number(row.se)}"
+
+
+def _hit(row: Any) -> str:
+    if not yes(row.hit):
+        return "no"
+    return "toward" if row.effect_to_goal > 0 else "away"
+
+
+def _use(row: Any) -> str:
+    fold = row.fold
+    return "training" if fold == -1 else f"held out, fold {fold}"

@@ -1,0 +1,66 @@
+"""The order in which a report answers."""
+
+from perturbloop.report.content import RoundReport
+from perturbloop.report.layout import Grid, Section
+from perturbloop.report.measured import effect_section, proposal_section, spent_section
+from perturbloop.report.ranking import pathway_section, ranking_section
+from perturbloop.report.scoreboard import correlation_section, gain_section, scoreboard_section
+
+METHODS_IN_WORDS = (
+    "In-silico edit: a cell is a list of its genes, most telling first. `delete` takes the gene out of the list, "
+    "`overexpress` puts it in front. The shift is the change this makes to the cell's state as the model reads it; it is "
+    "averaged over the start cells in which the gene was edited.",
+    "Call: the shift is compared with the shifts of genes of like rank and expression (matched null), two-sided, with "
+    "Benjamini-Hochberg over the genes of a kind.",
+    "Measured effect: a logistic regression on the state cells scores the perturbed cells and the controls of the same "
+    "replicate; the difference is given in standard deviations of control cells. The target's own gene is left out. A hit "
+    "has a padj below the stated rate and an effect of at least the stated size.",
+    "Closed loop: the representation channel fine-tunes the model with perturbed cells added; the evidence channel adds "
+    "the measured effects of other genes, spread over a gene graph, to the frozen model's ranking.",
+    "Held out: a target is only judged by a ranking that was made without its measured effect.",
+)
+LIMITS_IN_WORDS = (
+    "A gene that start cells do not express cannot be edited there, and is not scored: absence from the top says nothing.",
+    "Editing a list is not editing a cell: the model has seen which genes go together, not what causes what. "
+    "Consequences of a state can rank as high as its causes.",
+    "`delete` and `overexpress` are judged apart: a knock-out says nothing about overexpression.",
+    "The intervals of shifts hold the spread between cells, not the uncertainty of the model that was trained.",
+    "Toward the goal is not safe or useful: toxicity, cell death and delivery are not part of any number here.",
+)
+
+
+def sections(report: RoundReport) -> tuple[Section, ...]:
+    """All sections of a report, in the order of reading."""
+    return (
+        Section("warnings", "Warnings", report.warnings or ("None.",)),
+        _asked(report),
+        Section("check", "What the check found", report.check_lines or ("Nothing was noted.",)),
+        Section("model", "The model", report.model_lines or ("Nothing was noted.",)),
+        ranking_section(report),
+        scoreboard_section(report),
+        gain_section(report),
+        correlation_section(report),
+        effect_section(report),
+        Section(
+            "context",
+            "Context of the measurement",
+            report.context_lines or ("Nothing was measured, so there is no second context.",),
+        ),
+        pathway_section(report),
+        Section(
+            "power",
+            "What so few hits can and cannot show",
+            report.power_lines or ("No hit was measured, so no two methods can be told apart.",),
+        ),
+        spent_section(report),
+        proposal_section(report),
+        Section("runtime", "What the round cost", report.runtime_lines or ("Not recorded.",)),
+        Section("methods", "Methods in words", METHODS_IN_WORDS),
+        Section("limits", "Limits", LIMITS_IN_WORDS),
+    )
+
+
+def _asked(report: RoundReport) -> Section:
+    rows = tuple((str(name), str(value)) for name, value in report.facts.items())
+    columns = ("fact", "value")
+    return Section("asked", "What was asked", (), (Grid("Facts", columns, rows, frozenset(columns)),))

@@ -1,0 +1,93 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from perturbloop.errors import InputError
+from perturbloop.plots import measured_effects, scoreboard, shift_against_null, svg
+from perturbloop.schema import EFFECTS, METRICS, RANKING
+
+
+def metrics():
+    rows = [
+        ("de", "delete", "all", "auroc", 0.7, 0.5, 0.9, 25, 5, ""),
+        ("frozen", "delete", "all", "auroc", 0.6, 0.4, 0.8, 25, 5, ""),
+        ("frozen", "delete", "all", "average_precision", 0.5, 0.3, 0.8, 25, 5, ""),
+        ("chance", "delete", "all", "auroc", np.nan, np.nan, np.nan, 25, 5, ""),
+    ]
+    return pd.DataFrame(rows, columns=METRICS.names)
+
+
+def effects(n_targets):
+    row = dict.fromkeys(EFFECTS.names, 0) | {"modality": "crispri", "level": "gene", "se": 0.1}
+    rows = [row | {"target": f"T{i}", "effect_to_goal": i - 1.0, "hit": i > 1} for i in range(n_targets)]
+    return pd.DataFrame(rows, columns=EFFECTS.names)
+
+
+def ranking(names, pvalues):
+    row = dict.fromkeys(RANKING.names, 0.0) | {"kind": "delete", "status": "scored", "call": "toward"}
+    rows = [
+        row | {"gene_name": name, "logit_shift": i - 1.0, "pvalue": p, "benefit": float(i)}
+        for i, (name, p) in enumerate(zip(names, pvalues, strict=True))
+    ]
+    return pd.DataFrame(rows, columns=RANKING.names)
+
+
+def dots(ax):
+    """Positions of single markers."""
+    return [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if len(line.get_xdata()) == 1]
+
+
+def test_methods_keep_their_order_and_dots_are_their_values():
+    auroc, precision = scoreboard(metrics()).axes
+    labels = [label.get_text() for label in auroc.get_yticklabels()]
+    assert labels == ["open loop, frozen encoder", "signed DE", "chance"]
+    assert dots(auroc) == [(0.6, 0), (0.7, 1)]
+    assert [text.get_text() for text in auroc.texts] == ["undefined"]
+    assert dots(precision) == [(0.5, 0)]
+    assert precision.lines[-1].get_xdata()[0] == 5 / 25
+
+
+def test_effects_are_sorted_and_hits_are_filled():
+    (ax,) = measured_effects(effects(3), min_effect=0.3).axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["T2", "T1", "T0"]
+    assert dots(ax) == [(1.0, 0), (0.0, 1), (-1.0, 2)]
+    filled = [line.get_markerfacecolor() != "white" for line in ax.lines if line.get_marker() == "o"]
+    assert filled == [True, False, False]
+
+
+def test_many_targets_are_cut_to_both_ends_and_the_title_says_so():
+    (ax,) = measured_effects(effects(100)).axes
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert (labels[0], labels[-1], len(labels)) == ("T99", "T0", 60)
+    assert ax.get_title(loc="left") == "crispri: 60 of 100 targets, both ends"
+
+
+def test_a_gene_without_a_p_value_is_not_drawn_and_zero_is_drawn_at_the_smallest():
+    (ax,) = shift_against_null(ranking(["A", "B", "C"], [0.01, np.nan, 0.0])).axes
+    drawn = np.vstack([part.get_offsets() for part in ax.collections if len(part.get_offsets())])
+    np.testing.assert_allclose(drawn, [[-1, 2], [1, 2]])
+
+
+def test_only_the_genes_of_highest_benefit_are_named():
+    (ax,) = shift_against_null(ranking(["A", "B", "C"], [0.01, 0.1, 0.001]), top=2).axes
+    assert [text.get_text() for text in ax.texts] == ["C", "B"]
+
+
+@pytest.mark.parametrize("name", ["$x_1$", "<script>", "基因", "$\\bad{$"])
+def test_any_label_is_drawn_as_it_is_without_a_warning(name):
+    drawn = svg(shift_against_null(ranking([name], [0.01])))
+    assert drawn.rstrip().endswith("</svg>")
+    assert "<script" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("draw", "table"), [(scoreboard, METRICS), (measured_effects, EFFECTS), (shift_against_null, RANKING)]
+)
+def test_an_empty_table_gives_an_empty_figure_and_a_wrong_one_is_refused(draw, table):
+    assert svg(draw(pd.DataFrame(columns=table.names)))
+    with pytest.raises(InputError, match=f"table `{table.name}` needs the columns"):
+        draw(pd.DataFrame({"a": [1]}))
+
+
+def test_the_same_figure_is_the_same_text():
+    assert svg(scoreboard(metrics())) == svg(scoreboard(metrics()))

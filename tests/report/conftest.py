@@ -1,0 +1,113 @@
+"""A report of round 1 and one of round 0, built by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from perturbloop.report import GAINS, PATHWAYS, RANK_CORRELATIONS, RoundReport
+from perturbloop.schema import ACTION, EFFECTS, KINDS, METHODS, METRICS, PROPOSALS, RANKING
+
+NAMES = ["STAT1", "JAK2", "<script>alert(1)</script>", "A&B", "ACTB", "$x_1$"]
+
+
+def empty(table):
+    return pd.DataFrame(columns=table.names)
+
+
+def ranking():
+    rows = []
+    for kind in KINDS:
+        for i, name in enumerate(NAMES):
+            shift = 0.3 - 0.1 * i
+            rows.append(
+                (
+                    *(f"ENSG{i:011d}", name, kind, ACTION[kind], 2.0 - i, shift / 40, shift),
+                    *(shift - 0.05, shift + 0.05, 10 * shift, 10.0 ** -(4 - i), 0.001 * 4**i),
+                    *("toward" if i < 2 else "none", 5, 0, 0.3, "interferon,HLA" if i == 0 else ""),
+                    "spent" if i == 5 and kind == "delete" else "scored",
+                )
+            )
+    return pd.DataFrame(rows, columns=RANKING.names)
+
+
+def effects():
+    rows = []
+    for i, name in enumerate([*NAMES[:3], NAMES[5]]):
+        gene = f"ENSG{NAMES.index(name):011d}"
+        for level, guide in (("gene", ""), ("guide", f"{name}g1"), ("guide", f"{name}g2")):
+            effect = 1.3 - 0.6 * i
+            rows.append(
+                (gene, name, name, "crispr_ko", level, guide, effect, -effect, 0.2, 1e-9, 1e-8, i < 2)
+                + (412, 2, 2, i == 0, -1 if i == 3 else i)
+            )
+    return pd.DataFrame(rows, columns=EFFECTS.names)
+
+
+def metrics():
+    values = {"auroc": 0.81, "average_precision": 0.44, "precision_at_k": 0.2, "ppv": 0.5, "npv": 0.9}
+    rules = {"precision_at_k": "k = 20", "ppv": "matched-null", "npv": "matched-null"}
+    rows = [
+        (entry.name, "delete", denominator, name, value, value - 0.1, value + 0.1, n_genes, 4)
+        + (rules.get(name, ""),)
+        for entry in METHODS
+        if entry.name != "both"
+        for denominator, n_genes in (("scored", 20 if entry.name == "frozen" else 25), ("all", 25))
+        for name, value in values.items()
+    ]
+    rows.append(("de", "delete", "all", "auroc_away", np.nan, np.nan, np.nan, 25, 1, ""))
+    return pd.DataFrame(rows, columns=METRICS.names)
+
+
+@pytest.fixture
+def round_one():
+    sentence = "The control keeps 38 % of a gain of +0.080."
+    return RoundReport(
+        title="ifn <b>",
+        round_number=1,
+        created="2026-01-02 03:04 UTC",
+        version="0.1.0",
+        facts={"start": "stimulated", "goal": "control"},
+        warnings=("Nested <i>donors</i>.", "Few cells."),
+        model_lines=("Held-out loss 4.1, unigram 5.2; see `pretrain`.",),
+        ranking=ranking(),
+        metrics=metrics(),
+        effects=effects(),
+        gains=pd.DataFrame(
+            [("evidence", "frozen", "delete", 0.08, -0.02, 0.19, "evidence-shuffled", 0.38, sentence)],
+            columns=GAINS.names,
+        ),
+        rank_correlations=pd.DataFrame(
+            [("evidence", "delete", 0.71, 5, "It moved.")], columns=RANK_CORRELATIONS.names
+        ),
+        pathways=pd.DataFrame(
+            [
+                ("type I interferon", "STAT1", "delete", 1, 5, 2.0, 0.3, "scored"),
+                ("type I interferon", "IRF9", "delete", np.nan, 5, np.nan, np.nan, "absent"),
+            ],
+            columns=PATHWAYS.names,
+        ),
+        proposals=pd.DataFrame(
+            [("greedy", 1, "ENSG1", "JAK2", "delete", "inhibit", 1.0, "highest benefit")],
+            columns=PROPOSALS.names,
+        ),
+        top=3,
+        min_effect=0.3,
+    )
+
+
+@pytest.fixture
+def round_zero():
+    return RoundReport(
+        title="ifn",
+        round_number=0,
+        created="2026-01-02 03:04 UTC",
+        version="0.1.0",
+        facts={"start": "stimulated"},
+        ranking=ranking().iloc[:5],
+        metrics=empty(METRICS),
+        effects=empty(EFFECTS),
+        gains=empty(GAINS),
+        rank_correlations=empty(RANK_CORRELATIONS),
+        pathways=empty(PATHWAYS),
+        proposals=empty(PROPOSALS),
+    )

@@ -1,0 +1,89 @@
+import pandas as pd
+import pytest
+
+from perturbloop.errors import InputError
+from perturbloop.report import sections
+from perturbloop.schema import METHODS
+
+
+def section(report, key):
+    return next(entry for entry in sections(report) if entry.key == key)
+
+
+def as_table(grid):
+    return pd.DataFrame(grid.rows, columns=grid.columns)
+
+
+def test_the_ranking_lists_the_scored_genes_of_highest_benefit_per_kind(round_one):
+    delete, overexpress = section(round_one, "ranking").grids
+    assert list(as_table(delete)["gene"]) == ["STAT1", "JAK2", "<script>alert(1)</script>"]
+    assert as_table(delete).loc[0, "95 % interval of the shift"] == "[+0.250, +0.350]"
+    assert set(as_table(delete)["donors"]) == {"none named"}
+    assert delete.strong == {0, 1}
+    assert set(as_table(overexpress)["action"]) == {"activate"}
+    assert (
+        "delete: 6 genes, of which 5 scored, 1 spent. Calls among the scored genes: 2 toward, 0 away, 3 none."
+        in (section(round_one, "ranking").lines)
+    )
+
+
+def test_the_scoreboard_has_every_method_in_its_order_with_its_role(round_one):
+    as_ranking, as_calls = map(as_table, section(round_one, "scoreboard").grids)
+    names = as_calls["method"].str.extract(r"\(([\w-]+)\)$")[0]
+    assert list(dict.fromkeys(names)) == [entry.name for entry in METHODS]
+    assert as_calls.loc[names == "de", "role"].tolist() == ["baseline"] * len(as_calls[names == "de"])
+    assert as_calls.loc[names == "both", "genes judged"].tolist() == ["not run"]
+    assert as_calls.loc[names == "frozen", "genes judged"].tolist() == ["scored", "all"]
+    assert as_calls.loc[names == "chance", "genes judged"].tolist() == ["scored = all"]
+    assert as_ranking.loc[names == "chance", "AUROC"].tolist() == ["0.81 [0.71, 0.91]"]
+
+
+def test_prevalence_and_counts_stand_beside_ppv_and_npv(round_one):
+    calls = as_table(section(round_one, "scoreboard").grids[1])
+    frozen = calls[calls["method"].str.endswith("(frozen)")]
+    assert {"PPV", "NPV"} <= set(calls.columns)
+    assert frozen["prevalence"].tolist() == ["0.20", "0.16"]
+    assert frozen["genes"].tolist() == ["20", "25"]
+    assert frozen["hits"].tolist() == ["4", "4"]
+    assert frozen["rule of the call"].tolist() == ["matched-null"] * 2
+
+
+def test_a_metric_that_is_undefined_says_so(round_one):
+    table = as_table(section(round_one, "scoreboard").grids[0])
+    assert "undefined" in set(table["AUROC of hits away"])
+
+
+def test_effects_come_with_errors_and_what_was_left_out(round_one):
+    table = as_table(section(round_one, "effects").grids[0]).set_index("target")
+    assert table.loc["STAT1", "effect to goal"] == "+1.30"
+    assert table.loc["STAT1", "hit"] == "toward"
+    assert table.loc["STAT1", "own gene left out"] == "yes"
+    assert table.loc["JAK2", "own gene left out"] == "not in the readout"
+    assert table.loc["$x_1$", "use"] == "training"
+    assert len(table) == 4
+
+
+def test_spent_genes_are_listed_with_what_was_measured(round_one):
+    table = as_table(section(round_one, "spent").grids[0])
+    assert table["gene"].tolist() == ["$x_1$"]
+    assert table["effect to goal ± SE"].tolist() == ["−0.50 ± 0.20"]
+
+
+def test_a_pathway_gene_that_was_not_ranked_has_no_place(round_one):
+    table = as_table(section(round_one, "pathways").grids[0]).set_index("gene")
+    assert table["place"].tolist() == ["1 of 5", "not ranked"]
+    assert table.loc["IRF9", "benefit"] == "–"
+
+
+def test_gains_name_the_control_and_the_share_it_keeps(round_one):
+    table = as_table(section(round_one, "gains").grids[0])
+    assert table.loc[0, "control"] == "evidence, shuffled effects (evidence-shuffled)"
+    assert table.loc[0, ["gain in AUROC", "share kept"]].tolist() == ["+0.080", "0.38"]
+
+
+def test_a_table_without_its_columns_is_refused_by_name(round_one):
+    fields = vars(round_one) | {"gains": pd.DataFrame({"method": ["de"]})}
+    with pytest.raises(InputError, match=r"table `gains` needs .* missing: 'against'"):
+        type(round_one)(**fields)
+    with pytest.raises(InputError, match="`top` must be at least 1; it is 0"):
+        type(round_one)(**vars(round_one) | {"top": 0})
