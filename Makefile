@@ -3,13 +3,13 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
 # The first of these that is new enough; or name one: `make PYTHON=/path/to/python …`.
 PYTHONS := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 python3.14 python)
 NEW_ENOUGH := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help setup demo test lint format docs clean
+.PHONY: help setup demo test lint format docs tree clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -50,6 +50,9 @@ format: $(READY)  ## put the code in shape
 
 docs: $(READY)  ## docs/_build/index.html; warnings are errors
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
+
+tree: $(READY)  ## the file tree in README.md
+	@$(BIN)/python docs/_tree.py
 
 clean:  ## remove the environment and everything built
 	@rm -rf $(VENV) docs/_build docs/reference/generated .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

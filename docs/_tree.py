@@ -1,0 +1,107 @@
+"""The file tree of the README: one comment per file, taken from the file itself where it has one.
+
+A Python file is described by the first line of its docstring, a page by its title; the rest is named here.
+`python docs/_tree.py` writes it into the README; a test asks that it is up to date.
+"""
+
+import ast
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+START, END = "<!-- tree: `make tree` -->", "<!-- end of tree -->"
+
+COMMENTS = {
+    ".ci/run": "what CI runs: the whole check",
+    ".gitignore": "what is never committed: environments, builds, campaigns",
+    "CHANGELOG.md": "what changed for users",
+    "CONTRIBUTING.md": "setup, layers, names, errors, the ideal commit",
+    "LICENSE": "BSD-3-Clause",
+    "Makefile": "demo, test, lint, docs, clean",
+    "README.md": "this page",
+    "constraints.txt": "known-good versions of everything",
+    "pyproject.toml": "package, dependencies, ruff, mypy, pytest, layers",
+    "docs/": "tutorial, how-to, explanation, reference; the reference is made from the code",
+    "docs/references.bib": "what docstrings and pages cite",
+    "src/perturbloop/data/toy_genes.csv": "names of the simulated genes",
+    "tests/": "mirrors src; a test's name is a sentence about behaviour",
+    "tests/contracts/": "what every metric, acquisition and store must satisfy",
+    "tests/golden/": "equality with numbers that the published tool computed",
+    "benchmarks/": "what measures science and speed",
+}
+FIRST = ("src", "tests", "docs", "benchmarks")
+CLOSED = ("tests/",)
+"""Folders whose own folders are listed without their files."""
+
+
+def files() -> list[str]:
+    """Every tracked file."""
+    listed = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True)
+    return sorted(set(listed.stdout.splitlines()), key=_folders_first)
+
+
+def comment(path: str) -> str:
+    """What a file or folder is, in one line."""
+    if path in COMMENTS:
+        return COMMENTS[path]
+    here = ROOT / path
+    if path.startswith(CLOSED) and path.endswith("/"):
+        return f"of perturbloop.{here.name}"
+    if here.is_dir():
+        here = here / "__init__.py"
+    if here.suffix == ".py" and here.is_file():
+        return _short(ast.get_docstring(ast.parse(here.read_text())) or "")
+    if here.suffix == ".md":
+        return here.read_text().removeprefix("# ").splitlines()[0]
+    return ""
+
+
+def tree() -> str:
+    """Lines of the tree: folders end in a slash, and what they hold is indented below."""
+    lines, seen = [], set()
+    for path in files():
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            folder = "/".join(parts[:depth]) + "/"
+            if folder not in seen and not (depth > 2 and folder.startswith(CLOSED)):
+                seen.add(folder)
+                lines.append(_line(folder, depth - 1))
+        inner = path.startswith(CLOSED) and len(parts) > 2
+        if not inner and parts[-1] != "__init__.py":
+            lines.append(_line(path, len(parts) - 1))
+    return "\n".join(lines)
+
+
+def section() -> str:
+    """Return the tree as it stands in the README."""
+    return f"{START}\n```text\n{tree()}\n```\n{END}"
+
+
+def write() -> None:
+    """Put the tree into the README."""
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text().partition(START)
+    readme.write_text(before + section() + rest.partition(END)[2])
+
+
+def _line(path: str, depth: int) -> str:
+    name = path.rstrip("/").rsplit("/", 1)[-1] + ("/" if path.endswith("/") else "")
+    return f"{'  ' * depth + name:<29} {comment(path)}".rstrip()
+
+
+def _short(docstring: str) -> str:
+    first = docstring.split("\n\n")[0].replace("\n", " ")
+    for stop in (". ", ": ", "; "):
+        if len(first) > 110:
+            first = first.partition(stop)[0]
+    return first.rstrip(".")
+
+
+def _folders_first(path: str) -> list[tuple[int, str]]:
+    parts = path.split("/")
+    top = FIRST.index(parts[0]) if parts[0] in FIRST else len(FIRST)
+    return [(top, ""), *((place == len(parts) - 1, part) for place, part in enumerate(parts))]
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,169 @@
+"""The documentation keeps up with the code: names, commands, links, the file tree, and the tutorial as it is printed."""
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perturbloop import schema
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(page for page in ROOT.glob("docs/**/*.md") if "generated" not in page.parts)]
+)
+
+
+def module(name):
+    """Import a module of the `docs` folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def generate():
+    """What writes the reference."""
+    return module("_generate")
+
+
+def blocks(page, *languages):
+    """Fenced blocks of a page in these languages, in order, as (language, text)."""
+    fences = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [(language, text) for language, text in fences if language in languages]
+
+
+def shown_commands():
+    """Every `perturbloop …` line that a page tells the reader to type."""
+    for page in PAGES:
+        for _, text in blocks(page, "sh"):
+            for line in text.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                if words and words[0] == "perturbloop":
+                    yield pytest.param(words[1:], id=f"{page.relative_to(ROOT)}: {line[:60]}")
+
+
+# -------------------------------------------------------------------------- every name has words of its own
+
+
+def test_every_command_and_option_says_what_it_does(generate):
+    silent = [name for name, command in generate.commands().items() if not command.help]
+    silent += [
+        f"{name} {option}"
+        for name, command in generate.commands().items()
+        for option, _, text in generate.options(command)
+        if not text
+    ]
+    assert not silent
+
+
+def test_every_command_can_speak_to_machines(generate):
+    mute = [
+        name
+        for name, command in generate.commands().items()
+        if "--json" not in " ".join(option for option, _, _ in generate.options(command))
+    ]
+    assert not mute
+
+
+def test_every_column_and_method_has_a_meaning():
+    assert not [
+        (table.name, column.name) for table in schema.TABLES for column in table.columns if not column.meaning
+    ]
+    assert not [entry.name for entry in schema.METHODS if not (entry.title and entry.meaning)]
+
+
+def test_every_option_of_the_configuration_has_a_docstring(generate):
+    silent = []
+    for section, kind in {**generate.sections(), "pretrain": generate.PretrainConfig}.items():
+        documented = generate.field_docs(kind)
+        silent += [f"{section}.{name}" for name in kind.__dataclass_fields__ if not documented.get(name)]
+    assert not silent
+
+
+def test_every_section_of_a_campaign_is_on_the_configuration_page(generate):
+    assert set(generate.sections()) == set(schema.CampaignConfig.__dataclass_fields__)
+
+
+def test_the_reference_names_everything_and_drops_what_is_gone(generate, tmp_path):
+    (tmp_path / "gone.md").write_text("# A command that is no more")
+    pages = {page.name: page.read_text() for page in generate.write(tmp_path)}
+    assert {page.name for page in tmp_path.iterdir()} == set(pages)
+    assert all(f"perturbloop {name}`" in pages["cli.md"] for name in generate.commands())
+    assert all(
+        f"| `{column.name}` |" in pages["tables.md"] for table in schema.TABLES for column in table.columns
+    )
+    assert all(f"| `{entry.name}` |" in pages["methods.md"] for entry in schema.METHODS)
+    assert all(f"| `{kind.__name__}` |" in pages["errors.md"] for kind in generate.error_types())
+    assert all(f"api_{name}.md" in pages for name in generate.packages())
+
+
+# -------------------------------------------------------------------------------- pages match what exists
+
+
+@pytest.mark.parametrize("words", shown_commands())
+def test_a_command_shown_in_a_page_exists_with_its_options(generate, words):
+    if words == ["--help"]:
+        return
+    name, *rest = words
+    assert name in generate.commands()
+    known = {
+        part for option, _, _ in generate.options(generate.commands()[name]) for part in option.split(", ")
+    }
+    used = [word.partition("=")[0] for word in rest if word.startswith("--")]
+    assert not [option for option in used if option not in known | {"--help"}]
+    required = {
+        option for option, default, _ in generate.options(generate.commands()[name]) if default == "required"
+    }
+    assert not [option for option in required if option.startswith("--") and option not in used]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    local = [link for link in links if "://" not in link]
+    assert not [link for link in local if not (page.parent / link).exists()]
+
+
+def test_the_file_tree_of_the_readme_is_the_tree_and_names_every_file():
+    tree = module("_tree")
+    assert not [line for line in tree.tree().splitlines() if len(line.split()) < 2], (
+        "Name them in docs/_tree.py."
+    )
+    assert tree.section() in (ROOT / "README.md").read_text(), "Run `make tree`."
+
+
+# ----------------------------------------------------------------------------------------------- it runs
+
+
+def run(language, text, folder):
+    """Run one block as a reader would, with the environment's commands first on the path."""
+    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": search, "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_example_file_of_the_how_to_is_written(tmp_path):
+    for language, text in blocks(ROOT / "docs" / "howto" / "own_cells.md", "python"):
+        run(language, text, tmp_path)
+    assert (tmp_path / "cells.h5ad").is_file()
+
+
+def test_the_tutorial_runs_as_printed(tmp_path):
+    for language, text in blocks(ROOT / "docs" / "tutorial" / "first_campaign.md", "sh", "python"):
+        run(language, text, tmp_path)
+    assert (tmp_path / "first" / "rounds" / "001" / "report.html").is_file()
