@@ -99,6 +99,7 @@ def pool(
     guides = float((weight_r**2).sum())
     spread = max(null_variance, between_variance(mean_r, variance_r))
     null = noise + guides * null_variance
-    df = null**2 / (noise**2 / cell_df + (guides * null_variance) ** 2 / null_df + np.finfo(float).tiny)
+    doubt = noise**2 / cell_df + (guides * null_variance) ** 2 / null_df
+    df = null**2 / doubt if doubt > 0 else np.inf
     pvalue = float(2 * stats.t.sf(abs(mean) / np.sqrt(null), df=df))
     return Pooled(mean, float(np.sqrt(noise + guides * spread)), float(np.sqrt(null)), pvalue, weight_r)

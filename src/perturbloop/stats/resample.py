@@ -8,8 +8,6 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 from scipy import stats
 
-from perturbloop.errors import InputError
-
 
 @dataclass(frozen=True)
 class Interval:
@@ -67,7 +65,7 @@ def bootstrap_interval(
     >>> interval.low < interval.value == 49.5 < interval.high
     True
     """
-    n_genes = _common_length(column_g)
+    n_genes = len(column_g[0])
     if n_genes == 0:
         return Interval(np.nan, np.nan, np.nan, 0, n_samples)
     drawn = rng.integers(n_genes, size=(n_samples, n_genes))
@@ -131,11 +129,3 @@ def mean_by_gene(
     table["n_cells"] = pairs.groupby("gene").size()
     table["n_donors"] = 0 if donor_n is None else count
     return table
-
-
-def _common_length(columns: tuple[np.ndarray, ...]) -> int:
-    lengths = sorted({len(column) for column in columns})
-    if len(lengths) != 1:
-        msg = f"The columns to resample must hold one entry per gene each; their lengths are {lengths}. Align them first."
-        raise InputError(msg)
-    return lengths[0]
