@@ -31,7 +31,7 @@ def measured_effects(effects: pd.DataFrame, *, min_effect: float | None = None) 
     modalities = list(dict.fromkeys(targets["modality"])) or [""]
     parts = {name: _ends(targets[targets["modality"].eq(name)]) for name in modalities}
     tallest = max(len(part) for part in parts.values())
-    drawn = figure(4.6 * len(modalities), 1.1 + 0.2 * tallest)
+    drawn = figure(4.6 * len(modalities), 1.3 + 0.2 * max(tallest, 3))
     axes = drawn.subplots(1, len(modalities), squeeze=False)
     for ax, (name, part) in zip(axes[0], parts.items(), strict=True):
         n_all = int(targets["modality"].eq(name).sum())

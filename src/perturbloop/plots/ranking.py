@@ -56,6 +56,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
         ax.scatter(some["x"], some["y"], s=7, color=color, alpha=0.6, linewidths=0, rasterized=True)
     ax.axvline(0, color=INK, linewidth=0.8, linestyle=":")
     ax.margins(0.08)
+    ax.autoscale_view()
     _name(ax, points.sort_values("benefit", ascending=False).head(top))
 
 

@@ -14,7 +14,7 @@ BLUE, ORANGE, GREEN, GRAY, INK = "#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#2
 """Told apart with any color vision, and by the shape of the marker where it matters."""
 ROLE_STYLE = {"loop": (BLUE, "o"), "baseline": (ORANGE, "s"), "control": (GRAY, "D")}
 """Color and marker of a method's role."""
-SETTINGS = {"font.family": FONT, "font.size": 9, "svg.fonttype": "path", "svg.hashsalt": "perturbloop"}
+SETTINGS = {"font.sans-serif": [FONT], "svg.fonttype": "path", "svg.hashsalt": "perturbloop"}
 
 
 def figure(width: float, height: float) -> Figure:
@@ -34,7 +34,7 @@ def tidy(ax: Axes, *, title: str = "", x: str = "", y: str = "") -> Axes:
 def label_rows(ax: Axes, labels: list[str]) -> None:
     """One label per row, the first on top."""
     ax.set_yticks(range(len(labels)), [plain(label) for label in labels], parse_math=False)
-    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.set_ylim(max(len(labels), 1) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
 
 
@@ -51,7 +51,7 @@ def svg(drawn: Figure) -> str:
     """The figure as SVG text, the same bytes each time."""
     buffer = io.StringIO()
     with mpl.rc_context(SETTINGS):
-        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        drawn.savefig(buffer, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
