@@ -52,7 +52,7 @@ def held_out(effects: pd.DataFrame, kind: Kind) -> Truth:
         If a gene is held out in one modality of the kind and spent, or in another fold, in the next.
     """
     rows = EFFECTS.checked(effects).query("level == 'gene'")
-    rows = rows[[kind_of(modality) == kind for modality in rows["modality"]]]
+    rows = rows[rows["modality"].map(kind_of) == kind]
     folds = rows.groupby("gene_id")["fold"].nunique()
     mixed = folds.index[folds > 1]
     if len(mixed):
@@ -97,7 +97,7 @@ def rankings_by_fold(rows: pd.DataFrame, truth: Truth, *, method: str) -> dict[i
     InputError
         If a gene occurs twice, or the rows of a fold are no whole ranking.
     """
-    twice = rows.loc[rows.duplicated(["gene_id", "fold"]), "gene_id"]
+    twice = rows.loc[rows.duplicated(["gene_id", "fold"]), "gene_id"].unique()
     if len(twice):
         msg = f"A gene has one score per method, kind and fold; `{method}` has several for {some(twice)}. Keep one."
         raise InputError(msg)

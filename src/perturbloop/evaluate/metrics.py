@@ -191,19 +191,37 @@ _PRECISION = "10.1371/journal.pone.0118432"
 _TABLE = "10.1136/bmj.309.6947.102"
 
 METRICS = (
-    Metric("auroc", "probability that a hit scores above another gene", 0, 1, 1, "score", auroc, _ROC),
+    Metric("auroc", "probability that a hit scores above another gene", 0.0, 1.0, 1.0, "score", auroc, _ROC),
     Metric(
-        "average_precision", "mean precision at each hit", 0, 1, 1, "score", average_precision, _PRECISION
+        "average_precision",
+        "mean precision at each hit",
+        0.0,
+        1.0,
+        1.0,
+        "score",
+        average_precision,
+        _PRECISION,
     ),
-    Metric("r_precision", "hits among as many best genes as hits", 0, 1, 1, "score", r_precision, _PRECISION),
-    Metric("precision_at_k", "hits among the k best genes", 0, 1, 1, "k", precision_at_k, _PRECISION),
-    Metric("recall_at_k", "share of hits found in the k best genes", 0, 1, 1, "k", recall_at_k, _PRECISION),
-    Metric("ppv", "share of hits among called genes", 0, 1, 1, "call", ppv, _TABLE),
-    Metric("npv", "share of other genes among those not called", 0, 1, 1, "call", npv, _TABLE),
-    Metric("sensitivity", "share of hits that are called", 0, 1, 1, "call", sensitivity, _TABLE),
-    Metric("specificity", "share of other genes not called", 0, 1, 1, "call", specificity, _TABLE),
-    Metric("lift", "PPV over prevalence; 1 is chance", 0, np.inf, np.inf, "call", lift, _TABLE),
-    Metric("prevalence", "share of hits among judged genes", 0, 1, np.nan, "call", prevalence, _TABLE),
+    Metric(
+        "r_precision",
+        "hits among as many best genes as hits",
+        0.0,
+        1.0,
+        1.0,
+        "score",
+        r_precision,
+        _PRECISION,
+    ),
+    Metric("precision_at_k", "hits among the k best genes", 0.0, 1.0, 1.0, "k", precision_at_k, _PRECISION),
+    Metric(
+        "recall_at_k", "share of hits found in the k best genes", 0.0, 1.0, 1.0, "k", recall_at_k, _PRECISION
+    ),
+    Metric("ppv", "share of hits among called genes", 0.0, 1.0, 1.0, "call", ppv, _TABLE),
+    Metric("npv", "share of other genes among those not called", 0.0, 1.0, 1.0, "call", npv, _TABLE),
+    Metric("sensitivity", "share of hits that are called", 0.0, 1.0, 1.0, "call", sensitivity, _TABLE),
+    Metric("specificity", "share of other genes not called", 0.0, 1.0, 1.0, "call", specificity, _TABLE),
+    Metric("lift", "PPV over prevalence; 1 is chance", 0.0, np.inf, np.inf, "call", lift, _TABLE),
+    Metric("prevalence", "share of hits among judged genes", 0.0, 1.0, np.nan, "call", prevalence, _TABLE),
 )
 
 
