@@ -380,6 +380,8 @@ class PerturbConfig:
     """Edits to make."""
     cells_per_gene: int = 20
     """Start cells each gene is edited in, drawn by seed among those that express it."""
+    full_cells_per_gene: int = 2
+    """The same for the full ranking of a fine-tuned encoder; held-out targets get `cells_per_gene`."""
     batch_tokens: int = 16384
     """Tokens in a batch of the engine."""
     null_genes: int = 100

@@ -28,7 +28,7 @@ class Tokens:
         """How many cells."""
         return len(self.length_n)
 
-    def row(self, cell: int) -> Int32[np.ndarray, " t"]:
+    def row(self, cell: int | np.integer) -> Int32[np.ndarray, " t"]:
         """Return one cell's tokens, without padding."""
         return self.tokens_nt[cell, : self.length_n[cell]]
 
@@ -107,6 +107,21 @@ def tokenize_like_geneformer(
     total_n = adata.obs[total_column].to_numpy(dtype=np.float64)
     plain = replace(vocabulary, specials={"<pad>": 0, "<mask>": 1}) if not special_tokens else vocabulary
     return _encode(counts, np.array(labels, dtype=object), total_n, plain)
+
+
+def vocabulary_of(cells: Cells, *, max_length: int) -> Vocabulary:
+    """Make a vocabulary for the genes of these cells: medians of their non-zero counts per 10,000.
+
+    For simulated cells. Medians of few real cells of mixed panels are biased; take the published ones there.
+    """
+    total_n = np.asarray(cells.counts_ng.sum(axis=1, dtype=np.float64)).ravel()
+    columns = sparse.csc_matrix(sparse.diags_array(1e4 / np.maximum(total_n, 1)) @ cells.counts_ng)
+    parts = np.split(columns.data, columns.indptr[1:-1])
+    median_g = np.array([np.median(part) if len(part) else np.nan for part in parts])
+    seen_g = np.isfinite(median_g)
+    return Vocabulary.of_genes(
+        cells.gene_ids[seen_g], cells.gene_names[seen_g], median_g[seen_g], max_length=max_length
+    )
 
 
 def _encode(

@@ -347,11 +347,7 @@ def _control_guides(
         others_n = perturbed.is_control_n & ~own_n
         replicates = set(perturbed.replicate_n[own_n])
         if replicates <= set(perturbed.replicate_n[others_n]) and others_n.sum() > len(replicates) + 1:
-            seen_n = np.isin(
-                perturbed.replicate_n.astype(str),
-                sorted({str(name) for name in perturbed.replicate_n[others_n]}),
-            )
-            pooled = _contrast(score_n, perturbed, own_n & seen_n, others_n, guide_spread).pooled
+            pooled = _contrast(score_n, perturbed, own_n, others_n, guide_spread).pooled
             rows.append((guide, pooled.mean, pooled.se, pooled.pvalue, int(own_n.sum())))
     return pd.DataFrame(rows, columns=names)
 

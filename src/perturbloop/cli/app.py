@@ -1,0 +1,264 @@
+"""All commands; each is parsed here and does its work in `loop` or `train`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from perturbloop import __version__
+from perturbloop.cli.output import progress, refusals, say
+from perturbloop.schema import KINDS
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Close the loop between in-silico and real perturbations of single cells.",
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Campaign folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Close the loop between in-silico and real perturbations of single cells."""
+
+
+@app.command()
+def init(
+    folder: Folder,
+    cells: Annotated[Path, typer.Option(help="h5ad file with raw counts of both states.")],
+    state_column: Annotated[str, typer.Option(help="Column of obs that holds the state.")],
+    start: Annotated[str, typer.Option(help="State the cells are in.")],
+    goal: Annotated[str, typer.Option(help="State they should move to.")],
+    model: Annotated[Path, typer.Option(help="Folder of the foundation model.")],
+    vocabulary: Annotated[Path | None, typer.Option(help="Folder of the published dictionaries, if the model has no own.")] = None,
+    donor_column: Annotated[str | None, typer.Option(help="Column of obs that holds the donor.")] = None,
+    design: Annotated[str | None, typer.Option(help="paired, nested or single; found by itself by default.")] = None,
+    gene_column: Annotated[str | None, typer.Option(help="Column of var with the gene ids.")] = None,
+    min_cells: Annotated[int, typer.Option(help="Least number of cells of a state.")] = 20,
+    emb_layer: Annotated[int, typer.Option(help="Layer the embedding is read from: 0 = last, -1 = one before it.")] = 0,
+    kinds: Annotated[str, typer.Option(help="In-silico edits, separated by commas.")] = ",".join(KINDS),
+    cells_per_gene: Annotated[int, typer.Option(help="Start cells each gene is edited in.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of splits, draws and training.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Check the cells and make a campaign folder."""
+    from perturbloop.loop.campaign import init as make
+    from perturbloop.schema import CampaignConfig
+
+    tree: dict[str, Any] = {
+        "cells": {
+            "path": str(cells.resolve()),
+            "state_column": state_column,
+            "start": start,
+            "goal": goal,
+            "donor_column": donor_column,
+            "design": design,
+            "gene_column": gene_column,
+            "min_cells": min_cells,
+        },
+        "train": {
+            "model": str(model.resolve()),
+            "vocabulary": str(vocabulary.resolve()) if vocabulary else None,
+            "emb_layer": emb_layer,
+            "seed": seed,
+        },
+        "perturb": {"kinds": tuple(kinds.split(",")), "cells_per_gene": cells_per_gene, "seed": seed},
+        "evaluate": {"seed": seed},
+    }
+    with refusals():
+        inputs = make(folder, CampaignConfig.from_dict(tree))
+    lines = [*inputs.lines(), *inputs.states.warnings, f"Campaign made. Next: perturbloop play {folder}"]
+    say({"folder": str(folder), "lines": lines}, lines, as_json=as_json)
+
+
+def _step(folder: Path, until: str, as_json: bool) -> None:
+    from perturbloop.loop.campaign import play as run
+
+    with refusals(), progress() as on_progress:
+        played = run(folder, until=until, on_progress=on_progress)
+    done = f"Round {played.round}: {', '.join(played.done)} done." if played.done else ""
+    lines = [line for line in (done, *played.lines) if line]
+    say({"folder": str(folder), "round": played.round, "done": list(played.done), "lines": lines}, lines, as_json=as_json)
+
+
+@app.command()
+def check(folder: Folder, as_json: AsJson = False) -> None:
+    """Check the input again and report gene mapping and token coverage."""
+    from perturbloop.loop.campaign import checked
+
+    with refusals():
+        lines = checked(folder)
+    say({"folder": str(folder), "lines": lines}, lines, as_json=as_json)
+
+
+@app.command()
+def train(folder: Folder, as_json: AsJson = False) -> None:
+    """Train the state models that are stale."""
+    _step(folder, "train", as_json)
+
+
+@app.command()
+def perturb(folder: Folder, as_json: AsJson = False) -> None:
+    """Perturb genes in silico; a killed run goes on where it stopped."""
+    _step(folder, "perturb", as_json)
+
+
+@app.command()
+def evaluate(folder: Folder, as_json: AsJson = False) -> None:
+    """Rank the genes and judge every method on the held-out targets."""
+    _step(folder, "evaluate", as_json)
+
+
+@app.command()
+def propose(folder: Folder, as_json: AsJson = False) -> None:
+    """List a greedy and a chance batch of experiments."""
+    from perturbloop.loop.campaign import proposals
+
+    with refusals(), progress() as on_progress:
+        table = proposals(folder, on_progress=on_progress)
+    lines = [
+        f"{row.policy:8} {row.place:3d}  {row.action:8} {row.gene_name:12} {row.benefit:+.3f}  {row.reason}"
+        for row in table.itertuples()
+    ]
+    say({"proposals": table.to_dict("records")}, lines, as_json=as_json)
+
+
+@app.command()
+def play(folder: Folder, as_json: AsJson = False) -> None:
+    """Play one round: every step that is stale, then the report."""
+    _step(folder, "report", as_json)
+
+
+@app.command()
+def record(
+    folder: Folder,
+    perturbed: Annotated[Path, typer.Option(help="h5ad file with raw counts of perturbed and control cells.")],
+    target_column: Annotated[str, typer.Option(help="Column of obs that holds the perturbed gene.")],
+    control: Annotated[str, typer.Option(help="Label of the control cells in that column.")],
+    modality: Annotated[str, typer.Option(help="crispr_ko, crispri or crispra.")],
+    replicate_column: Annotated[str | None, typer.Option(help="Column of obs that holds the replicate.")] = None,
+    guide_column: Annotated[str | None, typer.Option(help="Column of obs that holds the guide.")] = None,
+    purity_column: Annotated[str | None, typer.Option(help="Column of obs with the purity of the guide call.")] = None,
+    min_purity: Annotated[float, typer.Option(help="Least purity of a cell's guide call, 0 to 1.")] = 0.0,
+    condition_column: Annotated[str | None, typer.Option(help="Column of obs with the condition.")] = None,
+    label_source: Annotated[str, typer.Option(help="state_score or condition: where a training label comes from.")] = "state_score",
+    min_cells: Annotated[int, typer.Option(help="Least number of cells of a target.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Turn really perturbed cells into measured effects and freeze what is held out."""
+    from perturbloop.loop.campaign import record as keep
+    from perturbloop.schema import PerturbedConfig
+
+    values: dict[str, Any] = {
+        "path": str(perturbed.resolve()),
+        "target_column": target_column,
+        "control": control,
+        "modality": modality,
+        "replicate_column": replicate_column,
+        "guide_column": guide_column,
+        "purity_column": purity_column,
+        "min_purity": min_purity,
+        "condition_column": condition_column,
+        "label_source": label_source,
+        "min_cells": min_cells,
+    }
+    with refusals():
+        report, new = keep(folder, PerturbedConfig(**values))
+    head = "Recorded" if new else "Recorded before, nothing changed"
+    lines = [f"{head}: {report['n_cells']:,} of {report['n_cells_read']:,} cells, {len(report['targets'])} targets."]
+    lines += [f"{count:,} cells left out: {why}" for why, count in report["dropped"].items() if count]
+    lines += [*report.get("warnings", ()), *_effect_table(folder), f"Next: perturbloop play {folder}"]
+    say(report, lines, as_json=as_json)
+
+
+def _effect_table(folder: Path) -> list[str]:
+    from perturbloop.loop.campaign import measured
+
+    rows = measured(folder)
+    return [
+        f"{row.gene_name:10} effect to goal {row.effect_to_goal:+6.2f} ± {row.se:.2f}  padj {row.padj:8.1e}  "
+        f"{'hit' if row.hit else '':4}{row.n_cells:5d} cells {row.n_guides:2d} guides  "
+        f"{'trains' if row.fold < 0 else f'held out, fold {row.fold}'}"
+        for row in rows.sort_values("effect_to_goal", ascending=False).itertuples()
+    ]
+
+
+@app.command()
+def report(folder: Folder, as_json: AsJson = False) -> None:
+    """Show the last round as tables; the same is in its report.html."""
+    from perturbloop.loop.campaign import show
+
+    with refusals():
+        path, tables, tree = show(folder)
+    if as_json:
+        say(tree, (), as_json=True)
+        return
+    console = Console()
+    for table in tables:
+        console.print(table)
+    typer.echo(f"Report: {path}")
+
+
+@app.command()
+def pretrain(
+    folder: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder to make.")],
+    files: Annotated[list[Path], typer.Argument(help="h5ad files with raw counts.")],
+    vocabulary: Annotated[Path, typer.Option(help="Folder of the published dictionaries.")],
+    layers: Annotated[int, typer.Option(help="Transformer layers.")] = 4,
+    hidden: Annotated[int, typer.Option(help="Length of an embedding.")] = 128,
+    max_length: Annotated[int, typer.Option(help="Most tokens a cell may have.")] = 512,
+    minutes: Annotated[float, typer.Option(help="Time budget.")] = 20.0,
+    steps: Annotated[int, typer.Option(help="Number of steps instead of a time budget; 0 = by time.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of weights, masks and batches.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Pretrain a small model by masked-gene learning, where no published weights are at hand."""
+    from perturbloop.data.cells import read_cells
+    from perturbloop.data.vocabulary import Vocabulary
+    from perturbloop.train.pretrain import pretrain as learn
+    from perturbloop.train.pretrain_config import PretrainConfig
+
+    with refusals(), progress() as on_progress:
+        config = PretrainConfig(
+            layers=layers, hidden=hidden, max_length=max_length, minutes=minutes, steps=steps, seed=seed
+        )
+        words = Vocabulary.published(vocabulary)
+        cells = [read_cells(path, vocabulary=words)[0] for path in files]
+        done = learn(
+            cells,
+            words,
+            folder,
+            config,
+            on_step=lambda step, share, loss: on_progress("pretrain", round(1000 * share), 1000),
+        )
+    lines = [*done.lines(), f"Model: {folder}"]
+    say(done.to_dict(), lines, as_json=as_json)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Play the whole loop on simulated cells with a known answer."""
+    from perturbloop.loop.demo import demo as run
+
+    with refusals(), progress() as on_progress:
+        tree, tables, lines = run(folder, seed=seed, on_progress=on_progress)
+    if not as_json:
+        console = Console()
+        for table in tables:
+            console.print(table)
+    say(tree, lines, as_json=as_json)

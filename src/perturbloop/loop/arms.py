@@ -1,0 +1,172 @@
+"""The arms of a round: each is one state model and the edits it scores."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.data.cells import Cells
+from perturbloop.data.splits import trains
+from perturbloop.data.tokens import Tokens, tokenize
+from perturbloop.loop.inputs import Inputs, embed
+from perturbloop.perturb.collect import run_plan
+from perturbloop.perturb.plan import plan
+from perturbloop.perturb.readout import Readout
+from perturbloop.schema import Kind, PerturbConfig
+from perturbloop.store import step_key
+from perturbloop.train.checkpoint import load_state_model, save_state_model
+from perturbloop.train.classifier import StateModel, goal_state, heldout_auroc, train_frozen
+from perturbloop.train.examples import closed_loop, open_loop
+from perturbloop.train.fit import fine_tune
+
+REFERENCE_GENES = 200
+"""Genes scored beside the held-out targets of a fold, so that a target's place among all genes can be told."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One state model of a round, and which genes it scores."""
+
+    method: str
+    """Name in `schema.METHODS`."""
+    fold: int = -1
+    """-1 = full ranking; k >= 0 = judged on fold k."""
+    training: frozenset[str] = frozenset()
+    """Targets whose perturbed cells train it."""
+    kinds: tuple[Kind, ...] = ()
+    """Edits it scores."""
+
+    @property
+    def title(self) -> str:
+        """Name for a progress bar."""
+        return self.method if self.fold < 0 else f"{self.method}, fold {self.fold}"
+
+
+@dataclass(frozen=True)
+class PerturbedExamples:
+    """Perturbed cells of all recorded files, cut to the genes that every file measures."""
+
+    cells: tuple[Cells, ...]
+    target_n: np.ndarray
+    """Ensembl id of each cell's target, '' for controls and unmapped targets."""
+    label_n: np.ndarray
+    """Probability of the goal state."""
+    gene_ids: np.ndarray
+    """Genes that all files and the state cells measure."""
+    digest: str
+    """Hash of files and labels."""
+
+
+def open_arms(kinds: tuple[Kind, ...]) -> list[Arm]:
+    """Arms of the open loop."""
+    return [Arm("frozen", kinds=kinds)]
+
+
+def closed_arms(fold_of: Mapping[str, int], kinds: tuple[Kind, ...]) -> list[Arm]:
+    """Arms of the representation channel: open and closed full fine-tuning, and the shuffled control.
+
+    Only the kinds that were measured are scored. A fold's model never sees the cells of its targets.
+    """
+    arms = [Arm("full-open", kinds=kinds), Arm("full-closed", -1, trains(fold_of, without=-1), kinds)]
+    for fold in sorted({fold for fold in fold_of.values() if fold >= 0}):
+        training = trains(fold_of, without=fold)
+        arms += [Arm(method, fold, training, kinds) for method in ("full-closed", "full-shuffled")]
+    return arms
+
+
+def train_arm(
+    arm: Arm, inputs: Inputs, perturbed: PerturbedExamples | None, folder: Path, on_progress: Progress
+) -> StateModel:
+    """Load the arm's state model, or train and save it."""
+    key = model_key(arm, inputs, perturbed)
+    place = folder / "models" / f"{arm.method}-{key}"
+    found = load_state_model(place, base=inputs.model)
+    if found is not None:
+        return found
+    if arm.method == "frozen":
+        on_progress("train frozen head", 0, 1)
+        trained = train_frozen(inputs.model, inputs.emb_nd, inputs.states.is_goal_n, inputs.states.train_n)
+    else:
+        if perturbed is None:
+            msg = f"arm {arm.method} needs perturbed cells"
+            raise ValueError(msg)
+        trained = _fine_tuned(arm, inputs, perturbed, on_progress)
+    card = {"method": arm.method, "fold": arm.fold, "spent": sorted(arm.training), "key": key}
+    save_state_model(trained, place, base=inputs.model, card=card)
+    return trained
+
+
+def perturb_arm(
+    arm: Arm, trained: StateModel, inputs: Inputs, folder: Path, on_progress: Progress, *, held_out: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Score the arm's edits in the start cells; shards that exist are reused. Returns table `SHIFTS`."""
+    config = replace(inputs.config.perturb, kinds=arm.kinds)
+    if arm.method != "frozen" and arm.fold < 0:
+        config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
+    start = np.flatnonzero(~inputs.states.is_goal_n)
+    tokens = inputs.tokens.select(start)
+    wanted = None if arm.fold < 0 else [*held_out, *reference_genes(inputs, tokens, config)]
+    edits = plan(tokens, inputs.model.vocabulary, config, gene_ids=wanted)
+    place = folder / "shifts" / trained.digest / step_key("edits", config={"plan": edits.digest}, inputs=[inputs.key])
+    return run_plan(
+        trained.model,
+        trained.readout,
+        tokens,
+        edits,
+        place,
+        batch_tokens=config.batch_tokens,
+        on_edits=lambda done, total: on_progress(f"perturb, {arm.title}", done, total),
+    )
+
+
+def reference_genes(inputs: Inputs, tokens: Tokens, config: PerturbConfig) -> list[str]:
+    """Draw the genes that stand for all others in a fold, by seed, among those the start cells express."""
+    gene_of = inputs.model.vocabulary.gene_of_token
+    expressed = sorted(gene_of[token] for token in np.unique(tokens.tokens_nt).tolist() if token in gene_of)
+    rng = np.random.default_rng([config.seed, 1])
+    return [expressed[place] for place in rng.permutation(len(expressed))[:REFERENCE_GENES]]
+
+
+def model_key(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples | None) -> str:
+    """Hash of everything that decides an arm's state model; arms trained on the same cells share one."""
+    config = inputs.config.to_dict()["train"] | {"model": "", "vocabulary": "", "method": arm.method}
+    digests = [perturbed.digest] if perturbed is not None and arm.method != "frozen" else []
+    return step_key("train", config=config | {"training": sorted(arm.training)}, inputs=[inputs.key, *digests])
+
+
+def _fine_tuned(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples, on_progress: Progress) -> StateModel:
+    """Fine-tune on cells cut to the shared genes, so that panel and state cannot be confounded."""
+    config, states = inputs.config.train, inputs.states
+    rng = np.random.default_rng([config.seed, 2])
+    words = inputs.model.vocabulary
+    cut = tokenize(inputs.cells.restrict(perturbed.gene_ids), words)
+    examples = open_loop(
+        cut.select(states.train_n), states.is_goal_n[states.train_n], max_cells=config.max_cells, rng=rng
+    )
+    if arm.training:
+        rows = [tokenize(cells.restrict(perturbed.gene_ids), words) for cells in perturbed.cells]
+        tokens = Tokens.of_rows([part.row(n) for part in rows for n in range(part.n_cells)], has_cls=cut.has_cls)
+        examples = closed_loop(
+            examples,
+            tokens,
+            perturbed.label_n,
+            perturbed.target_n,
+            training=arm.training,
+            held_out=set(perturbed.target_n) - arm.training - {""} if arm.fold >= 0 else (),
+            share=config.perturbed_share,
+            rng=rng,
+            shuffled=arm.method == "full-shuffled",
+        )
+    model, weight_d, bias = fine_tune(
+        inputs.model, examples, config, on_step=lambda step, steps, _: on_progress(f"train {arm.title}", step, steps)
+    )
+    # The edits are made in whole cells, so goal state and check are read from whole cells too.
+    emb_nd = embed(model, inputs.tokens)
+    goal_d = goal_state(emb_nd, states.is_goal_n & states.train_n)
+    readout = Readout(goal_d, weight_d, bias)
+    auroc = heldout_auroc(readout, emb_nd, states.is_goal_n, states.train_n)
+    return StateModel(model, readout, auroc, len(examples.label_n))

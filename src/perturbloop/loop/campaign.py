@@ -1,0 +1,228 @@
+"""The six verbs on a campaign folder, and `play`: one round of them."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from perturbloop import __version__
+from perturbloop.data.cells import file_digest
+from perturbloop.errors import StoreError, closest
+from perturbloop.loop import outcomes
+from perturbloop.loop.arms import Progress
+from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, write_json
+from perturbloop.loop.inputs import Inputs, read_inputs
+from perturbloop.loop.review import review
+from perturbloop.loop.steps import STEPS, Work, choose, evaluate, perturb, train
+from perturbloop.report import tables as report_tables
+from perturbloop.report import write as write_report
+from perturbloop.schema import EFFECTS, CampaignConfig, PerturbedConfig, concat
+from perturbloop.store import Input, lock, step_key
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a command did."""
+
+    folder: Path
+    round: int
+    """Round the results belong to."""
+    done: tuple[str, ...]
+    """Steps that were done now; empty where nothing was stale."""
+    lines: tuple[str, ...] = ()
+    """What to tell."""
+
+
+def quiet(step: str, done: int, total: int) -> None:
+    """Report no progress."""
+
+
+def init(folder: Path | str, config: CampaignConfig) -> Inputs:
+    """Check the input and make a campaign folder; nothing is made where the check fails."""
+    folder = Path(folder)
+    inputs = read_inputs(config)
+    campaign = create_campaign(folder, config)
+    with campaign.store:
+        _note_inputs(campaign, inputs)
+    return inputs
+
+
+def record(folder: Path | str, entry: PerturbedConfig) -> tuple[dict[str, Any], bool]:
+    """Measure the effects in perturbed cells, keep them, and freeze what is held out. Returns report and novelty."""
+    folder = Path(folder)
+    with lock(folder):
+        campaign = open_campaign(folder)
+        with campaign.store:
+            _, report, new = outcomes.record(campaign, read_inputs(campaign.config), entry)
+    return report, new
+
+
+def play(folder: Path | str, *, until: str = "report", on_progress: Progress = quiet) -> Played:
+    """Do every step of a round that is stale, up to `until`; with nothing new no round is opened.
+
+    A step's key is the hash of its config, its inputs and the keys before it. A step with a finished record of that
+    key and its files in place is not done again; shards and models are shared by all rounds.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    until
+        Last step: check, train, perturb, evaluate, propose or report.
+    on_progress
+        Called with what is done, how much of it, and of how much.
+
+    Raises
+    ------
+    StoreError
+        If the folder is no campaign or another process works in it.
+    """
+    folder = Path(folder)
+    if until not in STEPS:
+        msg = f"A step is one of {', '.join(STEPS)}; it is {until!r}. Did you mean {closest(until, STEPS)}?"
+        raise StoreError(msg)
+    with lock(folder):
+        campaign = open_campaign(folder)
+        with campaign.store:
+            return _play(campaign, until, on_progress)
+
+
+def latest_round(folder: Path | str) -> Path:
+    """Folder of the last finished round."""
+    campaign = open_campaign(Path(folder))
+    with campaign.store:
+        finished = [entry.number for entry in campaign.store.rounds() if entry.finished is not None]
+    if not finished:
+        msg = f"No round of `{folder}` is finished yet. Run `perturbloop play {folder}`."
+        raise StoreError(msg)
+    return campaign.round_folder(finished[-1])
+
+
+def _play(campaign: Campaign, until: str, on_progress: Progress) -> Played:
+    inputs = read_inputs(campaign.config)
+    recorded = outcomes.read_outcomes(campaign, inputs)
+    keys = _keys(campaign, inputs)
+    wanted = STEPS[: STEPS.index(until) + 1]
+    stale = [name for name in wanted if campaign.store.finished_step(name, key=keys[name]) is None]
+    if not stale:
+        last = max((step.round for step in campaign.store.steps()), default=0)
+        return Played(campaign.folder, last, (), ("Nothing is new: every step is up to date.",))
+    number = campaign.store.open_round().number
+    work = Work(campaign, inputs, recorded, on_progress)
+    for name in stale:
+        _do(work, name, number, keys[name])
+    if until == STEPS[-1]:
+        campaign.store.finish_round(number)
+    return Played(campaign.folder, number, tuple(stale))
+
+
+def _do(work: Work, name: str, number: int, key: str) -> None:
+    """Do one step and record it as finished once its files are there."""
+    campaign, started = work.campaign, time.monotonic()
+    folder = campaign.round_folder(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    step = campaign.store.start_step(number, name, key=key, config=campaign.config.to_dict())
+    output = folder / f"{name}.json"
+    if name == "check":
+        _note_inputs(campaign, work.inputs)
+    elif name == "train":
+        train(work)
+    elif name == "perturb":
+        perturb(work)
+    elif name == "evaluate":
+        evaluate(work, number)
+    elif name == "propose":
+        choose(work, number)
+    else:
+        write_report(review(work, number), folder / "report.html")
+    write_json(output, _stamp(work, name, key) | {"seconds": round(time.monotonic() - started, 1)})
+    files = {"evaluate": "ranking.parquet", "propose": "proposals.parquet", "report": "report.html"}
+    outputs = {name: campaign.relative(output)}
+    if name in files:
+        outputs["table"] = campaign.relative(folder / files[name])
+    campaign.store.finish_step(step, outputs=outputs)
+
+
+def _stamp(work: Work, name: str, key: str) -> dict[str, Any]:
+    """What every step's output carries."""
+    inputs = work.inputs
+    return {
+        "step": name,
+        "key": key,
+        "version": __version__,
+        "seed": work.campaign.config.train.seed,
+        "data_digest": inputs.cells.digest,
+        "model_digest": inputs.model.digest,
+        "vocabulary_digest": inputs.model.vocabulary.digest,
+        "lines": inputs.lines() if name == "check" else [],
+        "models": {arm.title: trained.heldout_auroc for arm, trained in work.models.items()},
+    }
+
+
+def _keys(campaign: Campaign, inputs: Inputs) -> dict[str, str]:
+    config = campaign.config.to_dict()
+    perturbed = [file_digest(Path(entry.path)) for entry in campaign.config.perturbed]
+    options = [{key: value for key, value in entry.items() if key != "path"} for entry in config["perturbed"]]
+    keys = {"check": inputs.key}
+    keys["train"] = step_key(
+        "train", config={"train": config["train"], "perturbed": options}, inputs=perturbed, upstream=[keys["check"]]
+    )
+    keys["perturb"] = step_key("perturb", config=config["perturb"], upstream=[keys["train"]])
+    keys["evaluate"] = step_key("evaluate", config=config["evaluate"], upstream=[keys["perturb"]])
+    for name, before in (("propose", "evaluate"), ("report", "propose")):
+        keys[name] = step_key(name, config={}, upstream=[keys[before]])
+    return keys
+
+
+def _note_inputs(campaign: Campaign, inputs: Inputs) -> None:
+    path = Path(campaign.config.cells.path)
+    size = path.stat().st_size
+    campaign.store.add_input(
+        Input(str(path), "cells", inputs.cells.digest, size, inputs.cells.n_cells, inputs.cells.n_genes)
+    )
+    model = Path(campaign.config.train.model)
+    weights = sum(file.stat().st_size for file in model.glob("*") if file.is_file())
+    campaign.store.add_input(Input(str(model), "model", inputs.model.digest, weights))
+
+
+def read_round(folder: Path, name: str) -> pd.DataFrame:
+    """Read a table of a round."""
+    return pd.read_parquet(folder / f"{name}.parquet")
+
+
+def checked(folder: Path | str) -> list[str]:
+    """Check a campaign's input again and say what was found."""
+    campaign = open_campaign(Path(folder))
+    campaign.store.close()
+    inputs = read_inputs(campaign.config)
+    return [*inputs.lines(), *inputs.states.warnings]
+
+
+def proposals(folder: Path | str, *, on_progress: Progress = quiet) -> pd.DataFrame:
+    """Proposals of the current round, made where they are stale."""
+    played = play(folder, until="propose", on_progress=on_progress)
+    return read_round(Path(folder) / "rounds" / f"{played.round:03d}", "proposals")
+
+
+def measured(folder: Path | str) -> pd.DataFrame:
+    """Measured effects at gene level, with their folds."""
+    campaign = open_campaign(Path(folder))
+    campaign.store.close()
+    tables = [pd.read_parquet(path) for path in sorted((Path(folder) / "perturbed").glob("*/effects_all.parquet"))]
+    rows = concat(EFFECTS, tables)
+    return rows[rows["level"] == "gene"]
+
+
+def show(folder: Path | str) -> tuple[Path, list[Table], dict[str, Any]]:
+    """Path of the last round's report, the same as terminal tables, and its scores."""
+    place = latest_round(folder)
+    campaign = open_campaign(Path(folder))
+    with campaign.store:
+        inputs = read_inputs(campaign.config)
+        work = Work(campaign, inputs, outcomes.read_outcomes(campaign, inputs), quiet)
+        report = review(work, int(place.name))
+    return place / "report.html", report_tables(report), json.loads((place / "scores.json").read_text())

@@ -1,0 +1,84 @@
+"""What every step starts from: the model, the cells of the two states, and their tokens."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from perturbloop.data.cells import Cells, read_cells
+from perturbloop.data.genes import GeneReport
+from perturbloop.data.states import StateCells, state_cells
+from perturbloop.data.tokens import Tokens, tokenize
+from perturbloop.errors import InputError
+from perturbloop.models.geneformer import Geneformer, load_geneformer
+from perturbloop.schema import CampaignConfig
+from perturbloop.store import step_key
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Checked input of a campaign."""
+
+    config: CampaignConfig
+    model: Geneformer
+    states: StateCells
+    genes: GeneReport
+    tokens: Tokens
+    """Encoded start and goal cells."""
+
+    @property
+    def cells(self) -> Cells:
+        """Start and goal cells."""
+        return self.states.cells
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of cells, their selection, and model."""
+        parts = self.config.to_dict()["cells"] | {"path": "", "seed": self.config.train.seed}
+        return step_key("check", config=parts, inputs=[self.cells.digest, self.model.digest])
+
+    @cached_property
+    def emb_nd(self) -> np.ndarray:
+        """Embeddings of all start and goal cells by the model as it came."""
+        return embed(self.model, self.tokens)
+
+    def lines(self) -> list[str]:
+        """What `check` says."""
+        length = self.tokens.length_n
+        n_goal = int(self.states.is_goal_n.sum())
+        return [
+            *self.genes.lines(),
+            f"{self.cells.n_cells - n_goal:,} start and {n_goal:,} goal cells; "
+            f"{int((~self.states.train_n).sum()):,} held out; design {self.states.design}",
+            f"{int(np.median(length)):,} tokens a cell (median); "
+            f"{float(np.mean(length == self.model.vocabulary.max_length)):.0%} of cells cut at "
+            f"{self.model.vocabulary.max_length:,}",
+        ]
+
+
+def read_inputs(config: CampaignConfig) -> Inputs:
+    """Read model and cells and refuse what cannot be used, before any work."""
+    if not config.train.model:
+        msg = "A campaign needs a foundation model; none is named. Give its folder with `--model`."
+        raise InputError(msg)
+    model = load_geneformer(
+        config.train.model, vocabulary=config.train.vocabulary, emb_layer=config.train.emb_layer
+    )
+    cells, genes = read_cells(
+        config.cells.path, vocabulary=model.vocabulary, gene_column=config.cells.gene_column
+    )
+    states = state_cells(cells, config.cells, seed=config.train.seed)
+    tokens = tokenize(states.cells, model.vocabulary)
+    empty = int((tokens.length_n <= 2 * tokens.has_cls).sum())
+    if empty:
+        msg = (
+            f"Each cell of {cells.source} needs at least one gene with a token; {empty:,} start or goal cells have none. "
+            "Remove cells without counts."
+        )
+        raise InputError(msg)
+    return Inputs(config, model, states, genes, tokens)
+
+
+def embed(model: Geneformer, tokens: Tokens) -> np.ndarray:
+    """Embeddings of encoded cells, in their order."""
+    return model.embed([tokens.row(cell) for cell in range(tokens.n_cells)])

@@ -1,0 +1,155 @@
+"""Recorded outcomes: perturbed cells become measured effects, kept in the campaign; held-out targets are frozen."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.data.cells import file_digest
+from perturbloop.data.perturbed import PerturbedCells, read_perturbed
+from perturbloop.data.splits import assign_folds
+from perturbloop.errors import InputError, some
+from perturbloop.evidence.effects import MeasuredEffects, measure_effects
+from perturbloop.evidence.score import shared_genes, soft_labels
+from perturbloop.loop.arms import PerturbedExamples
+from perturbloop.loop.folder import Campaign, write_json, write_table
+from perturbloop.loop.inputs import Inputs
+from perturbloop.schema import EFFECTS, PerturbedConfig, concat, kind_of
+from perturbloop.store import Input, Target, step_key
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """All measured effects of a campaign."""
+
+    effects: pd.DataFrame
+    """Table `EFFECTS` read by all shared genes: what is reported, and what the evidence channel learns from."""
+    judged: pd.DataFrame
+    """The same read by the judging half of the genes only: what rankings are judged by."""
+    reports: tuple[dict[str, Any], ...]
+    """Per file what was read and how well the state score works."""
+
+    @property
+    def fold_of(self) -> dict[str, int]:
+        """Fold of each measured target."""
+        rows = self.effects[self.effects["level"] == "gene"]
+        return dict(zip(rows["gene_id"], rows["fold"].astype(int), strict=True))
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """In-silico kinds that were measured."""
+        return tuple(sorted({kind_of(modality) for modality in self.effects["modality"]}))
+
+
+def record(campaign: Campaign, inputs: Inputs, entry: PerturbedConfig) -> tuple[Campaign, dict[str, Any], bool]:
+    """Measure the effects in a file of perturbed cells and keep them.
+
+    Returns
+    -------
+    The campaign with the file, the report, and whether it was new; the same file with the same options is not
+    recorded twice.
+    """
+    perturbed, report = read_perturbed(entry, vocabulary=inputs.model.vocabulary)
+    folder = _place(campaign, entry, inputs)
+    if (folder / "report.json").is_file() and entry in campaign.config.perturbed:
+        return campaign, report, False
+    measured = {
+        half: measure_effects(
+            inputs.cells,
+            inputs.states.is_goal_n,
+            inputs.states.train_n,
+            perturbed,
+            config=campaign.config.evaluate,
+            genes=half,
+        )
+        for half in ("all", "judge")
+    }
+    gene_ids = sorted(set(measured["all"].effects["gene_id"]) - {""})
+    if not gene_ids:
+        msg = (
+            f"Targets must be genes; none of {some(perturbed.targets)} in `obs['{entry.target_column}']` is one that the "
+            "vocabulary knows. Use symbols or Ensembl ids as labels."
+        )
+        raise InputError(msg)
+    known = {target.gene_id: target.fold for target in campaign.store.targets()}
+    fold_of = assign_folds(gene_ids, known=known, folds=campaign.config.evaluate.folds)
+    for half, result in measured.items():
+        effects = result.effects[result.effects["gene_id"] != ""]
+        write_table(folder / f"effects_{half}.parquet", effects.assign(fold=effects["gene_id"].map(fold_of)))
+    write_table(folder / "contributions.parquet", measured["all"].contributions)
+    path = Path(entry.path)
+    size = path.stat().st_size
+    campaign.store.add_input(
+        Input(entry.path, "perturbed", file_digest(path), size, perturbed.cells.n_cells, perturbed.cells.n_genes)
+    )
+    campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in fold_of.items() if gene in gene_ids)
+    full = report | _facts(measured["all"], perturbed, inputs) | {"source": perturbed.cells.source}
+    write_json(folder / "report.json", full)
+    kept = replace(campaign.config, perturbed=tuple(other for other in campaign.config.perturbed if other != entry))
+    return replace(campaign, config=kept).with_perturbed(entry), full, True
+
+
+def read_outcomes(campaign: Campaign, inputs: Inputs) -> Outcomes | None:
+    """Read the effects of every recorded file; `None` where none is recorded."""
+    if not campaign.config.perturbed:
+        return None
+    folders = [_place(campaign, entry, inputs) for entry in campaign.config.perturbed]
+    for folder, entry in zip(folders, campaign.config.perturbed, strict=True):
+        if not (folder / "report.json").is_file():  # the config or the cells changed since
+            record(campaign, inputs, entry)
+    halves = {
+        half: concat(EFFECTS, (pd.read_parquet(folder / f"effects_{half}.parquet") for folder in folders))
+        for half in ("all", "judge")
+    }
+    reports = tuple(json.loads((folder / "report.json").read_text()) for folder in folders)
+    return Outcomes(halves["all"], halves["judge"], reports)
+
+
+def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
+    """Read the perturbed cells again, label them by the labelling half of the genes, and find the shared genes."""
+    cells, labels, targets, digests = [], [], [], []
+    shared = inputs.cells.gene_ids
+    for entry in campaign.config.perturbed:
+        perturbed, _ = read_perturbed(entry, vocabulary=inputs.model.vocabulary)
+        soft = soft_labels(inputs.cells, inputs.states.is_goal_n, inputs.states.train_n, perturbed)
+        cells.append(perturbed.cells)
+        labels.append(soft.probability_n)
+        targets += [perturbed.target_ids.get(target, "") for target in perturbed.target_n]
+        here = set(shared_genes(inputs.cells, perturbed.cells))
+        shared = np.array([gene for gene in shared if gene in here], dtype=object)
+        digests.append(perturbed.cells.digest)
+    label_n = np.concatenate(labels)
+    digest = step_key("examples", config={"labels": step_digest(label_n)}, inputs=digests)
+    return PerturbedExamples(tuple(cells), np.array(targets, dtype=object), label_n, shared, digest)
+
+
+def step_digest(values: np.ndarray) -> str:
+    """Hash of numbers, rounded so that it does not depend on the last bits of a solver."""
+    return hashlib.sha256(np.round(values, 4).tobytes()).hexdigest()[:16]
+
+
+def _place(campaign: Campaign, entry: PerturbedConfig, inputs: Inputs) -> Path:
+    """Folder of a file's effects, named by what decides them."""
+    config = campaign.config.to_dict()
+    values = {name: getattr(entry, name) for name in entry.__dataclass_fields__ if name != "path"}
+    digest = file_digest(Path(entry.path)) if Path(entry.path).is_file() else ""
+    evaluate = {name: config["evaluate"][name] for name in ("fdr", "min_effect", "folds")}
+    return campaign.folder / "perturbed" / step_key("effects", config=values | evaluate, inputs=[digest, inputs.key])
+
+
+def _facts(measured: MeasuredEffects, perturbed: PerturbedCells, inputs: Inputs) -> dict[str, Any]:
+    return {
+        "state_score_auroc": measured.heldout_auroc,
+        "n_shared_genes": measured.n_shared_genes,
+        "n_state_genes": inputs.cells.n_genes,
+        "n_perturbed_genes": perturbed.cells.n_genes,
+        "control_spread_logits": measured.spread,
+        "guide_spread": measured.guide_spread.source,
+        "control_position": measured.control_position,
+        "warnings": list(measured.warnings),
+        "same_file": Path(perturbed.config.path).resolve() == Path(inputs.config.cells.path).resolve(),
+    }

@@ -1,0 +1,102 @@
+"""From shifts to a ranking: one row per gene and kind, with interval, matched null and call."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.data.cells import Cells
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.evaluate.flags import flags
+from perturbloop.schema import ACTION, PREDICTIONS, RANKING, Kind
+from perturbloop.stats.correct import benjamini_hochberg
+from perturbloop.stats.null import matched_null
+from perturbloop.stats.resample import mean_by_gene
+
+
+def rank(
+    shifts: pd.DataFrame,
+    start: Cells,
+    vocabulary: Vocabulary,
+    *,
+    kind: Kind,
+    donor_n: np.ndarray | None,
+    null_genes: int,
+    fdr: float = 0.05,
+) -> pd.DataFrame:
+    """Rank every gene of the start cells by its logit shift, best first.
+
+    Parameters
+    ----------
+    shifts
+        Table `SHIFTS` of one encoder.
+    start
+        Start cells, in the order `shifts` counts them.
+    vocabulary
+        Genes without a token are listed as not scored.
+    kind
+        Which edits.
+    donor_n
+        Donor of each start cell; shifts are averaged by cell, then donor, then gene.
+    null_genes
+        Rank- and expression-matched genes behind each null.
+    fdr
+        Highest padj of a call.
+
+    Returns
+    -------
+    Table `RANKING`; `benefit` is `logit_shift`. Genes that were not edited have the status `not_scored`.
+    """
+    rows = shifts[shifts["kind"] == kind]
+    gene_n = rows["gene_id"].to_numpy(str)
+    donors = None if donor_n is None else donor_n[rows["cell"].to_numpy(int)].astype(str)
+    logit = mean_by_gene(rows["logit_shift"].to_numpy(float), gene_n, donors)
+    cosine = mean_by_gene(rows["shift_to_goal"].to_numpy(float), gene_n, donors)
+    position = rows.groupby("gene_id")["position"].mean()
+    frame = pd.DataFrame({"gene_id": start.gene_ids, "gene_name": start.gene_names, "detection": start.detection()})
+    frame = frame.join(logit.add_prefix("logit_"), on="gene_id").join(cosine["mean"].rename("shift_to_goal"), on="gene_id")
+    place = frame["gene_id"].map(position).to_numpy(float)
+    n_cells = max(start.n_cells, 1)
+    share = np.clip(frame["detection"].to_numpy(float), 0.5 / n_cells, 1 - 0.5 / n_cells)
+    null = matched_null(
+        frame["logit_mean"].to_numpy(float), np.log1p(place), np.log(share / (1 - share)), null_genes=null_genes
+    )
+    padj = benjamini_hochberg(null.pvalue_g)
+    scored = frame["logit_mean"].notna() & frame["gene_id"].isin(vocabulary.position)
+    frame = frame.assign(
+        kind=kind,
+        action=ACTION[kind],
+        benefit=frame["logit_mean"],
+        logit_shift=frame["logit_mean"],
+        ci_low=frame["logit_ci_low"],
+        ci_high=frame["logit_ci_high"],
+        null_z=null.z_g,
+        pvalue=null.pvalue_g,
+        padj=padj,
+        call=np.where(padj < fdr, np.where(null.z_g > 0, "toward", "away"), "none"),
+        n_cells=frame["logit_n_cells"].fillna(0).astype(int),
+        n_donors=frame["logit_n_donors"].fillna(0).astype(int),
+        flags=flags(frame["gene_name"].to_numpy(object)),
+        status=np.where(scored, "scored", "not_scored"),
+    )
+    return RANKING.checked(_sorted(frame))
+
+
+def with_score(ranking: pd.DataFrame, score_of: Mapping[str, float], *, spent: frozenset[str]) -> pd.DataFrame:
+    """Rank by another method's score; targets it was trained on are marked as spent and ranked last."""
+    benefit = ranking["gene_id"].map(score_of)
+    status = np.where(ranking["gene_id"].isin(spent), "spent", ranking["status"])
+    return RANKING.checked(_sorted(ranking.assign(benefit=benefit.astype(float), status=status)))
+
+
+def predictions_of(ranking: pd.DataFrame, *, method: str, fold: int = -1) -> pd.DataFrame:
+    """Turn a ranking's benefits into rows of the table `PREDICTIONS`."""
+    rows = ranking[ranking["benefit"].notna()]
+    return PREDICTIONS.checked(rows.assign(method=method, fold=fold, score=rows["benefit"]))
+
+
+def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
+    last = frame["status"].ne("scored")
+    return frame.assign(last=last).sort_values(
+        ["last", "benefit", "gene_id"], ascending=[True, False, True], ignore_index=True
+    )

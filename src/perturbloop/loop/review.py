@@ -1,0 +1,202 @@
+"""What a round's report says, drawn from its tables."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from perturbloop import __version__
+from perturbloop.evaluate import in_ranking, power, recognize
+from perturbloop.evaluate.controls import Recognized
+from perturbloop.loop.outcomes import Outcomes
+from perturbloop.loop.steps import Work
+from perturbloop.models.geneformer import CARD_FILE
+from perturbloop.report import RoundReport
+from perturbloop.schema import EFFECTS, EvaluateConfig
+
+PATHWAY_COLUMNS = ["pathway", "gene_name", "kind", "place", "n_ranked", "benefit", "detection", "status"]
+LOW_AUROC = 0.7
+
+
+def review(work: Work, number: int) -> RoundReport:
+    """Collect what a round found, what it cost, and what it can and cannot show."""
+    folder = work.campaign.round_folder(number)
+    tables = {
+        name: pd.read_parquet(folder / f"{name}.parquet")
+        for name in ("ranking", "metrics", "gains", "rank_correlations", "proposals")
+    }
+    de = pd.read_parquet(folder / "de.parquet")
+    inputs, config = work.inputs, work.campaign.config
+    found = recognize(de, inputs.cells.gene_names)
+    outcomes = work.outcomes
+    return RoundReport(
+        title=work.campaign.folder.name,
+        round_number=number,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        version=__version__,
+        facts=_facts(work),
+        warnings=_warnings(work, found),
+        check_lines=tuple(inputs.lines()),
+        model_lines=_model_lines(work),
+        effects=outcomes.effects if outcomes else pd.DataFrame(columns=EFFECTS.names),
+        effect_lines=_effect_lines(outcomes, config.evaluate),
+        min_effect=config.evaluate.min_effect,
+        power_lines=_power_lines(outcomes, config.evaluate),
+        context_lines=_context_lines(outcomes, found, inputs.cells.source),
+        pathways=_pathways(tables["ranking"], found, outcomes),
+        runtime_lines=_runtime_lines(folder, work),
+        **tables,
+    )
+
+
+def _facts(work: Work) -> dict[str, str]:
+    config, inputs = work.campaign.config, work.inputs
+    return {
+        "question": f"which genes move cells from '{config.cells.start}' to '{config.cells.goal}'",
+        "cells": f"{inputs.cells.source} ({inputs.cells.digest})",
+        "state column": config.cells.state_column,
+        "donors": config.cells.donor_column or "none",
+        "design": inputs.states.design,
+        "model": f"{Path(config.train.model).name} ({inputs.model.digest})",
+        "vocabulary": f"{inputs.model.vocabulary.version} ({inputs.model.vocabulary.digest})",
+        "edits": f"{', '.join(config.perturb.kinds)}; at most {config.perturb.cells_per_gene} cells a gene",
+        "call": config.evaluate.call,
+        "seed": str(config.train.seed),
+    }
+
+
+def _warnings(work: Work, found: tuple[Recognized, ...]) -> tuple[str, ...]:
+    warnings = list(work.inputs.states.warnings)
+    frozen = next(trained for arm, trained in work.models.items() if arm.method == "frozen") if work.models else None
+    if frozen is not None and frozen.heldout_auroc < LOW_AUROC:
+        warnings.append(
+            f"The state head tells held-out cells apart with an AUROC of {frozen.heldout_auroc:.2f} only; below "
+            f"{LOW_AUROC} its ranking should not be acted on."
+        )
+    if not found:
+        warnings.append("No known stimulus was recognized in these states, so the ranking has no positive control.")
+    for report in work.outcomes.reports if work.outcomes else ():
+        warnings += [f"{report['source']}: {line}" for line in report["warnings"]]
+    return tuple(warnings)
+
+
+def _model_lines(work: Work) -> tuple[str, ...]:
+    lines = []
+    card = Path(work.campaign.config.train.model) / CARD_FILE
+    if card.is_file():
+        about = json.loads(card.read_text())
+        lines += [str(about[key]) for key in ("what", "note") if key in about]
+        lines += [str(line) for line in about.get("lines", [])]
+    for arm, trained in work.models.items():
+        if arm.fold < 0:
+            lines.append(
+                f"{arm.method}: held-out unperturbed cells told apart with AUROC {trained.heldout_auroc:.3f} "
+                f"({trained.n_train:,} training cells)"
+            )
+    if any(trained.heldout_auroc > 0.99 for trained in work.models.values()):
+        lines.append(
+            "Telling these states apart is easy (AUROC above 0.99), so a good classifier is no evidence of a good ranking."
+        )
+    return tuple(lines)
+
+
+def _effect_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[str, ...]:
+    if outcomes is None:
+        return ()
+    lines = [
+        f"Effects are in standard deviations of the control cells of the same replicate; a hit has padj < {config.fdr:g} "
+        f"and |effect| of at least {config.min_effect:g}. Each target's own gene is left out of its readout.",
+        "Rankings are judged by the half of the readout genes that did not label any training cell; the table below "
+        "reads all of them.",
+    ]
+    for report in outcomes.reports:
+        lines.append(
+            f"{report['source']}: {report['n_cells']:,} of {report['n_cells_read']:,} cells kept, "
+            f"{report['n_shared_genes']:,} genes shared with the state cells; the state score tells held-out state cells "
+            f"apart with AUROC {report['state_score_auroc']:.3f}; {report['guide_spread']}"
+        )
+        if report["targets_unmapped"]:
+            lines.append(f"Targets without an Ensembl id, left out: {', '.join(report['targets_unmapped'])}")
+    return tuple(lines)
+
+
+def _power_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[str, ...]:
+    if outcomes is None:
+        return ()
+    rows = outcomes.judged[outcomes.judged["level"].eq("gene") & outcomes.judged["fold"].ge(0)]
+    lines = []
+    for modality, group in rows.groupby("modality"):
+        n_hits = int((group["hit"].astype(bool) & group["effect_to_goal"].gt(0)).sum())
+        says = power(n_hits, len(group), rng=np.random.default_rng(config.seed)).sentence
+        lines.append(f"{modality}: {says}")
+        if n_hits < 10:
+            lines.append(
+                f"With {n_hits} positives the scoreboard can rule out a ranking that is badly wrong; it cannot show that "
+                "one method beats another. Read the intervals, not the order of the rows."
+            )
+    return tuple(lines)
+
+
+def _context_lines(outcomes: Outcomes | None, found: tuple[Recognized, ...], source: str) -> tuple[str, ...]:
+    """Say where states and perturbed cells differ: a screen of another stimulus or cell type tests a transfer."""
+    lines = []
+    if found:
+        best = found[0]
+        state = "start" if best.raised_in == "start" else "goal"
+        lines.append(
+            f"The {state} state looks like {best.control.title}: {len(best.found)} of {best.n_measured} signature genes are "
+            f"among the strongest of the states ({', '.join(best.found[:6])}, …)."
+        )
+    for report in outcomes.reports if outcomes else ():
+        if report["same_file"]:
+            continue
+        position = ", ".join(f"{name} {value:.2f}" for name, value in report["control_position"].items())
+        lines.append(
+            f"Context transfer: the states come from {source}, the perturbed cells from {report['source']}. They share "
+            f"{report['n_shared_genes']:,} of {report['n_state_genes']:,} and {report['n_perturbed_genes']:,} genes. On the "
+            f"state axis (0 = start, 1 = goal) the control cells lie at {position}. What holds in one cell type or stimulus "
+            "need not hold in the other."
+        )
+    if outcomes is not None and found:
+        lines += _other_stimulus(outcomes, found[0])
+    return tuple(lines)
+
+
+def _other_stimulus(outcomes: Outcomes, best: Recognized) -> list[str]:
+    """Name the hits that belong to another stimulus than the one the states show."""
+    rows = outcomes.effects[outcomes.effects["level"].eq("gene") & outcomes.effects["hit"].astype(bool)]
+    hits = list(rows.loc[rows["effect_to_goal"] > 0, "gene_name"])
+    foreign = [gene for gene in hits if gene in best.control.other and gene not in best.control.pathway]
+    if not foreign:
+        return []
+    return [
+        f"Hits of the screen that the stimulus of the states ({best.control.title}) does not use: {', '.join(foreign)}. "
+        "Cells of these states cannot know them; judge the ranking by the state's own pathway as well (below)."
+    ]
+
+
+def _pathways(ranking: pd.DataFrame, found: tuple[Recognized, ...], outcomes: Outcomes | None) -> pd.DataFrame:
+    parts = []
+    if found:
+        best = found[0].control
+        groups = {best.title: best.pathway}
+        other = tuple(gene for gene in best.other if gene not in best.pathway)
+        if other:
+            groups["not of these states"] = other
+        for title, genes in groups.items():
+            parts.append(in_ranking(ranking, genes).rename(columns={"of": "n_ranked"}).assign(pathway=title))
+    return pd.concat(parts, ignore_index=True)[PATHWAY_COLUMNS] if parts else pd.DataFrame(columns=PATHWAY_COLUMNS)
+
+
+def _runtime_lines(folder: Path, work: Work) -> tuple[str, ...]:
+    lines = []
+    for path in sorted(folder.glob("*.json")):
+        tree = json.loads(path.read_text())
+        if "seconds" in tree:
+            lines.append(f"{tree['step']}: {tree['seconds']:,.0f} s")
+    passes = sum(len(table) for table in work.shifts.values())
+    if passes:
+        lines.append(f"{passes:,} edited cells encoded or read back from earlier rounds")
+    return tuple(lines)

@@ -1,0 +1,171 @@
+"""Every step of a round, each a function from what is recorded to what is written."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.data.splits import trains
+from perturbloop.design.propose import propose
+from perturbloop.evaluate import baselines, scoreboard, signed_de
+from perturbloop.evidence.graphs import coexpression
+from perturbloop.loop.arms import Arm, Progress, closed_arms, open_arms, perturb_arm, train_arm
+from perturbloop.loop.folder import Campaign, write_json, write_table
+from perturbloop.loop.inputs import Inputs
+from perturbloop.loop.outcomes import Outcomes, perturbed_examples
+from perturbloop.loop.ranking import predictions_of, rank, with_score
+from perturbloop.loop.scores import (
+    GAIN_COLUMNS,
+    Evidence,
+    correlations,
+    evidence_of,
+    evidence_predictions,
+    gains,
+)
+from perturbloop.schema import EFFECTS, METRICS, PREDICTIONS, RANKING, Kind, concat
+from perturbloop.train.classifier import StateModel
+
+STEPS = ("check", "train", "perturb", "evaluate", "propose", "report")
+
+
+@dataclass
+class Work:
+    """A round in progress: what its steps hand to the next; everything in it can be read back from the folder."""
+
+    campaign: Campaign
+    inputs: Inputs
+    outcomes: Outcomes | None
+    on_progress: Progress
+    models: dict[Arm, StateModel] = field(default_factory=dict)
+    shifts: dict[Arm, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def arms(self) -> list[Arm]:
+        """Arms of this round."""
+        arms = open_arms(self.campaign.config.perturb.kinds)
+        if self.outcomes is None:
+            return arms
+        kinds = tuple(kind for kind in self.campaign.config.perturb.kinds if kind in self.outcomes.kinds)
+        return [*arms, *(closed_arms(self.outcomes.fold_of, kinds) if kinds else [])]
+
+
+def train(work: Work) -> None:
+    """Train or load the state model of every arm."""
+    perturbed = perturbed_examples(work.campaign, work.inputs) if len(work.arms) > 1 else None
+    for arm in work.arms:
+        if arm not in work.models:
+            work.models[arm] = train_arm(arm, work.inputs, perturbed, work.campaign.folder, work.on_progress)
+
+
+def perturb(work: Work) -> None:
+    """Score the edits of every arm; finished shards are read."""
+    train(work)
+    fold_of = work.outcomes.fold_of if work.outcomes else {}
+    for arm in work.arms:
+        if arm not in work.shifts:
+            held_out = [gene for gene, fold in fold_of.items() if fold == arm.fold]
+            work.shifts[arm] = perturb_arm(
+                arm, work.models[arm], work.inputs, work.campaign.folder, work.on_progress, held_out=held_out
+            )
+
+
+def evaluate(work: Work, number: int) -> None:
+    """Write ranking, predictions, metrics and gains of a round."""
+    perturb(work)
+    folder, config = work.campaign.round_folder(number), work.campaign.config
+    rankings = {arm: pd.concat([_rank(work, arm, kind) for kind in arm.kinds]) for arm in work.arms}
+    frozen = next(table for arm, table in rankings.items() if arm.method == "frozen")
+    states = work.inputs.states
+    de = signed_de(states.cells, states.is_goal_n)
+    rng = np.random.default_rng(config.evaluate.seed)
+    base = concat(
+        PREDICTIONS,
+        [
+            *(predictions_of(table, method=arm.method, fold=arm.fold) for arm, table in rankings.items()),
+            baselines(states.cells, states.is_goal_n, kinds=config.perturb.kinds, rng=rng, de=de),
+        ],
+    )
+    evidence = _evidence(work)
+    parts = [evidence_predictions(base, found, kind=kind, rng=rng) for kind, found in evidence.items()]
+    predictions = concat(PREDICTIONS, [base, *parts])
+    ranking = concat(RANKING, [_default(work, frozen, predictions, kind, evidence) for kind in config.perturb.kinds])
+    judged = work.outcomes.judged if work.outcomes else pd.DataFrame(columns=EFFECTS.names)
+    metrics = pd.DataFrame(columns=METRICS.names)
+    gained = pd.DataFrame(columns=list(GAIN_COLUMNS))
+    if work.outcomes is not None:
+        metrics = scoreboard(predictions, judged, config=config.evaluate, rankings={"frozen": frozen})
+        gained = gains(predictions, judged, evidence, config=config.evaluate)
+        write_table(folder / "effects.parquet", work.outcomes.effects)
+    earlier = predictions if number == 0 else pd.read_parquet(work.campaign.round_folder(0) / "predictions.parquet")
+    moved = correlations(predictions, earlier)
+    tables = {"ranking": ranking, "predictions": predictions, "metrics": metrics, "gains": gained}
+    for name, table in (tables | {"rank_correlations": moved, "de": de}).items():
+        write_table(folder / f"{name}.parquet", table)
+    work.campaign.store.save_scores(number, metrics)
+    write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved))
+
+
+def choose(work: Work, number: int) -> pd.DataFrame:
+    """Write the proposals of a round: a greedy batch and a chance batch."""
+    folder, config = work.campaign.round_folder(number), work.campaign.config.evaluate
+    ranking = pd.read_parquet(folder / "ranking.parquet")
+    kinds = work.outcomes.kinds if work.outcomes else ()
+    pool = ranking[ranking["kind"].isin(kinds)] if kinds else ranking
+    free = int(pool.loc[pool["status"] == "scored", "gene_id"].nunique())
+    proposals = propose(pool, budget=min(config.budget, free), rng=np.random.default_rng([config.seed, number]))
+    write_table(folder / "proposals.parquet", proposals)
+    work.campaign.store.save_proposals(number, proposals)
+    return proposals
+
+
+def _rank(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
+    states, config = work.inputs.states, work.campaign.config
+    donor_n = None if states.donor_n is None else states.donor_n[~states.is_goal_n]
+    return rank(
+        work.shifts[arm],
+        states.start,
+        work.inputs.model.vocabulary,
+        kind=kind,
+        donor_n=donor_n,
+        null_genes=config.perturb.null_genes,
+        fdr=config.evaluate.fdr,
+    )
+
+
+def _evidence(work: Work) -> dict[Kind, Evidence]:
+    if work.outcomes is None:
+        return {}
+    states = work.inputs.states
+    graph = coexpression(states.cells, states.is_goal_n.astype(int))
+    kinds: list[Kind] = [kind for kind in work.campaign.config.perturb.kinds if kind in work.outcomes.kinds]
+    return {kind: evidence_of(graph, work.outcomes.effects, kind) for kind in kinds}
+
+
+def _default(
+    work: Work, frozen: pd.DataFrame, predictions: pd.DataFrame, kind: Kind, evidence: dict[Kind, Evidence]
+) -> pd.DataFrame:
+    """Rank by evidence where targets of this kind were measured, else by the open loop."""
+    rows = frozen[frozen["kind"] == kind]
+    if kind not in evidence:
+        return rows
+    full = predictions[predictions["method"].eq("evidence") & predictions["kind"].eq(kind) & predictions["fold"].eq(-1)]
+    spent = trains(evidence[kind].fold_of, without=-1)
+    return with_score(rows, dict(zip(full["gene_id"], full["score"], strict=True)), spent=spent)
+
+
+def _sidecar(work: Work, metrics: pd.DataFrame, gained: pd.DataFrame, moved: pd.DataFrame) -> dict[str, object]:
+    inputs, config = work.inputs, work.campaign.config
+    return {
+        "config": config.to_dict(),
+        "data_digest": inputs.cells.digest,
+        "model_digest": inputs.model.digest,
+        "vocabulary_digest": inputs.model.vocabulary.digest,
+        "seed": config.train.seed,
+        "models": {
+            arm.title: {"heldout_auroc": trained.heldout_auroc, "n_train": trained.n_train}
+            for arm, trained in work.models.items()
+        },
+        "metrics": metrics.astype(object).where(metrics.notna(), None).to_dict("records"),
+        "gains": gained.astype(object).where(gained.notna(), None).to_dict("records"),
+        "rank_correlations": moved.astype(object).where(moved.notna(), None).to_dict("records"),
+    }

@@ -1,0 +1,75 @@
+"""What every foundation model offers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from perturbloop.data.vocabulary import Vocabulary
+
+
+class CellModel(ABC):
+    """A foundation model that turns a row of tokens into a cell embedding."""
+
+    vocabulary: Vocabulary
+    """Tokens, medians and length; belongs to the weights."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Length of an embedding."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Hash of the weights and of how an embedding is read from them."""
+
+    @abstractmethod
+    def encode(
+        self, tokens_bt: torch.Tensor, attention_bt: torch.Tensor | None = None
+    ) -> Float[torch.Tensor, "b d"]:
+        """Embed a batch of rows on the model's device; `attention_bt` is 1 at tokens and 0 at padding."""
+
+    def embed(
+        self,
+        rows: Sequence[np.ndarray],
+        *,
+        batch_tokens: int = 16384,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> Float[np.ndarray, "n d"]:
+        """Embed rows of any length, without gradients and without padding.
+
+        Rows of equal length share a batch, so no work is spent on padding and none can leak into a mean.
+
+        Parameters
+        ----------
+        rows
+            Token ids of each cell; none may be empty.
+        batch_tokens
+            Tokens in a batch.
+        on_batch
+            Called with the number of rows done, for a progress bar.
+
+        Returns
+        -------
+        Embeddings in the order of the rows, float32.
+        """
+        emb_nd = np.empty((len(rows), self.dim), dtype=np.float32)
+        length_n = np.array([len(row) for row in rows])
+        with torch.inference_mode():
+            for length in np.unique(length_n):
+                places = np.flatnonzero(length_n == length)
+                size = max(1, batch_tokens // int(length))
+                for part in (places[start : start + size] for start in range(0, len(places), size)):
+                    batch = torch.from_numpy(np.stack([rows[place] for place in part]).astype(np.int64))
+                    emb_nd[part] = self.encode(batch.to(self.device)).float().cpu().numpy()
+                    if on_batch is not None:
+                        on_batch(len(part))
+        return emb_nd

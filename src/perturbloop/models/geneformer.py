@@ -1,0 +1,177 @@
+"""Geneformer: a BERT over rank-value encoded cells; V1 and V2 are one class with two vocabularies."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from transformers import BertConfig, BertModel
+from transformers.utils import logging as transformers_logging
+
+from perturbloop.data.vocabulary import Version, Vocabulary
+from perturbloop.errors import ModelError
+from perturbloop.models.base import CellModel
+
+Pooling = Literal["mean", "cls", "inner"]
+"""mean: over all tokens of a row; cls: its first position; inner: mean without its first and last position."""
+VOCABULARY_FILE = "vocabulary.parquet"
+CARD_FILE = "perturbloop.json"
+
+
+class Geneformer(CellModel):
+    """A Geneformer checkpoint, read at one layer."""
+
+    def __init__(self, bert: BertModel, vocabulary: Vocabulary, *, pooling: Pooling, emb_layer: int = 0) -> None:
+        """Drop the layers above the one that is read, so that they are never computed."""
+        depth = len(bert.encoder.layer) + emb_layer
+        if emb_layer > 0 or depth < 1:
+            msg = (
+                f"`emb_layer` must lie between {1 - len(bert.encoder.layer)} (first layer) and 0 (last); it is {emb_layer}. "
+                "Correct it."
+            )
+            raise ModelError(msg)
+        bert.encoder.layer = bert.encoder.layer[:depth]
+        bert.config.num_hidden_layers = depth
+        self.bert = bert.eval()
+        self.vocabulary = vocabulary
+        self.pooling = pooling
+        self._digest: str | None = None
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return int(self.bert.config.hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.bert.device
+
+    @property
+    def digest(self) -> str:
+        """Hash of the weights that are used, of the pooling and of the vocabulary."""
+        if self._digest is None:
+            hasher = hashlib.sha256(f"{self.pooling} {self.vocabulary.digest}".encode())
+            for name, weight in sorted(self.bert.state_dict().items()):
+                hasher.update(name.encode())
+                hasher.update(weight.detach().cpu().contiguous().numpy().tobytes())
+            self._digest = hasher.hexdigest()[:16]
+        return self._digest
+
+    def hidden(self, row: np.ndarray) -> np.ndarray:
+        """Hidden states of one cell at the layer that is read, tokens × embedding, float64."""
+        tokens_bt = torch.from_numpy(row.astype(np.int64))[None].to(self.device)
+        with torch.inference_mode():
+            return self.bert(input_ids=tokens_bt).last_hidden_state[0].double().cpu().numpy()
+
+    def forget_digest(self) -> None:
+        """Hash the weights anew at the next use: they are about to change."""
+        self._digest = None
+
+    def encode(
+        self, tokens_bt: torch.Tensor, attention_bt: torch.Tensor | None = None
+    ) -> Float[torch.Tensor, "b d"]:
+        """Embed a batch by the model's pooling, over the tokens that are no padding."""
+        hidden_btd = self.bert(input_ids=tokens_bt, attention_mask=attention_bt).last_hidden_state
+        if self.pooling == "cls":
+            return hidden_btd[:, 0]
+        if attention_bt is None:
+            return (hidden_btd[:, 1:-1] if self.pooling == "inner" else hidden_btd).mean(dim=1)
+        weight_bt = attention_bt.to(hidden_btd.dtype)
+        if self.pooling == "inner":  # a position is inner if it has a token and so have both neighbors
+            left, right = weight_bt.roll(1, dims=1), weight_bt.roll(-1, dims=1)
+            left[:, 0], right[:, -1] = 0, 0
+            weight_bt = weight_bt * left * right
+        return (hidden_btd * weight_bt[:, :, None]).sum(dim=1) / weight_bt.sum(dim=1, keepdim=True)
+
+    def save(self, folder: Path, card: dict[str, object]) -> None:
+        """Write weights, vocabulary and card; `card` says what the model is and how it came to be."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.bert.save_pretrained(folder)
+        self.vocabulary.save(folder / VOCABULARY_FILE)
+        (folder / CARD_FILE).write_text(json.dumps({**card, "pooling": self.pooling}, indent=2))
+
+
+def load_geneformer(
+    folder: Path | str,
+    *,
+    vocabulary: Path | str | None = None,
+    emb_layer: int = 0,
+    pooling: Pooling | None = None,
+    device: str = "cpu",
+) -> Geneformer:
+    """Load a checkpoint folder.
+
+    Parameters
+    ----------
+    folder
+        Folder with `config.json` and weights.
+    vocabulary
+        Folder with the published dictionaries; not needed where the checkpoint holds `vocabulary.parquet`.
+    emb_layer
+        Layer the embedding is read from: 0 = last, -1 = one before it.
+    pooling
+        `mean` for V1, `cls` for V2 by default; `inner` averages a V2 cell's genes without its special tokens.
+    device
+        Torch device.
+
+    Raises
+    ------
+    ModelError
+        If the folder is no BERT checkpoint.
+    VocabularyMismatch
+        If vocabulary and checkpoint do not belong together.
+    """
+    folder = Path(folder)
+    config = _config(folder)
+    words = _vocabulary(folder, vocabulary, config)
+    words = words.with_length(min(words.max_length, config.max_position_embeddings))
+    words.fits(config.vocab_size, config.max_position_embeddings)
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # heads and poolers we do not use are no news
+    transformers_logging.disable_progress_bar()
+    try:
+        bert = BertModel.from_pretrained(
+            folder, add_pooling_layer=False, attn_implementation="sdpa", dtype=torch.float32, local_files_only=True
+        )
+    except Exception as error:  # safetensors, torch and transformers raise many kinds for a damaged file
+        msg = f"The weights in `{folder}` must be a BERT checkpoint; they cannot be read: {error}. Copy the folder again."
+        raise ModelError(msg) from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    pooling = pooling or ("cls" if words.has_cls else "mean")
+    return Geneformer(bert.to(device), words, pooling=pooling, emb_layer=emb_layer)
+
+
+def _config(folder: Path) -> BertConfig:
+    try:
+        tree = json.loads((folder / "config.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        msg = (
+            f"A model folder needs a `config.json`; `{folder}` has none that can be read ({type(error).__name__}). "
+            "Give a Geneformer checkpoint folder, or make a small model with `perturbloop pretrain`."
+        )
+        raise ModelError(msg) from None
+    if tree.get("model_type") != "bert":
+        msg = f"A Geneformer checkpoint is a BERT model; `{folder}` says {tree.get('model_type')!r}. Give another folder."
+        raise ModelError(msg)
+    return BertConfig(**tree)
+
+
+def _vocabulary(folder: Path, dictionaries: Path | str | None, config: BertConfig) -> Vocabulary:
+    own = folder / VOCABULARY_FILE
+    if own.is_file():
+        return Vocabulary.load(own)
+    if dictionaries is None:
+        msg = (
+            f"`{folder}` holds no `{VOCABULARY_FILE}`, so its vocabulary must be named. "
+            "Give the folder of the published dictionaries with `--vocabulary`."
+        )
+        raise ModelError(msg)
+    # The two generations differ in size, so the checkpoint says which one it is.
+    versions: tuple[Version, ...] = ("geneformer-v1", "geneformer-v2")
+    sizes = {25426: versions[0], 20275: versions[1]}
+    return Vocabulary.published(dictionaries, version=sizes.get(config.vocab_size, versions[0]))

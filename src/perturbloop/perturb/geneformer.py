@@ -1,0 +1,136 @@
+"""`compat="geneformer"`: the published tool's edits, order and arithmetic, quirks included.
+
+Use it to compare with published runs. Its quirks: cells are processed longest first; `overexpress` of all genes
+starts at the second gene; a list of genes is perturbed together; overexpressing a list cuts the unedited cell too,
+by a count that is too large near the length limit; the second generation inserts behind position 0 and keeps the
+last token when it cuts, whether or not the data have special tokens.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from perturbloop.data.tokens import Tokens
+from perturbloop.models.geneformer import Geneformer
+from perturbloop.perturb.edit import Row, delete, overexpress
+from perturbloop.schema import Kind
+from perturbloop.stats.shift import shift_to_states
+
+
+def processing_order(tokens: Tokens, *, max_cells: int | None = None) -> np.ndarray:
+    """Return the rows in the order in which the published tool processes them: longest first.
+
+    With more cells than `max_cells` it first shuffles with seed 42 and takes that many.
+    """
+    rows = np.arange(tokens.n_cells)
+    if max_cells is not None and tokens.n_cells > max_cells:
+        rows = np.random.default_rng(42).permutation(tokens.n_cells)[:max_cells]
+    return rows[np.argsort(-tokens.length_n[rows], kind="stable")]
+
+
+def geneformer_shifts(
+    model: Geneformer,
+    tokens: Tokens,
+    *,
+    kind: Kind,
+    states: dict[str, Float[np.ndarray, " d"]] | None,
+    genes: Sequence[int] | None = None,
+    max_cells: int | None = None,
+    batch_tokens: int = 16384,
+) -> pd.DataFrame:
+    """Perturb as the published tool does and return its numbers, one per cell, edit and state.
+
+    Parameters
+    ----------
+    model
+        Encoder, its pooling and layer.
+    tokens
+        Cells of the start state, in data-set order.
+    kind
+        delete or overexpress.
+    states
+        Mean embedding per state; `None` gives similarities instead of shifts.
+    genes
+        Tokens perturbed *together*; every expressed gene one by one where it is `None`.
+    max_cells
+        Most cells to use.
+    batch_tokens
+        Tokens in a batch.
+
+    Returns
+    -------
+    Columns `cell` (row of the tokens), `position` (index of the edited token; -1 for a list), `token` (-1 for a
+    list), `state`, `shift`. Without states `state` is '(none)' and `shift` is a cosine *similarity*, 1 = no effect.
+    """
+    originals, rows, keys = [], [], []
+    for cell in processing_order(tokens, max_cells=max_cells):
+        row = tokens.row(cell)
+        edits = _all(row, kind, tokens.has_cls) if genes is None else _together(row, kind, tuple(genes), model, tokens)
+        for position, original, perturbed in edits:
+            originals.append(original)
+            rows.append(perturbed)
+            keys.append((int(cell), position, -1 if position < 0 else int(row[position])))
+    frame = pd.DataFrame(keys, columns=["cell", "position", "token"])
+    perturbed_pd = model.embed(rows, batch_tokens=batch_tokens).astype(np.float64)
+    unique = {original.tobytes(): original for original in originals}
+    embedded = model.embed(list(unique.values()), batch_tokens=batch_tokens).astype(np.float64)
+    place = {key: number for number, key in enumerate(unique)}
+    original_pd = embedded[[place[original.tobytes()] for original in originals]]
+    if states is None:
+        if kind == "delete":  # the unedited cell is averaged over the genes that remain
+            hidden = {key: model.hidden(row) for key, row in unique.items()}
+            original_pd = np.stack(
+                [
+                    _pooled_without(hidden[row.tobytes()], position, model.pooling)
+                    for row, position in zip(originals, frame["position"], strict=True)
+                ]
+            )
+        return frame.assign(state="(none)", shift=_similarity(original_pd, perturbed_pd))
+    state_sd = np.stack([np.asarray(vector, dtype=np.float64) for vector in states.values()])
+    shift_ps = shift_to_states(original_pd, perturbed_pd, state_sd)
+    return pd.concat(
+        [frame.assign(state=state, shift=shift_ps[:, column]) for column, state in enumerate(states)], ignore_index=True
+    )
+
+
+def _pooled_without(hidden_td: np.ndarray, position: int, pooling: str) -> np.ndarray:
+    """Embedding of an unedited cell, its mean taken without one position."""
+    return hidden_td[0] if pooling == "cls" else np.delete(hidden_td, position, axis=0).mean(axis=0)
+
+
+def _similarity(a_pd: np.ndarray, b_pd: np.ndarray) -> np.ndarray:
+    return (a_pd * b_pd).sum(axis=1) / np.linalg.norm(a_pd, axis=1) / np.linalg.norm(b_pd, axis=1)
+
+
+def _all(row: Row, kind: Kind, has_cls: bool) -> list[tuple[int, Row, Row]]:
+    """Every expressed gene alone; overexpression leaves the first gene out."""
+    first = int(has_cls)
+    start = first if kind == "delete" else first + 1
+    edits = []
+    for position in range(start, len(row) - first):
+        token = (int(row[position]),)
+        edits.append((position, row, delete(row, token) if kind == "delete" else overexpress(row, token, first=first)))
+    return edits
+
+
+def _together(
+    row: Row, kind: Kind, genes: tuple[int, ...], model: Geneformer, tokens: Tokens
+) -> list[tuple[int, Row, Row]]:
+    """All listed genes at once; a deletion needs a cell that expresses every one of them."""
+    absent = len(set(genes) - set(row.tolist()))
+    if kind == "delete":
+        return [] if absent else [(-1, row, delete(row, genes))]
+    limit, second = model.vocabulary.max_length, model.vocabulary.has_cls
+    perturbed = overexpress(row, genes, first=int(second))
+    over = min(len(row) + absent, limit) + absent - limit
+    original = _cut(row, over, keep_last=tokens.has_cls) if over > 0 else row
+    return [(-1, original, _cut(perturbed, len(perturbed) - limit, keep_last=second))]
+
+
+def _cut(row: Row, over: int, *, keep_last: bool) -> Row:
+    """Shorten a row by `over` tokens at its end, keeping `<eos>` if asked."""
+    if over <= 0:
+        return row
+    return np.concatenate([row[: len(row) - over - 1], row[-1:]]) if keep_last else row[: len(row) - over]

@@ -1,0 +1,41 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from perturbloop.data.cells import Cells
+from perturbloop.evaluate.baselines import baselines
+from perturbloop.schema import PREDICTIONS
+
+
+@pytest.fixture
+def scores(rng):
+    counts = np.array([[9, 1, 0], [7, 0, 3], [1, 9, 0], [0, 6, 4]], dtype=np.float32)
+    ids = np.array(["ENSG01", "ENSG02", "ENSG03"], dtype=object)
+    obs = pd.DataFrame(index=list("abcd"))
+    cells = Cells(sparse.csr_matrix(counts), ids, ids, obs, "four cells", "")
+    return baselines(cells, np.array([False, False, True, True]), rng=rng)
+
+
+def test_every_baseline_scores_every_gene_in_both_kinds(scores):
+    assert list(scores.columns) == PREDICTIONS.names
+    assert (scores["fold"] == -1).all()
+    assert scores.groupby(["method", "kind"]).size().eq(3).all()
+    assert set(scores["method"]) == {"de", "expression", "detection", "chance"}
+
+
+def test_expression_and_detection_are_read_in_the_start_cells(scores):
+    found = scores[scores["kind"] == "delete"].pivot_table(index="gene_id", columns="method", values="score")
+    assert found["detection"].tolist() == [1, 0.5, 0.5]
+    np.testing.assert_allclose(
+        found["expression"],
+        [np.log1p([9000, 7000]).mean(), np.log1p(1000) / 2, np.log1p(3000) / 2],
+        rtol=1e-6,
+    )
+
+
+def test_signed_de_takes_both_sides_and_chance_differs_between_kinds(scores):
+    found = scores.pivot_table(index="gene_id", columns=["method", "kind"], values="score")
+    np.testing.assert_array_equal(found["de", "delete"], -found["de", "overexpress"])
+    assert found["de", "delete"]["ENSG01"] > 0
+    assert (found["chance", "delete"] != found["chance", "overexpress"]).all()

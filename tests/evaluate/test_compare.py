@@ -1,0 +1,188 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from perturbloop.errors import InputError, LeakageError
+from perturbloop.evaluate.compare import chance_level, scoreboard
+from perturbloop.schema import METRICS, EvaluateConfig
+
+GENES = [f"ENSG{place:02}" for place in range(40)]
+CONFIG = EvaluateConfig(bootstrap=30, budget=5)
+
+
+def effects_of(fold, *, hits=(), away=(), genes=GENES[:20], modality="crispr_ko"):
+    effect = [1.0 if gene in hits else -1.0 if gene in away else 0.1 for gene in genes]
+    return pd.DataFrame(
+        {
+            "gene_id": genes,
+            "gene_name": genes,
+            "target": genes,
+            "modality": modality,
+            "level": "gene",
+            "guide_id": "",
+            "effect_to_goal": effect,
+            "effect": [-value for value in effect],
+            "se": 0.1,
+            "pvalue": 0.01,
+            "padj": 0.01,
+            "hit": [gene in {*hits, *away} for gene in genes],
+            "n_cells": 50,
+            "n_guides": 2,
+            "n_replicates": 1,
+            "own_gene_in_readout": False,
+            "fold": fold,
+        }
+    )
+
+
+def predictions_of(method, score_g, *, fold=-1, kind="delete", genes=GENES):
+    return pd.DataFrame({"method": method, "kind": kind, "gene_id": genes, "score": score_g, "fold": fold})
+
+
+def value(board, metric, denominator="scored", column="value"):
+    return board[(board["metric"] == metric) & (board["denominator"] == denominator)][column].item()
+
+
+@pytest.fixture
+def effects():
+    return effects_of([-1] * 4 + [0] * 16, hits=GENES[2:8], away=GENES[10:12])
+
+
+def test_only_held_out_targets_are_judged_and_hits_away_are_no_hits(effects, rng):
+    score_g = rng.normal(size=40)
+    board = scoreboard(predictions_of("frozen", score_g), effects, config=CONFIG)
+    assert list(board.columns) == METRICS.names
+    assert value(board, "auroc", column="n_genes") == 16
+    assert value(board, "auroc", column="n_hits") == 4
+    toward, away = np.isin(GENES[4:20], GENES[4:8]), np.isin(GENES[4:20], GENES[10:12])
+    assert value(board, "auroc") == pytest.approx(roc_auc_score(toward, score_g[4:20]))
+    assert value(board, "auroc_away") == pytest.approx(roc_auc_score(away, -score_g[4:20]))
+    assert value(board, "auroc_unsigned") == pytest.approx(
+        roc_auc_score(toward | away, np.abs(score_g[4:20]))
+    )
+    assert value(board, "prevalence") == 0.25
+    assert (board["ci_low"].isna() | (board["ci_low"] <= board["ci_high"])).all()
+
+
+def test_without_hits_away_from_the_goal_there_are_no_rows_for_them(rng):
+    board = scoreboard(
+        predictions_of("de", rng.normal(size=40)), effects_of(0, hits=GENES[:3]), config=CONFIG
+    )
+    assert not board["metric"].str.startswith("auroc_").any()
+
+
+def test_genes_that_were_not_scored_rank_last_in_the_second_denominator(effects):
+    score_g = np.linspace(1, 0, 40)
+    score_g[4:6] = np.nan
+    board = scoreboard(predictions_of("frozen", score_g), effects, config=CONFIG)
+    assert value(board, "auroc", column="n_genes") == 14
+    assert value(board, "auroc", "all", column="n_genes") == 16
+    assert value(board, "auroc") == 1
+    ranked = np.nan_to_num(score_g[4:20], nan=-1)
+    assert value(board, "auroc", "all") == pytest.approx(
+        roc_auc_score(np.isin(GENES[4:20], GENES[4:8]), ranked)
+    )
+
+
+def test_where_all_are_scored_both_denominators_agree(effects, rng):
+    board = scoreboard(predictions_of("de", rng.normal(size=40)), effects, config=CONFIG)
+    first, second = (board[board["denominator"] == name] for name in ("scored", "all"))
+    columns = ["metric", "value", "ci_low", "ci_high", "n_genes", "n_hits", "rule"]
+    pd.testing.assert_frame_equal(
+        first[columns].reset_index(drop=True), second[columns].reset_index(drop=True)
+    )
+
+
+def test_knockouts_never_judge_overexpression(effects, rng):
+    predictions = predictions_of("de", rng.normal(size=40), kind="overexpress")
+    assert scoreboard(predictions, effects, config=CONFIG).empty
+    activated = effects_of(0, hits=GENES[:3], modality="crispra")
+    assert set(scoreboard(predictions, activated, config=CONFIG)["kind"]) == {"overexpress"}
+
+
+def test_a_method_that_used_effects_is_judged_by_the_fold_that_never_saw_them():
+    effects = effects_of([0, 1] * 10, hits=GENES[:4])
+    right, wrong = np.linspace(1, 0, 40), np.linspace(0, 1, 40)
+    predictions = pd.concat(
+        [predictions_of("evidence", right, fold=fold) for fold in (0, 1)]
+        + [predictions_of("evidence", wrong, fold=-1)]
+    )
+    assert value(scoreboard(predictions, effects, config=CONFIG), "auroc") == 1
+
+
+def test_folds_are_compared_by_the_place_in_their_own_ranking():
+    effects = effects_of([0, 1] * 10, hits=GENES[:4])
+    predictions = pd.concat(
+        predictions_of("evidence", unit * np.linspace(1, 0, 40) + zero, fold=fold)
+        for fold, unit, zero in [(0, 1, 0), (1, 100, 50)]
+    )
+    assert value(scoreboard(predictions, effects, config=CONFIG), "auroc") == 1
+
+
+def test_a_method_that_has_seen_the_targets_is_refused(effects, rng):
+    with pytest.raises(LeakageError, match=r"`propagation` uses measured effects .* fold '0'.*16 in all"):
+        scoreboard(predictions_of("propagation", rng.normal(size=40)), effects, config=CONFIG)
+
+
+def test_a_method_not_in_the_list_that_has_folds_is_held_to_them(rng):
+    effects = effects_of([0, 1] * 10, hits=GENES[:4])
+    with pytest.raises(LeakageError, match="without fold '1'"):
+        scoreboard(predictions_of("mine", rng.normal(size=40), fold=0), effects, config=CONFIG)
+
+
+def test_a_gene_spent_in_one_modality_cannot_be_held_out_in_the_next(rng):
+    effects = pd.concat([effects_of(0), effects_of(-1, genes=GENES[:2], modality="crispri")])
+    with pytest.raises(LeakageError, match=r"must be in one fold .* 'ENSG00', 'ENSG01'"):
+        scoreboard(predictions_of("de", rng.normal(size=40)), effects, config=CONFIG)
+
+
+def test_folds_without_the_other_genes_and_double_scores_are_refused(rng):
+    effects = effects_of([0, 1] * 10)
+    only = pd.concat(
+        predictions_of("both", rng.normal(size=10), fold=fold, genes=GENES[fold:20:2]) for fold in (0, 1)
+    )
+    with pytest.raises(InputError, match="Predict every gene in every fold"):
+        scoreboard(only, effects, config=CONFIG)
+    twice = predictions_of("de", rng.normal(size=40), genes=["ENSG00"] * 40)
+    with pytest.raises(InputError, match="`de` has several for 'ENSG00'"):
+        scoreboard(twice, effects, config=CONFIG)
+
+
+def test_a_call_names_its_rule(effects):
+    ranking = pd.DataFrame({"gene_id": GENES, "kind": "delete", "padj": 0.5, "benefit": 1.0})
+    ranking.loc[4:6, "padj"] = 0.01
+    predictions = pd.concat([predictions_of(name, np.linspace(1, 0, 40)) for name in ("frozen", "de")])
+    board = scoreboard(predictions, effects, config=CONFIG, rankings={"frozen": ranking})
+    frozen, de = (board[board["method"] == name] for name in ("frozen", "de"))
+    assert value(frozen, "ppv", column="rule") == "matched-null"
+    assert value(frozen, "sensitivity") == 0.75
+    assert value(frozen, "ppv") == 1
+    assert value(de, "ppv", column="rule") == "budget-k, k = 5"
+    assert value(de, "sensitivity") == 0.25
+    assert value(de, "precision_at_k", column="rule") == "k = 5"
+    assert value(de, "auroc", column="rule") == ""
+
+
+def test_the_order_of_rows_does_not_matter_and_the_seed_decides_the_intervals(effects, rng):
+    predictions = predictions_of("de", rng.normal(size=40))
+    board = scoreboard(predictions, effects, config=CONFIG)
+    mixed = scoreboard(predictions.sample(frac=1, random_state=1), effects, config=CONFIG)
+    pd.testing.assert_frame_equal(board, mixed)
+
+
+def test_no_held_out_target_gives_an_empty_scoreboard(rng):
+    assert scoreboard(predictions_of("de", rng.normal(size=40)), effects_of(-1), config=CONFIG).empty
+
+
+def test_chance_levels_are_what_random_scores_give(rng):
+    effects = effects_of(0, hits=GENES[:5])
+    boards = pd.concat(
+        scoreboard(
+            predictions_of("chance", rng.random(40)), effects, config=EvaluateConfig(bootstrap=1, budget=8)
+        )
+        for _ in range(60)
+    )
+    means = boards[boards["denominator"] == "scored"].groupby("metric")["value"].mean()
+    for name in ("auroc", "precision_at_k", "r_precision", "npv", "prevalence"):
+        assert means[name] == pytest.approx(chance_level(name, 0.25), abs=0.08)

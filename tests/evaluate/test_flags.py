@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from perturbloop.evaluate.flags import FLAGS, flags, flags_of
+
+
+@pytest.mark.parametrize(
+    ("flag", "gene_names"),
+    [
+        ("sex-linked", ["XIST", "RPS4Y1", "DDX3Y", "UTY"]),
+        ("HLA", ["HLA-A", "HLA-DRB1", "B2M"]),
+        ("ribosomal", ["RPL3", "RPL13A", "RPS4X", "RPL10L", "RPLP0", "RPS27L", "RPSA", "RPL7A", "RPL36AL"]),
+        ("mitochondrial", ["MT-CO1", "MT-ND4L"]),
+        ("haemoglobin", ["HBA1", "HBB", "HBG2"]),
+        ("stress", ["FOS", "JUN", "HSPA1A", "DNAJB1", "EGR1"]),
+        ("interferon", ["ISG15", "IFI6", "IFI44L", "IFIT1", "IFITM3", "MX1", "OAS1", "OASL", "STAT1"]),
+        ("cell-cycle", ["MKI67", "TOP2A", "MCM5"]),
+        ("ambient", ["S100A8", "LYZ", "PPBP", "HBB"]),
+    ],
+)
+def test_known_members_carry_their_flag(flag, gene_names):
+    assert [name for name in gene_names if flag not in flags_of(name)] == []
+
+
+@pytest.mark.parametrize(
+    "gene_name",
+    [
+        "CD3E",
+        "VAV1",
+        "ZAP70",
+        "JAK1",
+        "RPS6KA1",
+        "RPS6KB1",
+        "MTOR",
+        "HBEGF",
+        "HBP1",
+        "FOSL2",
+        "IFNAR1",
+        "IRF4",
+    ],
+)
+def test_regulators_with_similar_names_carry_none(gene_name):
+    assert flags_of(gene_name) == ()
+
+
+def test_flags_are_one_text_per_gene_in_order():
+    assert flags(np.array(["HBA1", "VAV1"], dtype=object)).tolist() == ["haemoglobin,ambient", ""]
+    assert all("," not in flag.name for flag in FLAGS)

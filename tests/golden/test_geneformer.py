@@ -1,0 +1,138 @@
+"""The published tool's own numbers, read from the shared data: every run, cell, edit and state."""
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+from perturbloop.data.tokens import Tokens, tokenize_like_geneformer
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.models.geneformer import Geneformer, load_geneformer
+from perturbloop.perturb.geneformer import geneformer_shifts, processing_order
+
+pytestmark = pytest.mark.shared_data
+VERSIONS = {"v1": "geneformer-v1", "v2": "geneformer-v2"}
+TOLERANCE = {"cell": 1e-6, "cls": 3e-6}
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> Path:
+    return Path(os.environ.get("PERTURBLOOP_GOLDEN", shared / "golden"))
+
+
+@cache
+def vocabulary(dictionaries: Path, version: str) -> Vocabulary:
+    return Vocabulary.published(dictionaries, version=VERSIONS[version])
+
+
+@cache
+def model(dictionaries: Path, checkpoint: Path, version: str, pooling: str, emb_layer: int) -> Geneformer:
+    found = load_geneformer(checkpoint, vocabulary=dictionaries, emb_layer=emb_layer, pooling=pooling)
+    assert found.vocabulary.version == VERSIONS[version]
+    return found
+
+
+def cells_of(golden: Path, version: str, dataset: str, state: str | None = None) -> tuple[Tokens, np.ndarray]:
+    cells = pd.read_parquet(golden / version / "cells.parquet").query("dataset == @dataset").sort_values("row")
+    if state is not None:
+        cells = cells.query("state == @state")
+    tokens = Tokens.of_rows(list(cells["input_ids"]), has_cls=version == "v2" and "nospecial" not in dataset)
+    return tokens, cells["cell_id"].to_numpy()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_per_cell_shifts_equal_the_published_tools(golden, shared, version):
+    folder = golden / version
+    shifts = pd.read_parquet(folder / "shifts.parquet")
+    states = pd.read_parquet(folder / "state_embs.parquet")
+    lists = json.loads((folder / "gene_lists.json").read_text())
+    runs = pd.read_parquet(folder / "runs.parquet")
+    assert len(runs)
+    for run in runs.itertuples():
+        pooling = "cls" if run.emb_mode == "cls" else "mean"
+        checkpoint = folder / "checkpoints" / run.dataset.split("_")[0]
+        encoder = model(shared / "geneformer", checkpoint, version, pooling, int(run.emb_layer))
+        tokens, names = cells_of(golden, version, run.dataset, "control" if run.with_states else None)
+        rows = states.query("dataset == @run.dataset and emb_mode == @run.emb_mode and emb_layer == @run.emb_layer")
+        vectors = dict(zip(rows["state"], map(np.asarray, rows["embedding"]), strict=True))
+        genes = None if run.genes == "all" else lists[run.dataset][f"{run.perturb_type}_{run.genes}"]["tokens"]
+        ours = geneformer_shifts(
+            encoder,
+            tokens,
+            kind=run.perturb_type,
+            states=vectors if run.with_states else None,
+            genes=genes,
+            max_cells=None if run.max_ncells < 0 else int(run.max_ncells),
+        )
+        ours["cell_id"] = names[ours["cell"]]
+        theirs = shifts.query("run_id == @run.run_id")
+        joined = theirs.merge(ours, on=["cell_id", "position", "state"], how="outer", suffixes=("_theirs", ""))
+        assert len(joined) == len(theirs) == len(ours), run.run_id
+        worst = (joined["shift"] - joined["shift_theirs"]).abs().max()
+        assert worst <= TOLERANCE[run.emb_mode], (run.run_id, worst)
+        order = ours["cell_id"].drop_duplicates().tolist()
+        assert order == [name for name in run.cell_order if name in set(order)], run.run_id
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_state_vectors_equal_the_published_tools(golden, shared, version):
+    folder = golden / version
+    for row in pd.read_parquet(folder / "state_embs.parquet").itertuples():
+        # The published extractor drops the first and last position whenever the dictionary has special tokens.
+        pooling = "cls" if row.emb_mode == "cls" else ("inner" if version == "v2" else "mean")
+        checkpoint = folder / "checkpoints" / row.dataset.split("_")[0]
+        encoder = model(shared / "geneformer", checkpoint, version, pooling, int(row.emb_layer))
+        tokens, _ = cells_of(golden, version, row.dataset, row.state)
+        mean_d = encoder.embed([tokens.row(cell) for cell in range(tokens.n_cells)]).mean(axis=0, dtype=np.float64)
+        np.testing.assert_allclose(mean_d, row.embedding, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_token_rows_equal_the_published_tools(golden, shared, version):
+    """Equal wherever ranking values differ; inside exact ties any order, and any choice at the cut."""
+    folder = golden / version
+    values = pd.read_parquet(folder / "tokenise_values.parquet").set_index(["input", "cell_id"])
+    table = pd.read_parquet(folder / "tokenise.parquet")
+    settings = ["input", "model_input_size", "special_token", "n_counts_dtype"]
+    for (name, size, special, dtype), group in table.groupby(settings):
+        if dtype == "float32":
+            continue  # half-precision totals: the same order here up to one swap, and no use to anyone
+        own = folder / f"tokenise_input_{name}.h5ad"
+        source = "crohn" if name == "symbols" else name
+        adata = ad.read_h5ad(own if own.is_file() else golden / "inputs" / f"tokenise_input_{source}.h5ad")
+        if name == "symbols":
+            adata.var["ensembl_id"] = adata.var["symbol"].astype(str)
+        words = vocabulary(shared / "geneformer", version).with_length(int(size))
+        tokens = tokenize_like_geneformer(adata, words, special_tokens=bool(special))
+        place = {cell: row for row, cell in enumerate(adata.obs["cell_id"])}
+        edge = int(special)
+        for cell in group.itertuples():
+            ours = tokens.row(place[cell.cell_id])
+            theirs = np.asarray(cell.input_ids)
+            assert len(ours) == len(theirs)
+            if edge:
+                assert ours[0] == theirs[0]
+                assert ours[-1] == theirs[-1]
+            known = values.loc[(name, cell.cell_id)]
+            score = np.asarray(known["values"])
+            tie = dict(zip(np.asarray(known["tokens"]).tolist(), score.tolist(), strict=True))
+            inner = slice(edge, len(ours) - edge)
+            assert [tie[token] for token in ours[inner].tolist()] == [tie[token] for token in theirs[inner].tolist()]
+
+
+def test_order_of_processing_is_longest_first(golden):
+    tokens, _ = cells_of(golden, "v1", "m64", "control")
+    length = tokens.length_n[processing_order(tokens)]
+    assert (np.diff(length) <= 0).all()
+
+
+def test_the_seed_42_shuffle_is_the_published_one(golden):
+    table = pd.read_parquet(golden / "inputs" / "shuffle_seed42.parquet")
+    for row in table.itertuples():
+        order = np.asarray(row.order if hasattr(row, "order") else row[-1])
+        np.testing.assert_array_equal(np.random.default_rng(42).permutation(len(order)), order)

@@ -1,0 +1,68 @@
+import numpy as np
+from scipy import stats
+
+from perturbloop.stats.null import matched_null
+
+
+def slow_null(shift, position, expression, k):
+    """The definition, gene by gene."""
+
+    def scale(value):
+        return (value - value.mean()) / value.std()
+
+    a, b, found = scale(position), scale(expression), []
+    for gene in range(len(shift)):
+        others = [other for other in range(len(shift)) if other != gene]
+        others.sort(key=lambda other: (a[other] - a[gene]) ** 2 + (b[other] - b[gene]) ** 2)
+        null = shift[others[:k]]
+        found.append((shift[gene] - np.median(null)) / stats.median_abs_deviation(null, scale="normal"))
+    return np.array(found)
+
+
+def test_z_equals_the_definition_gene_by_gene(rng):
+    shift, position, expression = rng.normal(size=(3, 60))
+    z = matched_null(shift, position, expression, null_genes=12).z_g
+    np.testing.assert_allclose(z, slow_null(shift, position, expression, 12))
+
+
+def test_a_shift_that_only_follows_rank_is_not_surprising(rng):
+    position = rng.uniform(0, 500, size=600)
+    shift = np.exp(-position / 100) + rng.normal(scale=0.01, size=600)
+    null = matched_null(shift, position, rng.normal(size=600) * 0, null_genes=40)
+    assert abs(np.corrcoef(null.z_g, position)[0, 1]) < 0.1
+    assert (null.pvalue_g < 0.05).mean() < 0.12
+
+
+def test_p_is_uniform_for_genes_that_all_do_nothing(rng):
+    null = matched_null(*rng.normal(size=(3, 1500)), null_genes=100)
+    assert stats.kstest(null.pvalue_g, "uniform").pvalue > 0.001
+
+
+def test_unit_and_offset_of_shifts_and_gene_order_do_not_matter(rng):
+    columns = rng.normal(size=(3, 80))
+    order = rng.permutation(80)
+    z = matched_null(*columns, null_genes=20).z_g
+    np.testing.assert_allclose(matched_null(3 * columns[0] - 7, columns[1], columns[2], null_genes=20).z_g, z)
+    np.testing.assert_allclose(matched_null(*columns[:, order], null_genes=20).z_g, z[order])
+
+
+def test_genes_that_were_not_scored_stay_missing_and_serve_as_nobodys_null(rng):
+    columns = rng.normal(size=(3, 40))
+    with_gap = np.insert(columns, 5, np.nan, axis=1)
+    z = matched_null(*with_gap, null_genes=15).z_g
+    assert np.isnan(z[5])
+    np.testing.assert_allclose(np.delete(z, 5), matched_null(*columns, null_genes=15).z_g)
+
+
+def test_a_gene_is_never_its_own_null_even_among_equal_genes(rng):
+    shift = np.append(rng.normal(size=49), 1e6)
+    null = matched_null(shift, np.ones(50), np.ones(50), null_genes=12)
+    assert null.spread_g[-1] < 10
+    assert null.z_g[-1] > 1e4
+
+
+def test_too_few_genes_or_no_spread_give_no_z(rng):
+    assert np.isnan(matched_null(*rng.normal(size=(3, 8))).z_g).all()
+    flat = matched_null(np.ones(30), *rng.normal(size=(2, 30)))
+    assert np.isnan(flat.z_g).all()
+    assert np.isnan(flat.pvalue_g).all()
