@@ -5,12 +5,12 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-from jaxtyping import install_import_hook
-
-hook = install_import_hook("perturbloop", "beartype.beartype")
-
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
+
+# Shapes are checked while the tests run; the hook must stand before the first import of the package.
+hook = install_import_hook("perturbloop", "beartype.beartype")
 
 
 def shared_folder() -> Path | None:
@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items):
     if shared_folder() is not None:
         return
     if os.environ.get("CI"):
-        raise pytest.UsageError("CI needs the shared data: set PERTURBLOOP_SHARED to their folder.")
+        msg = "CI needs the shared data: set PERTURBLOOP_SHARED to their folder."
+        raise pytest.UsageError(msg)
     for item in items:
         if item.get_closest_marker("shared_data"):
             item.add_marker(pytest.mark.skip(reason="the shared data folder is missing"))

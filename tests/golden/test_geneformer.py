@@ -38,7 +38,9 @@ def model(dictionaries: Path, checkpoint: Path, version: str, pooling: str, emb_
 
 
 def cells_of(golden: Path, version: str, dataset: str, state: str | None = None) -> tuple[Tokens, np.ndarray]:
-    cells = pd.read_parquet(golden / version / "cells.parquet").query("dataset == @dataset").sort_values("row")
+    cells = (
+        pd.read_parquet(golden / version / "cells.parquet").query("dataset == @dataset").sort_values("row")
+    )
     if state is not None:
         cells = cells.query("state == @state")
     tokens = Tokens.of_rows(list(cells["input_ids"]), has_cls=version == "v2" and "nospecial" not in dataset)
@@ -58,9 +60,13 @@ def test_per_cell_shifts_equal_the_published_tools(golden, shared, version):
         checkpoint = folder / "checkpoints" / run.dataset.split("_")[0]
         encoder = model(shared / "geneformer", checkpoint, version, pooling, int(run.emb_layer))
         tokens, names = cells_of(golden, version, run.dataset, "control" if run.with_states else None)
-        rows = states.query("dataset == @run.dataset and emb_mode == @run.emb_mode and emb_layer == @run.emb_layer")
+        rows = states.query(
+            "dataset == @run.dataset and emb_mode == @run.emb_mode and emb_layer == @run.emb_layer"
+        )
         vectors = dict(zip(rows["state"], map(np.asarray, rows["embedding"]), strict=True))
-        genes = None if run.genes == "all" else lists[run.dataset][f"{run.perturb_type}_{run.genes}"]["tokens"]
+        genes = (
+            None if run.genes == "all" else lists[run.dataset][f"{run.perturb_type}_{run.genes}"]["tokens"]
+        )
         ours = geneformer_shifts(
             encoder,
             tokens,
@@ -71,7 +77,9 @@ def test_per_cell_shifts_equal_the_published_tools(golden, shared, version):
         )
         ours["cell_id"] = names[ours["cell"]]
         theirs = shifts.query("run_id == @run.run_id")
-        joined = theirs.merge(ours, on=["cell_id", "position", "state"], how="outer", suffixes=("_theirs", ""))
+        joined = theirs.merge(
+            ours, on=["cell_id", "position", "state"], how="outer", suffixes=("_theirs", "")
+        )
         assert len(joined) == len(theirs) == len(ours), run.run_id
         worst = (joined["shift"] - joined["shift_theirs"]).abs().max()
         assert worst <= TOLERANCE[run.emb_mode], (run.run_id, worst)
@@ -88,7 +96,9 @@ def test_state_vectors_equal_the_published_tools(golden, shared, version):
         checkpoint = folder / "checkpoints" / row.dataset.split("_")[0]
         encoder = model(shared / "geneformer", checkpoint, version, pooling, int(row.emb_layer))
         tokens, _ = cells_of(golden, version, row.dataset, row.state)
-        mean_d = encoder.embed([tokens.row(cell) for cell in range(tokens.n_cells)]).mean(axis=0, dtype=np.float64)
+        mean_d = encoder.embed([tokens.row(cell) for cell in range(tokens.n_cells)]).mean(
+            axis=0, dtype=np.float64
+        )
         np.testing.assert_allclose(mean_d, row.embedding, atol=2e-6, rtol=0)
 
 
@@ -122,7 +132,9 @@ def test_token_rows_equal_the_published_tools(golden, shared, version):
             score = np.asarray(known["values"])
             tie = dict(zip(np.asarray(known["tokens"]).tolist(), score.tolist(), strict=True))
             inner = slice(edge, len(ours) - edge)
-            assert [tie[token] for token in ours[inner].tolist()] == [tie[token] for token in theirs[inner].tolist()]
+            assert [tie[token] for token in ours[inner].tolist()] == [
+                tie[token] for token in theirs[inner].tolist()
+            ]
 
 
 def test_order_of_processing_is_longest_first(golden):

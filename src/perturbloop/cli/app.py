@@ -28,7 +28,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Close the loop between in-silico and real perturbations of single cells."""
 
@@ -41,12 +43,18 @@ def init(
     start: Annotated[str, typer.Option(help="State the cells are in.")],
     goal: Annotated[str, typer.Option(help="State they should move to.")],
     model: Annotated[Path, typer.Option(help="Folder of the foundation model.")],
-    vocabulary: Annotated[Path | None, typer.Option(help="Folder of the published dictionaries, if the model has no own.")] = None,
+    vocabulary: Annotated[
+        Path | None, typer.Option(help="Folder of the published dictionaries, if the model has no own.")
+    ] = None,
     donor_column: Annotated[str | None, typer.Option(help="Column of obs that holds the donor.")] = None,
-    design: Annotated[str | None, typer.Option(help="paired, nested or single; found by itself by default.")] = None,
+    design: Annotated[
+        str | None, typer.Option(help="paired, nested or single; found by itself by default.")
+    ] = None,
     gene_column: Annotated[str | None, typer.Option(help="Column of var with the gene ids.")] = None,
     min_cells: Annotated[int, typer.Option(help="Least number of cells of a state.")] = 20,
-    emb_layer: Annotated[int, typer.Option(help="Layer the embedding is read from: 0 = last, -1 = one before it.")] = 0,
+    emb_layer: Annotated[
+        int, typer.Option(help="Layer the embedding is read from: 0 = last, -1 = one before it.")
+    ] = 0,
     kinds: Annotated[str, typer.Option(help="In-silico edits, separated by commas.")] = ",".join(KINDS),
     cells_per_gene: Annotated[int, typer.Option(help="Start cells each gene is edited in.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of splits, draws and training.")] = 0,
@@ -89,7 +97,11 @@ def _step(folder: Path, until: str, as_json: bool) -> None:
         played = run(folder, until=until, on_progress=on_progress)
     done = f"Round {played.round}: {', '.join(played.done)} done." if played.done else ""
     lines = [line for line in (done, *played.lines) if line]
-    say({"folder": str(folder), "round": played.round, "done": list(played.done), "lines": lines}, lines, as_json=as_json)
+    say(
+        {"folder": str(folder), "round": played.round, "done": list(played.done), "lines": lines},
+        lines,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -143,16 +155,24 @@ def play(folder: Folder, as_json: AsJson = False) -> None:
 @app.command()
 def record(
     folder: Folder,
-    perturbed: Annotated[Path, typer.Option(help="h5ad file with raw counts of perturbed and control cells.")],
+    perturbed: Annotated[
+        Path, typer.Option(help="h5ad file with raw counts of perturbed and control cells.")
+    ],
     target_column: Annotated[str, typer.Option(help="Column of obs that holds the perturbed gene.")],
     control: Annotated[str, typer.Option(help="Label of the control cells in that column.")],
     modality: Annotated[str, typer.Option(help="crispr_ko, crispri or crispra.")],
-    replicate_column: Annotated[str | None, typer.Option(help="Column of obs that holds the replicate.")] = None,
+    replicate_column: Annotated[
+        str | None, typer.Option(help="Column of obs that holds the replicate.")
+    ] = None,
     guide_column: Annotated[str | None, typer.Option(help="Column of obs that holds the guide.")] = None,
-    purity_column: Annotated[str | None, typer.Option(help="Column of obs with the purity of the guide call.")] = None,
+    purity_column: Annotated[
+        str | None, typer.Option(help="Column of obs with the purity of the guide call.")
+    ] = None,
     min_purity: Annotated[float, typer.Option(help="Least purity of a cell's guide call, 0 to 1.")] = 0.0,
     condition_column: Annotated[str | None, typer.Option(help="Column of obs with the condition.")] = None,
-    label_source: Annotated[str, typer.Option(help="state_score or condition: where a training label comes from.")] = "state_score",
+    label_source: Annotated[
+        str, typer.Option(help="state_score or condition: where a training label comes from.")
+    ] = "state_score",
     min_cells: Annotated[int, typer.Option(help="Least number of cells of a target.")] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -176,7 +196,9 @@ def record(
     with refusals():
         report, new = keep(folder, PerturbedConfig(**values))
     head = "Recorded" if new else "Recorded before, nothing changed"
-    lines = [f"{head}: {report['n_cells']:,} of {report['n_cells_read']:,} cells, {len(report['targets'])} targets."]
+    lines = [
+        f"{head}: {report['n_cells']:,} of {report['n_cells_read']:,} cells, {len(report['targets'])} targets."
+    ]
     lines += [f"{count:,} cells left out: {why}" for why, count in report["dropped"].items() if count]
     lines += [*report.get("warnings", ()), *_effect_table(folder), f"Next: perturbloop play {folder}"]
     say(report, lines, as_json=as_json)

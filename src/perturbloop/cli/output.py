@@ -46,7 +46,11 @@ def progress() -> Iterator[OnProgress]:
 def say(tree: dict[str, Any], lines: list[str] | tuple[str, ...], *, as_json: bool) -> None:
     """Print one JSON object for machines, or lines for people."""
     if as_json:
-        typer.echo(json.dumps(tree, indent=2, default=lambda value: value.item() if hasattr(value, "item") else str(value)))
+        typer.echo(
+            json.dumps(
+                tree, indent=2, default=lambda value: value.item() if hasattr(value, "item") else str(value)
+            )
+        )
     else:
         for line in lines:
             typer.echo(line)

@@ -121,7 +121,9 @@ def _refuse_unnamed_donors(cells: Cells, config: CellsConfig) -> None:
     found = [
         name
         for name in cells.obs.columns
-        if name != config.state_column and str(name).lower() in _DONOR_NAMES and cells.obs[name].nunique() > 1
+        if name != config.state_column
+        and str(name).lower() in _DONOR_NAMES
+        and len(cells.obs[name].unique()) > 1
     ]
     if found:
         msg = (

@@ -101,7 +101,13 @@ def train_arm(
 
 
 def perturb_arm(
-    arm: Arm, trained: StateModel, inputs: Inputs, folder: Path, on_progress: Progress, *, held_out: Sequence[str] = ()
+    arm: Arm,
+    trained: StateModel,
+    inputs: Inputs,
+    folder: Path,
+    on_progress: Progress,
+    *,
+    held_out: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Score the arm's edits in the start cells; shards that exist are reused. Returns table `SHIFTS`."""
     config = replace(inputs.config.perturb, kinds=arm.kinds)
@@ -111,7 +117,12 @@ def perturb_arm(
     tokens = inputs.tokens.select(start)
     wanted = None if arm.fold < 0 else [*held_out, *reference_genes(inputs, tokens, config)]
     edits = plan(tokens, inputs.model.vocabulary, config, gene_ids=wanted)
-    place = folder / "shifts" / trained.digest / step_key("edits", config={"plan": edits.digest}, inputs=[inputs.key])
+    place = (
+        folder
+        / "shifts"
+        / trained.digest
+        / step_key("edits", config={"plan": edits.digest}, inputs=[inputs.key])
+    )
     return run_plan(
         trained.model,
         trained.readout,
@@ -135,7 +146,9 @@ def model_key(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples | None) -> 
     """Hash of everything that decides an arm's state model; arms trained on the same cells share one."""
     config = inputs.config.to_dict()["train"] | {"model": "", "vocabulary": "", "method": arm.method}
     digests = [perturbed.digest] if perturbed is not None and arm.method != "frozen" else []
-    return step_key("train", config=config | {"training": sorted(arm.training)}, inputs=[inputs.key, *digests])
+    return step_key(
+        "train", config=config | {"training": sorted(arm.training)}, inputs=[inputs.key, *digests]
+    )
 
 
 def _fine_tuned(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples, on_progress: Progress) -> StateModel:
@@ -149,7 +162,9 @@ def _fine_tuned(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples, on_progr
     )
     if arm.training:
         rows = [tokenize(cells.restrict(perturbed.gene_ids), words) for cells in perturbed.cells]
-        tokens = Tokens.of_rows([part.row(n) for part in rows for n in range(part.n_cells)], has_cls=cut.has_cls)
+        tokens = Tokens.of_rows(
+            [part.row(n) for part in rows for n in range(part.n_cells)], has_cls=cut.has_cls
+        )
         examples = closed_loop(
             examples,
             tokens,
@@ -162,7 +177,10 @@ def _fine_tuned(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples, on_progr
             shuffled=arm.method == "full-shuffled",
         )
     model, weight_d, bias = fine_tune(
-        inputs.model, examples, config, on_step=lambda step, steps, _: on_progress(f"train {arm.title}", step, steps)
+        inputs.model,
+        examples,
+        config,
+        on_step=lambda step, steps, _: on_progress(f"train {arm.title}", step, steps),
     )
     # The edits are made in whole cells, so goal state and check are read from whole cells too.
     emb_nd = embed(model, inputs.tokens)

@@ -169,7 +169,10 @@ def _keys(campaign: Campaign, inputs: Inputs) -> dict[str, str]:
     options = [{key: value for key, value in entry.items() if key != "path"} for entry in config["perturbed"]]
     keys = {"check": inputs.key}
     keys["train"] = step_key(
-        "train", config={"train": config["train"], "perturbed": options}, inputs=perturbed, upstream=[keys["check"]]
+        "train",
+        config={"train": config["train"], "perturbed": options},
+        inputs=perturbed,
+        upstream=[keys["check"]],
     )
     keys["perturb"] = step_key("perturb", config=config["perturb"], upstream=[keys["train"]])
     keys["evaluate"] = step_key("evaluate", config=config["evaluate"], upstream=[keys["perturb"]])
@@ -212,7 +215,9 @@ def measured(folder: Path | str) -> pd.DataFrame:
     """Measured effects at gene level, with their folds."""
     campaign = open_campaign(Path(folder))
     campaign.store.close()
-    tables = [pd.read_parquet(path) for path in sorted((Path(folder) / "perturbed").glob("*/effects_all.parquet"))]
+    tables = [
+        pd.read_parquet(path) for path in sorted((Path(folder) / "perturbed").glob("*/effects_all.parquet"))
+    ]
     rows = concat(EFFECTS, tables)
     return rows[rows["level"] == "gene"]
 

@@ -38,7 +38,11 @@ def demo(folder: Path, *, seed: int, on_progress: Progress) -> tuple[dict[str, A
         layers=2, hidden=64, max_length=MAX_LENGTH, steps=STEPS, learning_rate=2e-3, seed=seed
     )
     learned = pretrain(
-        [corpus], words, folder / "model", config, on_step=lambda step, _, __: on_progress("pretrain", step, STEPS)
+        [corpus],
+        words,
+        folder / "model",
+        config,
+        on_step=lambda step, _, __: on_progress("pretrain", step, STEPS),
     )
     if not (campaign / "campaign.toml").is_file():
         init(campaign, campaign_config(data, folder / "model", seed=seed))
@@ -101,7 +105,9 @@ def against_truth(folder: Path, truth: pd.DataFrame) -> pd.DataFrame:
     """
     predictions = pd.read_parquet(folder / "predictions.parquet")
     measured = set(pd.read_parquet(folder / "effects.parquet")["gene_id"])
-    answer = truth.query("start == 'stimulated' and kind == 'delete'").set_index("gene_id")["hit"].astype(bool)
+    answer = (
+        truth.query("start == 'stimulated' and kind == 'delete'").set_index("gene_id")["hit"].astype(bool)
+    )
     answer = answer[~answer.index.isin(measured)]
     rows = []
     full = predictions.query("kind == 'delete' and fold == -1")

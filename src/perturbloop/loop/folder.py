@@ -102,5 +102,12 @@ def _toml(tree: dict[str, Any]) -> str:
     for name, value in tree.items():
         for section in value if isinstance(value, list) else [value]:
             head = f"[[{name}]]" if isinstance(value, list) else f"[{name}]"
-            blocks.append("\n".join([head, *(f"{key} = {json.dumps(item, ensure_ascii=False)}" for key, item in section.items())]))
+            blocks.append(
+                "\n".join(
+                    [
+                        head,
+                        *(f"{key} = {json.dumps(item, ensure_ascii=False)}" for key, item in section.items()),
+                    ]
+                )
+            )
     return "\n\n".join(blocks) + "\n"

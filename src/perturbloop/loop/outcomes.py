@@ -45,7 +45,9 @@ class Outcomes:
         return tuple(sorted({kind_of(modality) for modality in self.effects["modality"]}))
 
 
-def record(campaign: Campaign, inputs: Inputs, entry: PerturbedConfig) -> tuple[Campaign, dict[str, Any], bool]:
+def record(
+    campaign: Campaign, inputs: Inputs, entry: PerturbedConfig
+) -> tuple[Campaign, dict[str, Any], bool]:
     """Measure the effects in a file of perturbed cells and keep them.
 
     Returns
@@ -84,12 +86,18 @@ def record(campaign: Campaign, inputs: Inputs, entry: PerturbedConfig) -> tuple[
     path = Path(entry.path)
     size = path.stat().st_size
     campaign.store.add_input(
-        Input(entry.path, "perturbed", file_digest(path), size, perturbed.cells.n_cells, perturbed.cells.n_genes)
+        Input(
+            entry.path, "perturbed", file_digest(path), size, perturbed.cells.n_cells, perturbed.cells.n_genes
+        )
     )
-    campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in fold_of.items() if gene in gene_ids)
+    campaign.store.freeze_targets(
+        Target(gene, entry.modality, fold) for gene, fold in fold_of.items() if gene in gene_ids
+    )
     full = report | _facts(measured["all"], perturbed, inputs) | {"source": perturbed.cells.source}
     write_json(folder / "report.json", full)
-    kept = replace(campaign.config, perturbed=tuple(other for other in campaign.config.perturbed if other != entry))
+    kept = replace(
+        campaign.config, perturbed=tuple(other for other in campaign.config.perturbed if other != entry)
+    )
     return replace(campaign, config=kept).with_perturbed(entry), full, True
 
 
@@ -138,7 +146,11 @@ def _place(campaign: Campaign, entry: PerturbedConfig, inputs: Inputs) -> Path:
     values = {name: getattr(entry, name) for name in entry.__dataclass_fields__ if name != "path"}
     digest = file_digest(Path(entry.path)) if Path(entry.path).is_file() else ""
     evaluate = {name: config["evaluate"][name] for name in ("fdr", "min_effect", "folds")}
-    return campaign.folder / "perturbed" / step_key("effects", config=values | evaluate, inputs=[digest, inputs.key])
+    return (
+        campaign.folder
+        / "perturbed"
+        / step_key("effects", config=values | evaluate, inputs=[digest, inputs.key])
+    )
 
 
 def _facts(measured: MeasuredEffects, perturbed: PerturbedCells, inputs: Inputs) -> dict[str, Any]:

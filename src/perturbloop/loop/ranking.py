@@ -53,13 +53,20 @@ def rank(
     logit = mean_by_gene(rows["logit_shift"].to_numpy(float), gene_n, donors)
     cosine = mean_by_gene(rows["shift_to_goal"].to_numpy(float), gene_n, donors)
     position = rows.groupby("gene_id")["position"].mean()
-    frame = pd.DataFrame({"gene_id": start.gene_ids, "gene_name": start.gene_names, "detection": start.detection()})
-    frame = frame.join(logit.add_prefix("logit_"), on="gene_id").join(cosine["mean"].rename("shift_to_goal"), on="gene_id")
+    frame = pd.DataFrame(
+        {"gene_id": start.gene_ids, "gene_name": start.gene_names, "detection": start.detection()}
+    )
+    frame = frame.join(logit.add_prefix("logit_"), on="gene_id").join(
+        cosine["mean"].rename("shift_to_goal"), on="gene_id"
+    )
     place = frame["gene_id"].map(position).to_numpy(float)
     n_cells = max(start.n_cells, 1)
     share = np.clip(frame["detection"].to_numpy(float), 0.5 / n_cells, 1 - 0.5 / n_cells)
     null = matched_null(
-        frame["logit_mean"].to_numpy(float), np.log1p(place), np.log(share / (1 - share)), null_genes=null_genes
+        frame["logit_mean"].to_numpy(float),
+        np.log1p(place),
+        np.log(share / (1 - share)),
+        null_genes=null_genes,
     )
     padj = benjamini_hochberg(null.pvalue_g)
     scored = frame["logit_mean"].notna() & frame["gene_id"].isin(vocabulary.position)
@@ -82,7 +89,9 @@ def rank(
     return RANKING.checked(_sorted(frame))
 
 
-def with_score(ranking: pd.DataFrame, score_of: Mapping[str, float], *, spent: frozenset[str]) -> pd.DataFrame:
+def with_score(
+    ranking: pd.DataFrame, score_of: Mapping[str, float], *, spent: frozenset[str]
+) -> pd.DataFrame:
     """Rank by another method's score; targets it was trained on are marked as spent and ranked last."""
     benefit = ranking["gene_id"].map(score_of)
     status = np.where(ranking["gene_id"].isin(spent), "spent", ranking["status"])

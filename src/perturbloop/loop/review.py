@@ -69,14 +69,20 @@ def _facts(work: Work) -> dict[str, str]:
 
 def _warnings(work: Work, found: tuple[Recognized, ...]) -> tuple[str, ...]:
     warnings = list(work.inputs.states.warnings)
-    frozen = next(trained for arm, trained in work.models.items() if arm.method == "frozen") if work.models else None
+    frozen = (
+        next(trained for arm, trained in work.models.items() if arm.method == "frozen")
+        if work.models
+        else None
+    )
     if frozen is not None and frozen.heldout_auroc < LOW_AUROC:
         warnings.append(
             f"The state head tells held-out cells apart with an AUROC of {frozen.heldout_auroc:.2f} only; below "
             f"{LOW_AUROC} its ranking should not be acted on."
         )
     if not found:
-        warnings.append("No known stimulus was recognized in these states, so the ranking has no positive control.")
+        warnings.append(
+            "No known stimulus was recognized in these states, so the ranking has no positive control."
+        )
     for report in work.outcomes.reports if work.outcomes else ():
         warnings += [f"{report['source']}: {line}" for line in report["warnings"]]
     return tuple(warnings)
@@ -177,7 +183,9 @@ def _other_stimulus(outcomes: Outcomes, best: Recognized) -> list[str]:
     ]
 
 
-def _pathways(ranking: pd.DataFrame, found: tuple[Recognized, ...], outcomes: Outcomes | None) -> pd.DataFrame:
+def _pathways(
+    ranking: pd.DataFrame, found: tuple[Recognized, ...], outcomes: Outcomes | None
+) -> pd.DataFrame:
     parts = []
     if found:
         best = found[0].control
@@ -187,7 +195,11 @@ def _pathways(ranking: pd.DataFrame, found: tuple[Recognized, ...], outcomes: Ou
             groups["not of these states"] = other
         for title, genes in groups.items():
             parts.append(in_ranking(ranking, genes).rename(columns={"of": "n_ranked"}).assign(pathway=title))
-    return pd.concat(parts, ignore_index=True)[PATHWAY_COLUMNS] if parts else pd.DataFrame(columns=PATHWAY_COLUMNS)
+    return (
+        pd.concat(parts, ignore_index=True)[PATHWAY_COLUMNS]
+        if parts
+        else pd.DataFrame(columns=PATHWAY_COLUMNS)
+    )
 
 
 def _runtime_lines(folder: Path, work: Work) -> tuple[str, ...]:

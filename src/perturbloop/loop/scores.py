@@ -142,9 +142,20 @@ def gains(
     return pd.DataFrame(rows, columns=GAIN_COLUMNS)
 
 
-GAIN_COLUMNS = (
-    ["method", "against", "kind", "gain", "ci_low", "ci_high", "n_genes", "n_hits", "control", "control_gain", "kept_share", "sentence"]
-)
+GAIN_COLUMNS = [
+    "method",
+    "against",
+    "kind",
+    "gain",
+    "ci_low",
+    "ci_high",
+    "n_genes",
+    "n_hits",
+    "control",
+    "control_gain",
+    "kept_share",
+    "sentence",
+]
 
 
 def _kept(
@@ -171,9 +182,7 @@ def _kept(
     for _ in range(SHUFFLES):
         table = evidence_predictions(base, evidence, kind=kind, rng=rng)
         both = pd.concat([base, table[table["method"] == control]])
-        values.append(
-            paired_gain(both, judged, control, against, kind=kind, config=_quick(config)).value
-        )
+        values.append(paired_gain(both, judged, control, against, kind=kind, config=_quick(config)).value)
     value = float(np.mean(values))
     kept = kept_by_control(gain, value)
     return value, kept.share, f"{kept.sentence} Mean of {SHUFFLES} shuffles, sd {np.std(values, ddof=1):.3f}."
@@ -199,7 +208,9 @@ def correlations(predictions: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFra
         found = rank_correlation(predictions, earlier, method=str(name), reference="frozen", kind=kind)
         same = found.rho > 0.999
         says = "the same order as round 0: nothing was learnt" if same else "differs from round 0"
-        rows.append({"method": name, "kind": kind, "rho": found.rho, "n_genes": found.n_genes, "sentence": says})
+        rows.append(
+            {"method": name, "kind": kind, "rho": found.rho, "n_genes": found.n_genes, "sentence": says}
+        )
     return pd.DataFrame(rows, columns=["method", "kind", "rho", "n_genes", "sentence"])
 
 

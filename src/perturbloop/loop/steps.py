@@ -88,7 +88,9 @@ def evaluate(work: Work, number: int) -> None:
     evidence = _evidence(work)
     parts = [evidence_predictions(base, found, kind=kind, rng=rng) for kind, found in evidence.items()]
     predictions = concat(PREDICTIONS, [base, *parts])
-    ranking = concat(RANKING, [_default(work, frozen, predictions, kind, evidence) for kind in config.perturb.kinds])
+    ranking = concat(
+        RANKING, [_default(work, frozen, predictions, kind, evidence) for kind in config.perturb.kinds]
+    )
     judged = work.outcomes.judged if work.outcomes else pd.DataFrame(columns=EFFECTS.names)
     metrics = pd.DataFrame(columns=METRICS.names)
     gained = pd.DataFrame(columns=list(GAIN_COLUMNS))
@@ -96,7 +98,9 @@ def evaluate(work: Work, number: int) -> None:
         metrics = scoreboard(predictions, judged, config=config.evaluate, rankings={"frozen": frozen})
         gained = gains(predictions, judged, evidence, config=config.evaluate)
         write_table(folder / "effects.parquet", work.outcomes.effects)
-    earlier = predictions if number == 0 else pd.read_parquet(work.campaign.round_folder(0) / "predictions.parquet")
+    earlier = (
+        predictions if number == 0 else pd.read_parquet(work.campaign.round_folder(0) / "predictions.parquet")
+    )
     moved = correlations(predictions, earlier)
     tables = {"ranking": ranking, "predictions": predictions, "metrics": metrics, "gains": gained}
     for name, table in (tables | {"rank_correlations": moved, "de": de}).items():
@@ -112,7 +116,9 @@ def choose(work: Work, number: int) -> pd.DataFrame:
     kinds = work.outcomes.kinds if work.outcomes else ()
     pool = ranking[ranking["kind"].isin(kinds)] if kinds else ranking
     free = int(pool.loc[pool["status"] == "scored", "gene_id"].nunique())
-    proposals = propose(pool, budget=min(config.budget, free), rng=np.random.default_rng([config.seed, number]))
+    proposals = propose(
+        pool, budget=min(config.budget, free), rng=np.random.default_rng([config.seed, number])
+    )
     write_table(folder / "proposals.parquet", proposals)
     work.campaign.store.save_proposals(number, proposals)
     return proposals
@@ -148,12 +154,16 @@ def _default(
     rows = frozen[frozen["kind"] == kind]
     if kind not in evidence:
         return rows
-    full = predictions[predictions["method"].eq("evidence") & predictions["kind"].eq(kind) & predictions["fold"].eq(-1)]
+    full = predictions[
+        predictions["method"].eq("evidence") & predictions["kind"].eq(kind) & predictions["fold"].eq(-1)
+    ]
     spent = trains(evidence[kind].fold_of, without=-1)
     return with_score(rows, dict(zip(full["gene_id"], full["score"], strict=True)), spent=spent)
 
 
-def _sidecar(work: Work, metrics: pd.DataFrame, gained: pd.DataFrame, moved: pd.DataFrame) -> dict[str, object]:
+def _sidecar(
+    work: Work, metrics: pd.DataFrame, gained: pd.DataFrame, moved: pd.DataFrame
+) -> dict[str, object]:
     inputs, config = work.inputs, work.campaign.config
     return {
         "config": config.to_dict(),

@@ -24,7 +24,9 @@ CARD_FILE = "perturbloop.json"
 class Geneformer(CellModel):
     """A Geneformer checkpoint, read at one layer."""
 
-    def __init__(self, bert: BertModel, vocabulary: Vocabulary, *, pooling: Pooling, emb_layer: int = 0) -> None:
+    def __init__(
+        self, bert: BertModel, vocabulary: Vocabulary, *, pooling: Pooling, emb_layer: int = 0
+    ) -> None:
         """Drop the layers above the one that is read, so that they are never computed."""
         depth = len(bert.encoder.layer) + emb_layer
         if emb_layer > 0 or depth < 1:
@@ -135,7 +137,11 @@ def load_geneformer(
     transformers_logging.disable_progress_bar()
     try:
         bert = BertModel.from_pretrained(
-            folder, add_pooling_layer=False, attn_implementation="sdpa", dtype=torch.float32, local_files_only=True
+            folder,
+            add_pooling_layer=False,
+            attn_implementation="sdpa",
+            dtype=torch.float32,
+            local_files_only=True,
         )
     except Exception as error:  # safetensors, torch and transformers raise many kinds for a damaged file
         msg = f"The weights in `{folder}` must be a BERT checkpoint; they cannot be read: {error}. Copy the folder again."

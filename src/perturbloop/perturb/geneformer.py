@@ -67,7 +67,11 @@ def geneformer_shifts(
     originals, rows, keys = [], [], []
     for cell in processing_order(tokens, max_cells=max_cells):
         row = tokens.row(cell)
-        edits = _all(row, kind, tokens.has_cls) if genes is None else _together(row, kind, tuple(genes), model, tokens)
+        edits = (
+            _all(row, kind, tokens.has_cls)
+            if genes is None
+            else _together(row, kind, tuple(genes), model, tokens)
+        )
         for position, original, perturbed in edits:
             originals.append(original)
             rows.append(perturbed)
@@ -91,7 +95,8 @@ def geneformer_shifts(
     state_sd = np.stack([np.asarray(vector, dtype=np.float64) for vector in states.values()])
     shift_ps = shift_to_states(original_pd, perturbed_pd, state_sd)
     return pd.concat(
-        [frame.assign(state=state, shift=shift_ps[:, column]) for column, state in enumerate(states)], ignore_index=True
+        [frame.assign(state=state, shift=shift_ps[:, column]) for column, state in enumerate(states)],
+        ignore_index=True,
     )
 
 
@@ -111,7 +116,9 @@ def _all(row: Row, kind: Kind, has_cls: bool) -> list[tuple[int, Row, Row]]:
     edits = []
     for position in range(start, len(row) - first):
         token = (int(row[position]),)
-        edits.append((position, row, delete(row, token) if kind == "delete" else overexpress(row, token, first=first)))
+        edits.append(
+            (position, row, delete(row, token) if kind == "delete" else overexpress(row, token, first=first))
+        )
     return edits
 
 

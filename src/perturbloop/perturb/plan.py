@@ -22,7 +22,9 @@ class Plan:
     @property
     def digest(self) -> str:
         """Hash of all edits."""
-        return hashlib.sha256(pd.util.hash_pandas_object(self.edits, index=False).to_numpy().tobytes()).hexdigest()[:16]
+        return hashlib.sha256(
+            pd.util.hash_pandas_object(self.edits, index=False).to_numpy().tobytes()
+        ).hexdigest()[:16]
 
     def shards(self, size: int) -> list[pd.DataFrame]:
         """Cut the edits into parts of about `size`, never through a cell."""
@@ -64,18 +66,29 @@ def plan(
     token_e = tokens.tokens_nt[cell_e, column_e]
     order = np.argsort(token_e, kind="stable")
     genes, starts = np.unique(token_e[order], return_index=True)
-    wanted = None if gene_ids is None else {int(vocabulary.tokens[vocabulary.position[g]]) for g in gene_ids if g in vocabulary.position}
+    wanted = (
+        None
+        if gene_ids is None
+        else {int(vocabulary.tokens[vocabulary.position[g]]) for g in gene_ids if g in vocabulary.position}
+    )
     parts = []
     for token, places in zip(genes.tolist(), np.split(order, starts[1:]), strict=True):
         if wanted is not None and token not in wanted:
             continue
         for kind in config.kinds:
             eligible = places[column_e[places] > first] if kind == "overexpress" else places
-            draw = np.random.default_rng([config.seed, token]).permutation(len(eligible))[: config.cells_per_gene]
+            draw = np.random.default_rng([config.seed, token]).permutation(len(eligible))[
+                : config.cells_per_gene
+            ]
             chosen = eligible[np.sort(draw)]
             parts.append(
                 pd.DataFrame(
-                    {"cell": cell_e[chosen], "kind": kind, "token": token, "position": column_e[chosen] - first}
+                    {
+                        "cell": cell_e[chosen],
+                        "kind": kind,
+                        "token": token,
+                        "position": column_e[chosen] - first,
+                    }
                 )
             )
     columns = ["cell", "kind", "token", "position"]

@@ -22,7 +22,9 @@ class Readout:
     def digest(self) -> str:
         """Hash of goal and head."""
         parts = (self.goal_d, self.weight_d, np.array([self.bias]))
-        return hashlib.sha256(b"".join(np.asarray(part, dtype=np.float64).tobytes() for part in parts)).hexdigest()[:16]
+        return hashlib.sha256(
+            b"".join(np.asarray(part, dtype=np.float64).tobytes() for part in parts)
+        ).hexdigest()[:16]
 
     def logit(self, emb_nd: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Logit of the goal state, one value per cell; positive = goal."""

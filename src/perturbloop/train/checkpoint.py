@@ -29,7 +29,12 @@ def save_state_model(trained: StateModel, folder: Path, *, base: CellModel, card
     readout = trained.readout
     bias = np.array([readout.bias])
     save_file({"goal": readout.goal_d, "weight": readout.weight_d, "bias": bias}, beside / READOUT_FILE)
-    facts = {"heldout_auroc": trained.heldout_auroc, "n_train": trained.n_train, "own_encoder": own, "card": card}
+    facts = {
+        "heldout_auroc": trained.heldout_auroc,
+        "n_train": trained.n_train,
+        "own_encoder": own,
+        "card": card,
+    }
     (beside / STATE_FILE).write_text(json.dumps(facts, indent=2))
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)

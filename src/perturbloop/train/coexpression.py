@@ -46,8 +46,8 @@ def coexpression_vectors(
     --------
     >>> x = sparse.csr_matrix(np.array([[2.0, 2.0, 0.0, 0.0], [0.0, 0.0, 2.0, 2.0]] * 5))
     >>> vectors = coexpression_vectors(x, np.zeros(10, dtype=int), dim=1, seed=0)
-    >>> np.sign(vectors[:, 0] * vectors[0, 0])
-    array([ 1.,  1., -1., -1.])
+    >>> np.sign(vectors[:, 0] * vectors[0, 0]).tolist()
+    [1.0, 1.0, -1.0, -1.0]
     """
     n_cells, n_genes = expression_ng.shape
     rank = min(dim, n_cells - 1, n_genes - 1)

@@ -88,7 +88,10 @@ def closed_loop(
     room = int(len(unperturbed.label_n) * share / (1 - share))
     per_target = max(1, room // len(set(training)))
     chosen = np.concatenate(
-        [rng.permutation(np.flatnonzero(usable_n & (target_n == target)))[:per_target] for target in sorted(training)]
+        [
+            rng.permutation(np.flatnonzero(usable_n & (target_n == target)))[:per_target]
+            for target in sorted(training)
+        ]
     )
     labels = label_n[chosen]
     if shuffled:

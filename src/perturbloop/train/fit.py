@@ -54,7 +54,9 @@ def fine_tune(
     weights = [*model.bert.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=0.01)
     rng = np.random.default_rng(config.seed)
-    plan = [batch for _ in range(config.epochs) for batch in batches(examples.tokens, config.batch_tokens, rng)]
+    plan = [
+        batch for _ in range(config.epochs) for batch in batches(examples.tokens, config.batch_tokens, rng)
+    ]
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _pace(step, len(plan)))
     label_n = torch.from_numpy(examples.label_n.astype(np.float32))
     weight_n = torch.from_numpy(examples.weight_n.astype(np.float32))

@@ -133,7 +133,7 @@ def _learn(
         optimizer.step()
         step += 1
         if on_step is not None:
-            on_step(step, done, float(loss))
+            on_step(step, done, loss.item())
         if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
             last_saved = time.monotonic()
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
@@ -160,7 +160,7 @@ def _learn(
 def progress(config: PretrainConfig, *, step: int, epochs: float, seconds: float) -> float:
     """Share of the run that is done: by steps where they are fixed, else by the clock; by epochs in any case.
 
-    >>> progress(PretrainConfig(minutes=2), step=10, epochs=1.0, seconds=60.0)
+    >>> progress(PretrainConfig(minutes=2.0), step=10, epochs=1.0, seconds=60.0)
     0.5
     """
     by_budget = step / config.steps if config.steps else seconds / (60 * config.minutes)

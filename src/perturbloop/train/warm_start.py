@@ -72,7 +72,7 @@ def sine_waves(n_positions: int, dim: int) -> Float[np.ndarray, "t d"]:
     """Sines and cosines of the rank, wavelengths from `SHORTEST_WAVE` to four times the length.
 
     >>> waves = sine_waves(512, 128)
-    >>> float(np.sqrt((waves**2).mean()).round(3))
+    >>> round(float(np.sqrt((waves**2).mean())), 3)
     0.02
     """
     n_waves = math.ceil(dim / 2)
@@ -96,6 +96,7 @@ def _start_from(model: BertForMaskedLM, vectors_vd: Float[np.ndarray, "v d"]) ->
     length_v = np.linalg.norm(vectors_vd, axis=1)
     known = length_v > 0
     unit_vd = vectors_vd[known] / length_v[known][:, None]
+    model.bert.embeddings.token_type_embeddings.weight.zero_()  # cells have one segment
     embedding.mul_(0.1 * EMBEDDING_SD / 0.02)
     embedding[torch.from_numpy(known)] = torch.from_numpy(unit_vd * EMBEDDING_SD * math.sqrt(dim)).float()
     identity = torch.eye(dim)
@@ -104,6 +105,5 @@ def _start_from(model: BertForMaskedLM, vectors_vd: Float[np.ndarray, "v d"]) ->
         layer.attention.output.dense.weight.add_(identity)
     transform = model.cls.predictions.transform.dense
     transform.weight.add_(identity)
-    transform.bias.add_(
-        3.0
-    )  # keeps relu in its linear part; the layer norm that follows takes the shift out again
+    # Three is where relu is linear for all but outliers; the layer norm that follows takes the shift out again.
+    transform.bias.add_(3.0)
