@@ -26,7 +26,7 @@ $(READY): pyproject.toml constraints.txt | $(BIN)/python
 
 $(BIN)/python:
 	@for python in $(PYTHONS); do \
-	    if "$$python" -c "$(NEW_ENOUGH)" >/dev/null 2>&1; then exec "$$python" -m venv --clear $(VENV); fi; \
+	    if "$$python" -c "$(NEW_ENOUGH)" >/dev/null 2>&1; then exec "$$python" -m venv $(VENV); fi; \
 	done; \
 	echo "perturbloop needs Python 3.11 or newer with its venv module; of these none is: $(PYTHONS)." >&2; \
 	echo "Install one (Debian and Ubuntu: with python3-venv), or name it: make PYTHON=/path/to/python" >&2; \

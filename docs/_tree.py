@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 START, END = "<!-- tree: `make tree` -->", "<!-- end of tree -->"
 
 COMMENTS = {
+    ".ci/": "continuous integration",
     ".ci/run": "what CI runs: the whole check",
     ".gitignore": "what is never committed: environments, builds, campaigns",
     "CHANGELOG.md": "what changed for users",
@@ -22,7 +23,14 @@ COMMENTS = {
     "constraints.txt": "known-good versions of everything",
     "pyproject.toml": "package, dependencies, ruff, mypy, pytest, layers",
     "docs/": "tutorial, how-to, explanation, reference; the reference is made from the code",
+    "docs/explanation/": "why it is as it is",
+    "docs/howto/": "one task each",
+    "docs/reference/": "made from the code at every build",
+    "docs/tutorial/": "start here",
     "docs/references.bib": "what docstrings and pages cite",
+    "src/": "the package",
+    "src/perturbloop/report/templates/": "what the page looks like",
+    "src/perturbloop/report/templates/report.html": "the page of one round",
     "src/perturbloop/data/toy_genes.csv": "names of the simulated genes",
     "tests/": "mirrors src; a test's name is a sentence about behaviour",
     "tests/contracts/": "what every metric, acquisition and store must satisfy",
