@@ -187,8 +187,8 @@ def test_a_knock_down_acts_on_the_effectors_through_the_network(world):
         np.asarray(screen.X[:, rising].sum(axis=1)).ravel() / np.asarray(screen.X.sum(axis=1)).ravel()
     )
     level = share.groupby(screen.obs["target"].to_numpy()).mean()
-    assert level[symbols[cause]] < 0.95 * level[toy.CONTROL]
-    assert level[symbols[bystander]] == pytest.approx(level[toy.CONTROL], rel=0.03)
+    assert level[symbols[cause]] < 0.9 * level[toy.CONTROL]
+    assert level[symbols[bystander]] == pytest.approx(level[toy.CONTROL], rel=0.06)
 
 
 @pytest.mark.parametrize(("modality", "left"), [("crispri", 0.2), ("crispra", 5.0)])

@@ -4,7 +4,7 @@ Gene names are real, roles are not: they are dealt out anew by every seed and ca
 favour, and what they cannot show, is said in `docs/explanation/embedded-example.md`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -165,7 +165,7 @@ def world(
 
 def perturb(
     world: ToyWorld,
-    targets: Sequence[str],
+    targets: Iterable[str],
     *,
     modality: Modality,
     state: State,
@@ -205,7 +205,7 @@ def perturb(
     if modality not in ("crispri", "crispra"):
         msg = f"The simulator has the modalities 'crispri' and 'crispra'; it got {modality!r}. Use one of these."
         raise InputError(msg)
-    column = _columns(world, targets)
+    column = _columns(world, list(targets))
     target_n = np.concatenate([np.full(n_controls, -1), np.repeat(column, n_cells)])
     turn_n = np.concatenate([np.arange(n_controls), np.tile(np.arange(n_cells), len(column))])
     guide_n, replicate_n = turn_n % GUIDES, turn_n // GUIDES % 2
@@ -285,7 +285,7 @@ def write(
     perturbed = perturb(world, targets, modality="crispri", state="stimulated", n_cells=n_cells, rng=rng)
     folder.mkdir(parents=True, exist_ok=True)
     for name, adata in {"cells": world.cells, "corpus": world.corpus, "perturbed": perturbed}.items():
-        adata.write_h5ad(folder / f"{name}.h5ad", compression="gzip")
+        adata.write_h5ad(folder / f"{name}.h5ad", compression="gzip", convert_strings_to_categoricals=False)
     truths = [world.truth(start, kind) for start in STATES for kind in KINDS]
     pd.concat(truths, ignore_index=True).to_csv(folder / "truth.csv", index=False)
 

@@ -77,21 +77,18 @@ def geneformer_shifts(
             rows.append(perturbed)
             keys.append((int(cell), position, -1 if position < 0 else int(row[position])))
     frame = pd.DataFrame(keys, columns=["cell", "position", "token"])
-    perturbed_pd = model.embed(rows, batch_tokens=batch_tokens).astype(np.float64)
     unique = {original.tobytes(): original for original in originals}
+    if states is None:
+        hidden = {key: model.hidden(row) for key, row in unique.items()}
+        similarity = [
+            _similarity(hidden[row.tobytes()], model.hidden(edited), position, kind, model)
+            for row, edited, position in zip(originals, rows, frame["position"], strict=True)
+        ]
+        return frame.assign(state="(none)", shift=similarity)
+    perturbed_pd = model.embed(rows, batch_tokens=batch_tokens).astype(np.float64)
     embedded = model.embed(list(unique.values()), batch_tokens=batch_tokens).astype(np.float64)
     place = {key: number for number, key in enumerate(unique)}
     original_pd = embedded[[place[original.tobytes()] for original in originals]]
-    if states is None:
-        if kind == "delete":  # the unedited cell is averaged over the genes that remain
-            hidden = {key: model.hidden(row) for key, row in unique.items()}
-            original_pd = np.stack(
-                [
-                    _pooled_without(hidden[row.tobytes()], position, model.pooling)
-                    for row, position in zip(originals, frame["position"], strict=True)
-                ]
-            )
-        return frame.assign(state="(none)", shift=_similarity(original_pd, perturbed_pd))
     state_sd = np.stack([np.asarray(vector, dtype=np.float64) for vector in states.values()])
     shift_ps = shift_to_states(original_pd, perturbed_pd, state_sd)
     return pd.concat(
@@ -100,13 +97,17 @@ def geneformer_shifts(
     )
 
 
-def _pooled_without(hidden_td: np.ndarray, position: int, pooling: str) -> np.ndarray:
-    """Embedding of an unedited cell, its mean taken without one position."""
-    return hidden_td[0] if pooling == "cls" else np.delete(hidden_td, position, axis=0).mean(axis=0)
-
-
-def _similarity(a_pd: np.ndarray, b_pd: np.ndarray) -> np.ndarray:
-    return (a_pd * b_pd).sum(axis=1) / np.linalg.norm(a_pd, axis=1) / np.linalg.norm(b_pd, axis=1)
+def _similarity(
+    before_td: np.ndarray, after_td: np.ndarray, position: int, kind: Kind, model: Geneformer
+) -> float:
+    """Cosine of `<cls>`, or the mean cosine over the genes that were not edited, each beside itself."""
+    if model.pooling == "cls":
+        before_td, after_td = before_td[:1], after_td[:1]
+    else:
+        before_td = np.delete(before_td, position, axis=0)
+        after_td = after_td if kind == "delete" else after_td[1:]
+    cosine_t = (before_td * after_td).sum(axis=1)
+    return float((cosine_t / np.linalg.norm(before_td, axis=1) / np.linalg.norm(after_td, axis=1)).mean())
 
 
 def _all(row: Row, kind: Kind, has_cls: bool) -> list[tuple[int, Row, Row]]:
