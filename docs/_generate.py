@@ -74,7 +74,13 @@ def options(command: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _shown(default: object) -> str:
-    if default is None or default is False or default == () or type(default).__name__ == "Sentinel" or callable(default):
+    if (
+        default is None
+        or default is False
+        or default == ()
+        or type(default).__name__ == "Sentinel"
+        or callable(default)
+    ):
         return ""
     return f"`{default}`"
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-# Shapes are checked while the tests run; the hook must stand before the first import of the package.
-hook = install_import_hook("perturbloop", "beartype.beartype")
+# Shapes are checked while the tests run, with int allowed for float; the hook stands before the first import.
+hook = install_import_hook(
+    "perturbloop", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
 
 
 def shared_folder() -> Path | None:

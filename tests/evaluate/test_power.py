@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal, norm
 from sklearn.metrics import roc_auc_score
 
 from perturbloop.evaluate.power import _auroc_of_copies, power
@@ -14,12 +15,14 @@ def test_the_auroc_of_copied_genes_is_that_of_the_resampled_genes(rng):
     assert np.isnan(found[1])
 
 
-def test_the_half_width_follows_hanley_and_mcneil_where_there_are_many_genes(rng):
+def test_the_half_width_follows_the_exact_binormal_variance_where_there_are_many_genes(rng):
     a, n_hits, n_other = 0.85, 40, 160
-    q1, q2 = a / (2 - a), 2 * a * a / (1 + a)
-    variance = (a * (1 - a) + (n_hits - 1) * (q1 - a * a) + (n_other - 1) * (q2 - a * a)) / (n_hits * n_other)
+    z = norm.ppf(a)
+    shared = multivariate_normal(cov=[[1, 0.5], [0.5, 1]]).cdf([z, z])  # two pairs that share a hit, or another gene
+    excess = (n_hits + n_other - 2) * (shared - a * a)
+    variance = (a * (1 - a) + excess) / (n_hits * n_other)
     found = power(n_hits, n_hits + n_other, rng=rng, simulations=60)
-    assert found.half_width == pytest.approx(1.96 * np.sqrt(variance), rel=0.15)
+    assert found.half_width == pytest.approx(1.96 * np.sqrt(variance), rel=0.12)
 
 
 def test_without_a_gain_next_to_nothing_is_detected(rng):

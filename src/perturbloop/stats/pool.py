@@ -41,7 +41,7 @@ def between_variance(mean_r: Float[np.ndarray, " r"], variance_r: Float[np.ndarr
     """
     if len(mean_r) < 2:
         return 0.0
-    with np.errstate(invalid="ignore"):  # statsmodels takes roots of a negative estimate, which we cut at 0
+    with np.errstate(invalid="ignore", divide="ignore"):  # statsmodels divides by estimates that we cut at 0
         estimate = combine_effects(mean_r, variance_r, method_re="chi2")
     return max(float(estimate.tau2), 0.0)
 
