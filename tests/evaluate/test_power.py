@@ -18,15 +18,17 @@ def test_the_auroc_of_copied_genes_is_that_of_the_resampled_genes(rng):
 def test_the_half_width_follows_the_exact_binormal_variance_where_there_are_many_genes(rng):
     a, n_hits, n_other = 0.85, 40, 160
     z = norm.ppf(a)
-    shared = multivariate_normal(cov=[[1, 0.5], [0.5, 1]]).cdf([z, z])  # two pairs that share a hit, or another gene
+    shared = multivariate_normal(cov=[[1, 0.5], [0.5, 1]]).cdf(
+        [z, z]
+    )  # two pairs that share a hit, or another gene
     excess = (n_hits + n_other - 2) * (shared - a * a)
     variance = (a * (1 - a) + excess) / (n_hits * n_other)
-    found = power(n_hits, n_hits + n_other, rng=rng, simulations=60)
+    found = power(n_hits, n_hits + n_other, rng=rng, simulations=50, samples=200)
     assert found.half_width == pytest.approx(1.96 * np.sqrt(variance), rel=0.12)
 
 
 def test_without_a_gain_next_to_nothing_is_detected(rng):
-    assert power(20, 100, rng=rng, low=0.7, high=0.7, simulations=100).detection < 0.1
+    assert power(20, 100, rng=rng, low=0.7, high=0.7, simulations=60, samples=150).detection < 0.1
 
 
 def test_few_hits_show_little_and_the_sentence_says_so(rng):
