@@ -181,8 +181,8 @@ def test_chance_levels_are_what_random_scores_give(rng):
         scoreboard(
             predictions_of("chance", rng.random(40)), effects, config=EvaluateConfig(bootstrap=1, budget=8)
         )
-        for _ in range(60)
+        for _ in range(20)
     )
     means = boards[boards["denominator"] == "scored"].groupby("metric")["value"].mean()
     for name in ("auroc", "precision_at_k", "r_precision", "npv", "prevalence"):
-        assert means[name] == pytest.approx(chance_level(name, 0.25), abs=0.08)
+        assert means[name] == pytest.approx(chance_level(name, 0.25), abs=0.1)
