@@ -254,12 +254,16 @@ class SqlStore(CampaignStore):
             yield connection
 
     def _replace(self, table: Table, number: int, rows: pd.DataFrame) -> None:
-        values = rows.astype(object).where(rows.notna(), None).to_dict("records")
+        filled = rows.assign(round=number).astype(object)
+        values = [
+            dict(zip(map(str, filled.columns), row, strict=True))
+            for row in filled.where(filled.notna(), None).itertuples(index=False, name=None)
+        ]
         with self._write() as connection:
             _require_round(connection, number)
             connection.execute(table.delete().where(table.c.round == number))
             if values:
-                connection.execute(table.insert(), [{"round": number} | dict(row) for row in values])
+                connection.execute(table.insert(), values)
 
     def _frame(self, table: Table, columns: schema.Table, order: list[str]) -> pd.DataFrame:
         names = ["round", *columns.names]
