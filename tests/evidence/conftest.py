@@ -37,10 +37,18 @@ class Lab:
         return self.cells(is_goal * 1.0), is_goal, np.arange(n) % 5 > 0
 
     def screen(
-        self, effects, *, n_cells=60, n_guides=3, guide_spread=0.0, n_controls=240, replicate_bias=0.0
+        self,
+        effects,
+        *,
+        n_cells=60,
+        n_guides=3,
+        guide_spread=0.0,
+        n_controls=240,
+        n_control_guides=8,
+        replicate_bias=0.0,
     ):
         """Perturbed cells; `effects` says how far each target moves cells, from 0 (not at all) to 1 (to the goal)."""
-        labels = [("control", place % 8) for place in range(n_controls)]
+        labels = [("control", place % n_control_guides) for place in range(n_controls)]
         labels += [(target, place % n_guides) for target in effects for place in range(n_cells)]
         target = np.array([label for label, _ in labels], dtype=object)
         guide = np.array([f"{label}-{number}" for label, number in labels], dtype=object)

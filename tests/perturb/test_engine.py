@@ -54,7 +54,7 @@ def test_the_exact_engine_equals_a_loop_over_single_cells(model, tokens, readout
     ours = exact_shifts(model, readout, tokens, edits, batch_tokens=20)
 
     def embedded(row):
-        return model.hidden(np.asarray(row)).mean(axis=0)
+        return next(model.hidden([np.asarray(row)])).mean(axis=0)
 
     for row in pd.concat([edits, ours.drop(columns=["cell", "kind", "position"])], axis=1).itertuples():
         before = tokens.row(row.cell).tolist()

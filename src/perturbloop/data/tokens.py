@@ -81,8 +81,8 @@ def tokenize_like_geneformer(
     """Encode as the published tool does, quirks included: compare with it, do not prefer it.
 
     Totals come from `obs`; ids from `var["ensembl_id"]`. The first generation takes the ids as they are, so a
-    repeated id gives its token twice. The second maps labels, and sums columns only if mapping changes how
-    many known genes there are; then a repeated id is summed as well.
+    repeated id gives its token twice. The second maps labels, and sums columns only if two different labels mean
+    one gene; then a repeated label is summed as well.
     """
     for frame, name in ((adata.obs, total_column), (adata.var, "ensembl_id")):
         if name not in frame.columns:
@@ -93,9 +93,8 @@ def tokenize_like_geneformer(
     if vocabulary.version == "geneformer-v2":
         known = vocabulary.position
         mapped = [vocabulary.aliases.get(label.upper(), "") for label in labels]
-        if len({label for label in labels if label in known}) != len(
-            {gene for gene in mapped if gene in known}
-        ):
+        pairs = {(label, gene) for label, gene in zip(labels, mapped, strict=True) if gene in known}
+        if len(pairs) > len({gene for _, gene in pairs}):
             order: dict[str, int] = {}
             kept = [place for place, gene in enumerate(mapped) if gene]
             target = [order.setdefault(mapped[place], len(order)) for place in kept]

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich.table import Table
 
@@ -21,14 +20,18 @@ STEPS = 400
 MAX_LENGTH = 128
 
 
-def demo(folder: Path, *, seed: int, on_progress: Progress) -> tuple[dict[str, Any], list[Table], list[str]]:
+def demo(
+    folder: Path, *, seed: int, on_progress: Progress, misleading: bool = False
+) -> tuple[dict[str, Any], list[Table], list[str]]:
     """Simulate, pretrain, play a round, record perturbed cells, play again, and look the answer up.
+
+    `misleading` simulates a world whose co-expression points away from the causes.
 
     Returns
     -------
     Results as plain values, the report's tables, and what to tell. A folder of an earlier demo is gone on with.
     """
-    world = toy.world(seed=seed)
+    world = toy.world(seed=seed, misleading=misleading)
     data, campaign = folder / "data", folder / "campaign"
     if not (data / "truth.csv").is_file():
         toy.write(world, data)
@@ -97,33 +100,31 @@ def perturbed_config(data: Path) -> PerturbedConfig:
 
 
 def against_truth(folder: Path, truth: pd.DataFrame) -> pd.DataFrame:
-    """Judge every method by the true effects of all genes that were never perturbed.
+    """Judge every method by the true effects of the genes that all of them score and no one was trained on.
+
+    Controls are scored in folds only; the fold's models learn from the same targets as the full ranking's.
 
     Returns
     -------
     Columns `method`, `title`, `auroc`, `average_precision`, `n_genes`, `n_hits`.
     """
-    predictions = pd.read_parquet(folder / "predictions.parquet")
-    measured = set(pd.read_parquet(folder / "effects.parquet")["gene_id"])
-    answer = (
-        truth.query("start == 'stimulated' and kind == 'delete'").set_index("gene_id")["hit"].astype(bool)
-    )
-    answer = answer[~answer.index.isin(measured)]
-    rows = []
-    full = predictions.query("kind == 'delete' and fold == -1")
-    for entry in METHODS:
-        score = full.loc[full["method"] == entry.name].set_index("gene_id")["score"].reindex(answer.index)
-        if score.notna().any():
-            value_g = score.fillna(score.min() - 1).to_numpy(float)
-            hit_g = answer.to_numpy(bool)
-            rows.append(
-                {
-                    "method": entry.name,
-                    "title": entry.title,
-                    "auroc": auroc(hit_g, value_g),
-                    "average_precision": average_precision(hit_g, value_g),
-                    "n_genes": len(hit_g),
-                    "n_hits": int(np.sum(hit_g)),
-                }
-            )
+    predictions = pd.read_parquet(folder / "predictions.parquet").query("kind == 'delete' and fold <= 0")
+    effects = pd.read_parquet(folder / "effects.parquet")
+    spent = set(effects.loc[effects["fold"] < 0, "gene_id"])
+    hits = truth.query("start == 'stimulated' and kind == 'delete'").set_index("gene_id")["hit"].astype(bool)
+    scores = predictions.sort_values("fold").pivot_table("score", "gene_id", "method", aggfunc="last")
+    scores = scores[~scores.index.isin(spent)].dropna()
+    hit_g = hits.loc[scores.index].to_numpy(bool)
+    rows = [
+        {
+            "method": entry.name,
+            "title": entry.title,
+            "auroc": auroc(hit_g, scores[entry.name].to_numpy(float)),
+            "average_precision": average_precision(hit_g, scores[entry.name].to_numpy(float)),
+            "n_genes": len(hit_g),
+            "n_hits": int(hit_g.sum()),
+        }
+        for entry in METHODS
+        if entry.name in scores
+    ]
     return pd.DataFrame(rows)

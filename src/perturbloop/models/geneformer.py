@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal
 
@@ -63,11 +65,16 @@ class Geneformer(CellModel):
             self._digest = hasher.hexdigest()[:16]
         return self._digest
 
-    def hidden(self, row: np.ndarray) -> np.ndarray:
-        """Hidden states of one cell at the layer that is read, tokens × embedding, float64."""
-        tokens_bt = torch.from_numpy(row.astype(np.int64))[None].to(self.device)
-        with torch.inference_mode():
-            return self.bert(input_ids=tokens_bt).last_hidden_state[0].double().cpu().numpy()
+    def hidden(
+        self, rows: Iterable[np.ndarray], *, batch_tokens: int = 16384
+    ) -> Iterator[Float[np.ndarray, "t d"]]:
+        """Hidden states of each cell at the layer that is read, float64; neighbors of one length share a batch."""
+        for length, alike in groupby(rows, key=len):
+            size = max(1, batch_tokens // max(1, length))
+            while batch := list(islice(alike, size)):
+                tokens_bt = torch.from_numpy(np.stack(batch).astype(np.int64)).to(self.device)
+                with torch.inference_mode():
+                    yield from self.bert(input_ids=tokens_bt).last_hidden_state.double().cpu().numpy()
 
     def forget_digest(self) -> None:
         """Hash the weights anew at the next use: they are about to change."""

@@ -79,10 +79,11 @@ def geneformer_shifts(
     frame = pd.DataFrame(keys, columns=["cell", "position", "token"])
     unique = {original.tobytes(): original for original in originals}
     if states is None:
-        hidden = {key: model.hidden(row) for key, row in unique.items()}
+        before = dict(zip(unique, model.hidden(unique.values(), batch_tokens=batch_tokens), strict=True))
+        after = model.hidden(rows, batch_tokens=batch_tokens)
         similarity = [
-            _similarity(hidden[row.tobytes()], model.hidden(edited), position, kind, model)
-            for row, edited, position in zip(originals, rows, frame["position"], strict=True)
+            _similarity(before[row.tobytes()], after_td, position, kind, model)
+            for row, after_td, position in zip(originals, after, frame["position"], strict=True)
         ]
         return frame.assign(state="(none)", shift=similarity)
     perturbed_pd = model.embed(rows, batch_tokens=batch_tokens).astype(np.float64)

@@ -1,0 +1,148 @@
+"""The loop on simulated cells: what two rounds leave behind, and what survives a kill."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from perturbloop.errors import StateError, StoreError
+from perturbloop.loop.campaign import checked, init, play, record, show
+from perturbloop.store import lock
+
+LOOP = {"frozen", "full-open", "full-closed", "evidence", "both", "propagation", "de-propagation"}
+CONTROLS = {"full-shuffled", "evidence-shuffled", "chance"}
+
+
+def test_round_0_ranks_every_expressed_gene_and_judges_nothing(campaign):
+    ranking = campaign.table(0, "ranking")
+    scored = ranking[ranking["status"] == "scored"]
+    assert len(ranking) == 360
+    assert set(ranking.loc[ranking["detection"] > 0.1, "gene_id"]) <= set(scored["gene_id"])
+    assert scored["benefit"].is_monotonic_decreasing
+    assert campaign.table(0, "metrics").empty
+
+
+def test_the_closed_loop_stands_beside_baselines_and_controls(campaign):
+    judged = set(campaign.table(1, "metrics")["method"])
+    assert judged >= LOOP | CONTROLS | {"de", "expression", "detection"}
+
+
+def test_a_target_is_judged_by_rankings_that_never_saw_it(campaign, made):
+    held_out = set(campaign.effects.loc[campaign.effects["fold"] >= 0, "gene_id"])
+    ranking = campaign.table(1, "ranking")
+    spent = set(ranking.loc[ranking["status"] == "spent", "gene_id"])
+    assert len(held_out | spent) == made.n_targets
+    assert not held_out & spent
+    cards = [json.loads(path.read_text()) for path in campaign.folder.glob("models/*/card.json")]
+    assert {card["method"] for card in cards} == {"frozen", "full-open", "full-closed", "full-shuffled"}
+    assert not [card for card in cards if held_out & set(card["spent"])]
+
+
+def test_each_channel_says_how_far_it_moved_from_round_0(campaign):
+    moved = campaign.table(1, "rank_correlations").set_index("method")["rho"]
+    assert moved["frozen"] == pytest.approx(1.0)
+    assert moved["evidence"] < 0.999
+    assert moved["full-closed"] < 0.999
+
+
+def test_the_frozen_shards_of_round_0_are_not_computed_again(campaign, made):
+    now = made.shards(campaign.folder)
+    assert campaign.shards_of_round_0.items() <= now.items()
+    assert len(now) > len(campaign.shards_of_round_0)
+
+
+def test_proposals_are_a_greedy_and_a_chance_batch_of_unspent_genes(campaign):
+    proposals, ranking = campaign.table(1, "proposals"), campaign.table(1, "ranking")
+    assert set(proposals["policy"]) == {"greedy", "chance"}
+    spent = set(ranking.loc[ranking["status"] == "spent", "gene_id"])
+    assert not spent & set(proposals["gene_id"])
+
+
+def test_the_report_is_one_file_and_the_same_as_the_terminal_tables(campaign):
+    path, tables, tree = show(campaign.folder)
+    page = path.read_text()
+    assert "<script src" not in page
+    assert 'href="http' not in page.split("</head>")[0]
+    assert tables
+    assert {row["method"] for row in tree["metrics"]} >= LOOP
+
+
+def test_with_nothing_new_nothing_is_done(campaign):
+    again = play(campaign.folder)
+    assert again.done == ()
+    assert "up to date" in again.lines[0]
+    assert not (campaign.folder / "rounds" / "002").exists()
+
+
+def test_the_same_cells_recorded_again_change_nothing(campaign, made):
+    before = (campaign.folder / "campaign.toml").read_text()
+    _, new = record(campaign.folder, made.perturbed())
+    assert not new
+    assert (campaign.folder / "campaign.toml").read_text() == before
+
+
+def test_a_second_process_is_kept_out(campaign):
+    with lock(campaign.folder), pytest.raises(StoreError, match="is busy"):
+        play(campaign.folder)
+
+
+def test_a_refused_record_leaves_the_campaign_as_it_was(campaign, made):
+    before = (campaign.folder / "campaign.toml").read_text()
+    with pytest.raises(StateError, match="non-targetin"):
+        record(campaign.folder, made.perturbed(control="non-targetin"))
+    assert (campaign.folder / "campaign.toml").read_text() == before
+    assert checked(campaign.folder)
+
+
+def test_a_refused_input_makes_no_campaign(made, tmp_path):
+    config = made.config()
+    wrong = type(config).from_dict(
+        config.to_dict() | {"cells": config.to_dict()["cells"] | {"start": "stimulatd"}}
+    )
+    with pytest.raises(StateError, match="stimulated"):
+        init(tmp_path / "new", wrong)
+    assert not (tmp_path / "new").exists()
+
+
+def test_killed_in_the_middle_a_run_goes_on_and_ends_the_same(made, tmp_path):
+    config = made.config(cells_per_gene=20)
+    init(tmp_path / "killed", config)
+    command = [str(Path(sys.executable).with_name("perturbloop")), "play", str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        limit = time.monotonic() + 600
+        while not made.shards(tmp_path / "killed") and time.monotonic() < limit and run.poll() is None:
+            time.sleep(0.005)
+        os.kill(run.pid, signal.SIGKILL)
+    done = made.shards(tmp_path / "killed")
+    assert done
+    assert not (tmp_path / "killed" / "rounds" / "000" / "perturb.json").exists()
+    play(tmp_path / "killed", until="evaluate")
+    assert done.items() <= made.shards(tmp_path / "killed").items()
+    assert len(made.shards(tmp_path / "killed")) > len(done)
+
+    init(tmp_path / "whole", config)
+    play(tmp_path / "whole", until="evaluate")
+    for name in ("ranking", "predictions"):
+        killed, whole = (
+            pd.read_parquet(tmp_path / one / "rounds" / "000" / f"{name}.parquet")
+            for one in ("killed", "whole")
+        )
+        pd.testing.assert_frame_equal(killed, whole)
+
+
+def test_a_damaged_shard_is_named_and_nothing_else_is_lost(campaign, made, tmp_path):
+    shutil.copytree(campaign.folder, tmp_path / "copy")
+    shard = next(iter(sorted(made.shards(tmp_path / "copy"))))
+    shard.write_bytes(b"no parquet")
+    (tmp_path / "copy" / "campaign.toml").write_text(
+        (tmp_path / "copy" / "campaign.toml").read_text().replace("bootstrap = 20", "bootstrap = 21")
+    )
+    with pytest.raises(StoreError, match=rf"`{shard.name}`.*Delete"):
+        play(tmp_path / "copy", until="evaluate")

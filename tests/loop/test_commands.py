@@ -1,0 +1,67 @@
+"""The command line on a finished campaign: what it prints for people and machines, and how it refuses."""
+
+import json
+import shlex
+
+import pytest
+from typer.testing import CliRunner
+
+from perturbloop.cli import app
+
+
+@pytest.fixture
+def run():
+    """Call a command; gives its exit code, standard output and standard error."""
+
+    def call(line):
+        done = CliRunner().invoke(app, shlex.split(line))
+        return done.exit_code, done.stdout, done.stderr
+
+    return call
+
+
+@pytest.mark.parametrize("command", ["check", "train", "perturb", "evaluate", "propose", "play", "report"])
+def test_every_step_of_a_finished_campaign_answers_machines_with_one_object(run, campaign, command):
+    code, out, _ = run(f"{command} {campaign.folder} --json")
+    assert code == 0
+    assert isinstance(json.loads(out), dict)
+    assert not (campaign.folder / "rounds" / "002").exists()
+
+
+def test_the_report_in_the_terminal_names_methods_and_its_page(run, campaign):
+    code, out, _ = run(f"report {campaign.folder}")
+    assert code == 0
+    assert "signed DE" in out
+    assert "report.html" in out
+
+
+def test_proposals_give_place_gene_and_reason(run, campaign):
+    code, out, _ = run(f"propose {campaign.folder}")
+    assert code == 0
+    assert out.startswith("greedy")
+    assert "\nchance" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--cells {data}/none.h5ad --state-column state --start stimulated --goal resting", "none.h5ad"),
+        ("--cells {data}/truth.csv --state-column state --start stimulated --goal resting", "truth.csv"),
+        ("--cells {data}/cells.h5ad --state-column stat --start stimulated --goal resting", "'state'"),
+        ("--cells {data}/cells.h5ad --state-column state --start stimulated --goal rest", "'resting'"),
+        ("--cells {data}/cells.h5ad --state-column state --start resting --goal resting", "resting"),
+    ],
+)
+def test_init_refuses_before_it_makes_anything(run, made, tmp_path, options, says):
+    code, out, err = run(f"init {tmp_path}/new {options.format(data=made.data)} --model {made.model}")
+    assert code == 1
+    assert out == ""
+    assert err.startswith("Error: ")
+    assert says in err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_is_no_campaign_is_refused_with_what_to_do(run, tmp_path):
+    code, _, err = run(f"play {tmp_path}")
+    assert code == 1
+    assert "perturbloop init" in err
