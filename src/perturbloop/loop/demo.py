@@ -16,7 +16,9 @@ from perturbloop.schema import METHODS, CampaignConfig, PerturbedConfig
 from perturbloop.train.pretrain import pretrain
 from perturbloop.train.pretrain_config import PretrainConfig
 
-STEPS = 400
+N_CELLS = 1200
+N_CORPUS = 2400
+STEPS = 200
 MAX_LENGTH = 128
 
 
@@ -31,7 +33,7 @@ def demo(
     -------
     Results as plain values, the report's tables, and what to tell. A folder of an earlier demo is gone on with.
     """
-    world = toy.world(seed=seed, misleading=misleading)
+    world = toy.world(seed, n_cells=N_CELLS, n_corpus=N_CORPUS, misleading=misleading)
     data, campaign = folder / "data", folder / "campaign"
     if not (data / "truth.csv").is_file():
         toy.write(world, data)
@@ -81,7 +83,7 @@ def campaign_config(data: Path, model: Path, *, seed: int) -> CampaignConfig:
                 "donor_column": "donor_id",
             },
             "train": {"model": str(model.resolve()), "seed": seed},
-            "perturb": {"cells_per_gene": 20, "full_cells_per_gene": 20, "seed": seed},
+            "perturb": {"cells_per_gene": 10, "full_cells_per_gene": 5, "seed": seed},
             "evaluate": {"seed": seed},
         }
     )

@@ -39,7 +39,7 @@ class Evidence:
 
 def evidence_of(graph: GeneGraph, effects: pd.DataFrame, kind: Kind) -> Evidence:
     """Keep the gene-level effects of one kind; arms are never averaged."""
-    rows = effects[effects["level"].eq("gene") & [kind_of(name) == kind for name in effects["modality"]]]
+    rows = effects[effects["level"].eq("gene") & effects["modality"].map(kind_of).eq(kind)]
     return Evidence(graph, rows, dict(zip(rows["gene_id"], rows["fold"].astype(int), strict=True)))
 
 

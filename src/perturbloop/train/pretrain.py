@@ -80,8 +80,10 @@ def pretrain(
     done = model_folder.finished(folder, key)
     if done is not None:
         return PretrainReport.from_dict(done["report"])
+    corpus = build_corpus(
+        files, words, holdout=config.holdout, seed=config.seed
+    )  # refuses before a folder is made
     with model_folder.partial_folder(folder, key) as partial:
-        corpus = build_corpus(files, words, holdout=config.holdout, seed=config.seed)
         model, report = _learn(corpus, config, partial, started, on_step)
         model_folder.publish(folder, model, words, _card(key, corpus, config, report))
     model_folder.remove_partial(folder)
