@@ -105,7 +105,7 @@ def test_the_reference_names_everything_and_drops_what_is_gone(generate, tmp_pat
 # -------------------------------------------------------------------------------- pages match what exists
 
 
-@pytest.mark.parametrize("words", shown_commands())
+@pytest.mark.parametrize("words", list(shown_commands()))
 def test_a_command_shown_in_a_page_exists_with_its_options(generate, words):
     if words == ["--help"]:
         return

@@ -58,11 +58,10 @@ def test_the_frozen_shards_of_round_0_are_not_computed_again(campaign, made):
     assert len(now) > len(campaign.shards_of_round_0)
 
 
-def test_proposals_are_a_greedy_and_a_chance_batch_of_unspent_genes(campaign):
-    proposals, ranking = campaign.table(1, "proposals"), campaign.table(1, "ranking")
+def test_proposals_are_a_greedy_and_a_chance_batch_of_genes_that_nobody_measured(campaign):
+    proposals = campaign.table(1, "proposals")
     assert set(proposals["policy"]) == {"greedy", "chance"}
-    spent = set(ranking.loc[ranking["status"] == "spent", "gene_id"])
-    assert not spent & set(proposals["gene_id"])
+    assert not set(campaign.effects["gene_id"]) & set(proposals["gene_id"])
 
 
 def test_the_report_is_one_file_and_the_same_as_the_terminal_tables(campaign):

@@ -1,5 +1,6 @@
 """Rank-value encoding: a cell becomes its genes, ordered by how far each lies above its usual level."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import anndata as ad
@@ -37,7 +38,7 @@ class Tokens:
         return replace(self, tokens_nt=self.tokens_nt[rows], length_n=self.length_n[rows])
 
     @classmethod
-    def of_rows(cls, rows: list[np.ndarray] | list[list[int]], *, has_cls: bool = False) -> "Tokens":
+    def of_rows(cls, rows: Sequence[np.ndarray | list[int]], *, has_cls: bool = False) -> "Tokens":
         """Pad rows of different length.
 
         >>> Tokens.of_rows([[5, 3], [7]]).tokens_nt

@@ -211,7 +211,7 @@ def perturb(
     guide_n, replicate_n = turn_n % GUIDES, turn_n // GUIDES % 2
     noise_ng = world.network.noise(replicate_n, rng=rng)
     hit = np.flatnonzero(target_n >= 0)
-    strength_pg = {gene: _guide_strength(world.seed, gene) for gene in column}
+    strength_pg = {gene: _guide_strength(world.seed, gene) for gene in column.tolist()}
     strength_n = np.array(
         [strength_pg[gene][guide] for gene, guide in zip(target_n[hit], guide_n[hit], strict=True)]
     )

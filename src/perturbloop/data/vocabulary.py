@@ -6,7 +6,7 @@ a cell) and V2 (20,275 tokens, 4,096 positions, `<cls>` first and `<eos>` last).
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -143,7 +143,7 @@ class Vocabulary:
                 "Lower it."
             )
             raise InputError(msg)
-        return Vocabulary(**{**self._fields(), "max_length": max_length})
+        return replace(self, max_length=max_length)
 
     def fits(self, n_embeddings: int, n_positions: int) -> None:
         """Refuse a checkpoint whose embedding or position table is not this vocabulary's."""
@@ -201,9 +201,6 @@ class Vocabulary:
             specials={key: int(value) for key, value in pairs},
             max_length=int(meta["max_length"]),
         )
-
-    def _fields(self) -> dict[str, object]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:

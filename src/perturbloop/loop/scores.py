@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -205,7 +206,9 @@ def correlations(predictions: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFra
     for (name, kind), _ in predictions[predictions["fold"] == -1].groupby(["method", "kind"], sort=False):
         if method(str(name)).role != "loop" or kind not in kinds:
             continue
-        found = rank_correlation(predictions, earlier, method=str(name), reference="frozen", kind=kind)
+        found = rank_correlation(
+            predictions, earlier, method=str(name), reference="frozen", kind=cast("Kind", kind)
+        )
         same = found.rho > 0.999
         says = "the same order as round 0: nothing was learnt" if same else "differs from round 0"
         rows.append(

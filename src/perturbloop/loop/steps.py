@@ -113,8 +113,10 @@ def choose(work: Work, number: int) -> pd.DataFrame:
     """Write the proposals of a round: a greedy batch and a chance batch."""
     folder, config = work.campaign.round_folder(number), work.campaign.config.evaluate
     ranking = pd.read_parquet(folder / "ranking.parquet")
-    kinds = work.outcomes.kinds if work.outcomes else ()
-    pool = ranking[ranking["kind"].isin(kinds)] if kinds else ranking
+    pool = ranking
+    if work.outcomes is not None:  # held-out targets are measured too, so they are no proposals either
+        kinds = work.outcomes.kinds
+        pool = ranking[ranking["kind"].isin(kinds) & ~ranking["gene_id"].isin(work.outcomes.fold_of)]
     free = int(pool.loc[pool["status"] == "scored", "gene_id"].nunique())
     proposals = propose(
         pool, budget=min(config.budget, free), rng=np.random.default_rng([config.seed, number])

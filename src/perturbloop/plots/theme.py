@@ -50,7 +50,7 @@ def plain(label: str) -> str:
 def svg(drawn: Figure) -> str:
     """The figure as SVG text, the same bytes each time."""
     buffer = io.StringIO()
-    with mpl.rc_context(SETTINGS):
+    with mpl.rc_context(SETTINGS):  # type: ignore[arg-type]  # the stubs want literal names
         drawn.savefig(buffer, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 

@@ -1,6 +1,7 @@
 """What the ranking says: the best genes of each kind, and known genes among them."""
 
 from functools import partial
+from typing import cast
 
 import pandas as pd
 
@@ -68,7 +69,9 @@ def pathway_section(report: RoundReport) -> Section:
             text(row.pathway),
             text(row.gene_name),
             _kind(row.kind),
-            f"{number(row.place, 0)} of {number(row.n_ranked, 0)}" if pd.notna(row.place) else "not ranked",
+            f"{number(row.place, 0)} of {number(row.n_ranked, 0)}"
+            if pd.notna(cast("float", row.place))
+            else "not ranked",
             number(row.benefit, sign=True),
             number(row.detection),
             text(row.status).replace("_", " "),
@@ -120,5 +123,5 @@ def _top(ranking: pd.DataFrame, kind: str, top: int) -> Grid:
     return Grid(title, _TOP, lines, _WORDS, called)
 
 
-def _kind(kind: str) -> str:
+def _kind(kind: object) -> str:
     return f"{kind} ({ACTION[kind]})" if kind in ACTION else str(kind)  # type: ignore[index]

@@ -92,6 +92,7 @@ def _standardized(value_g: np.ndarray) -> np.ndarray:
 def _nearest_others(point_gc: np.ndarray, k: int) -> np.ndarray:
     """Indices of the k nearest other points, one row per point; ties fall anywhere but never on the point itself."""
     _, near = cKDTree(point_gc).query(point_gc, k=k + 1)
+    near = np.asarray(near)
     own = near == np.arange(len(point_gc))[:, None]
     own[~own.any(axis=1), -1] = True  # many equal points: the point is not among its own neighbors
     return near[~own].reshape(len(point_gc), k)

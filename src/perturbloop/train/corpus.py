@@ -139,14 +139,15 @@ def _require_shared_genes(files: Sequence[Cells], vocabulary: Vocabulary) -> Non
         msg = "Pretraining needs at least one file of cells; none came. Name h5ad files with raw counts."
         raise InputError(msg)
     known = [{gene for gene in cells.gene_ids if gene in vocabulary.position} for cells in files]
-    for place, cells in enumerate(files):
-        others = set().union(*(genes for other, genes in enumerate(known) if other != place))
-        if not known[place]:
+    for cells, genes in zip(files, known, strict=True):
+        if not genes:
             msg = (
                 f"{cells.source} must measure genes of the vocabulary ({vocabulary.version}); none of its {cells.n_genes:,} "
                 f"genes is in it: {some(cells.gene_ids)}. Leave the file out, or map its genes to human Ensembl ids."
             )
             raise GeneIdError(msg)
+    for place, cells in enumerate(files):
+        others = set().union(*(genes for other, genes in enumerate(known) if other != place))
         if len(files) > 1 and not known[place] & others:
             msg = (
                 f"Files pretrained on together must share genes; {cells.source} shares none of its {len(known[place]):,} "
