@@ -391,7 +391,6 @@ class PerturbConfig:
 
     def __post_init__(self) -> None:
         """Refuse unknown kinds and empty plans."""
-        object.__setattr__(self, "kinds", tuple(self.kinds))
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         _require(
             bool(self.kinds) and not unknown,
@@ -516,7 +515,7 @@ def _build(kind: type, values: dict[str, Any], section: str) -> Any:
         unknown,
         "Correct the name.",
     )
-    return kind(**values)
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
 
 
 def _unset_dropped(value: Any) -> Any:
