@@ -17,15 +17,11 @@ hook = install_import_hook(
 
 # Written, but not yet seen to pass: collected only with PERTURBLOOP_PENDING=1. Nothing may stay here at a release.
 PENDING = [
-    "evidence",
-    "golden",
-    "data/test_perturbed.py",
     "data/test_toy.py",
-    "store/test_lock.py",
-    "evaluate/test_power.py",
-    "train",
-    "test_docs.py",
-    "test_layers.py",
+    "evidence/test_effects.py",
+    "evidence/test_score.py",
+    "loop",
+    "test_tutorial.py",
 ]
 collect_ignore = [] if os.environ.get("PERTURBLOOP_PENDING") else PENDING
 

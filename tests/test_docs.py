@@ -1,4 +1,4 @@
-"""The documentation keeps up with the code: names, commands, links, the file tree, and the tutorial as it is printed."""
+"""The documentation keeps up with the code: names, commands, links, and the file tree."""
 
 import importlib.util
 import re
@@ -6,10 +6,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from perturbloop import schema
-from perturbloop.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -135,32 +133,3 @@ def test_the_file_tree_of_the_readme_is_the_tree_and_names_every_file():
         "Name them in docs/_tree.py."
     )
     assert tree.section() in (ROOT / "README.md").read_text(), "Run `make tree`."
-
-
-# ----------------------------------------------------------------------------------------------- it runs
-
-
-def run(language, text):
-    """Run one block as a reader would, in the current folder: Python as it stands, commands by the command line's entry."""
-    if language == "python":
-        exec(compile(text, "block", "exec"), {"__name__": "__main__"})
-        return
-    for line in text.replace("\\\n", " ").splitlines():
-        program, *words = shlex.split(line, comments=True)
-        assert program == "perturbloop", line
-        done = CliRunner().invoke(app, words)
-        assert done.exit_code == 0, f"{line}\n{done.output}"
-
-
-def test_the_example_file_of_the_how_to_is_written(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for language, text in blocks(ROOT / "docs" / "howto" / "own_cells.md", "python"):
-        run(language, text)
-    assert (tmp_path / "cells.h5ad").is_file()
-
-
-def test_the_tutorial_runs_as_printed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for language, text in blocks(ROOT / "docs" / "tutorial" / "first_campaign.md", "sh", "python"):
-        run(language, text)
-    assert (tmp_path / "first" / "rounds" / "001" / "report.html").is_file()
