@@ -40,7 +40,9 @@ def test_a_target_is_judged_by_rankings_that_never_saw_it(campaign, made):
     spent = set(ranking.loc[ranking["status"] == "spent", "gene_id"])
     assert len(held_out | spent) == made.n_targets
     assert not held_out & spent
-    cards = [json.loads(path.read_text()) for path in campaign.folder.glob("models/*/card.json")]
+    cards = [
+        json.loads(path.read_text())["card"] for path in campaign.folder.glob("models/*/state_model.json")
+    ]
     assert {card["method"] for card in cards} == {"frozen", "full-open", "full-closed", "full-shuffled"}
     assert not [card for card in cards if held_out & set(card["spent"])]
 
