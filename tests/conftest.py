@@ -15,11 +15,13 @@ hook = install_import_hook(
 )
 
 
-# Written, but not yet seen to pass: collected only with PERTURBLOOP_PENDING=1. Nothing may stay here at a release.
+# Not yet seen to pass as a whole, or too slow for the default run until made cheaper (golden/test_shifts.py passes):
+# collected only with PERTURBLOOP_PENDING=1. Nothing may stay here at a release.
 PENDING = [
     "data/test_toy.py",
     "evidence/test_effects.py",
     "evidence/test_score.py",
+    "golden/test_shifts.py",
     "loop",
     "test_tutorial.py",
 ]
