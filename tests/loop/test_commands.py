@@ -14,7 +14,7 @@ def run():
     """Call a command; gives its exit code, standard output and standard error."""
 
     def call(line):
-        done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
+        done = CliRunner(env={"COLUMNS": "160"}).invoke(app, shlex.split(line), catch_exceptions=False)
         return done.exit_code, done.stdout, done.stderr
 
     return call
