@@ -63,7 +63,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
 def _surprise(pvalue: pd.Series) -> pd.Series:
     p = pvalue.astype(float)
     least = p[p > 0].min()
-    return p.clip(lower=least if least > 0 else np.nextafter(0, 1)).map(np.log10).mul(-1)
+    return -np.log10(p.clip(lower=least if least > 0 else np.nextafter(0, 1)))
 
 
 def _name(ax: Axes, points: pd.DataFrame) -> None:

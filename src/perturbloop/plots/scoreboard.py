@@ -58,7 +58,8 @@ def _panel(ax: Axes, rows: pd.DataFrame, methods: list[Method], metric: str) -> 
         if entry.name not in by_method.index:
             continue
         color, marker = ROLE_STYLE[entry.role]
-        value, low, high = by_method.loc[entry.name, ["value", "ci_low", "ci_high"]].astype(float)
+        line = by_method.loc[entry.name]
+        value, low, high = (float(line[name]) for name in ("value", "ci_low", "ci_high"))
         if np.isnan(value):
             ax.text(0.02, place, "undefined", color=color, va="center", fontsize=8)
             continue

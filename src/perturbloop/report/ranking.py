@@ -1,7 +1,6 @@
 """What the ranking says: the best genes of each kind, and known genes among them."""
 
 from functools import partial
-from typing import cast
 
 import pandas as pd
 
@@ -69,9 +68,7 @@ def pathway_section(report: RoundReport) -> Section:
             text(row.pathway),
             text(row.gene_name),
             _kind(row.kind),
-            f"{number(row.place, 0)} of {number(row.n_ranked, 0)}"
-            if pd.notna(cast("float", row.place))
-            else "not ranked",
+            f"{number(row.place, 0)} of {number(row.n_ranked, 0)}" if pd.notna(row.place) else "not ranked",
             number(row.benefit, sign=True),
             number(row.detection),
             text(row.status).replace("_", " "),
@@ -123,5 +120,5 @@ def _top(ranking: pd.DataFrame, kind: str, top: int) -> Grid:
     return Grid(title, _TOP, lines, _WORDS, called)
 
 
-def _kind(kind: object) -> str:
+def _kind(kind: str) -> str:
     return f"{kind} ({ACTION[kind]})" if kind in ACTION else str(kind)  # type: ignore[index]

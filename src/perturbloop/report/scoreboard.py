@@ -168,7 +168,7 @@ def _denominators(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def _line(rows: pd.DataFrame, metrics: list[str], judged: str, *, calls: bool) -> tuple[str, ...]:
     by_metric = rows.drop_duplicates("metric").set_index("metric")
     base = by_metric.loc["auroc"] if "auroc" in by_metric.index else by_metric.iloc[0]
-    n_genes, n_hits = base[["n_genes", "n_hits"]].astype(int)
+    n_genes, n_hits = int(base["n_genes"]), int(base["n_hits"])
     prevalence = n_hits / n_genes if n_genes else float("nan")
     rules = rows.loc[rows["metric"].isin(list(OF_A_CALL)), "rule"]
     rule = (text(rules.iloc[0]) if len(rules) else MISSING,) if calls else ()
