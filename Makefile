@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constr
 PYTHONS := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 python3.14 python)
 NEW_ENOUGH := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help setup demo test coverage doctest types lint format docs tree clean
+.PHONY: help setup demo test types lint format docs tree clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -35,14 +35,8 @@ $(BIN)/python:
 demo: $(READY)  ## the whole loop on embedded simulated cells, in minutes
 	@$(BIN)/perturbloop demo
 
-test: lint  ## lint and layers, then the tests
-	@$(BIN)/python -m pytest -p no:randomly
-
-coverage: $(READY)  ## the tests in random order, with coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term
-
-doctest: $(READY)  ## the examples in docstrings
-	@$(BIN)/python -m pytest src/perturbloop
+test: lint types docs  ## lint, layers, types and docs, then tests and docstring examples in random order, with coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 types: $(READY)  ## mypy
 	@$(BIN)/mypy

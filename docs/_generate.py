@@ -16,7 +16,9 @@ from typing import Any
 import typer
 
 import perturbloop
-from perturbloop import errors, schema
+from perturbloop import errors, evaluate, report, schema
+from perturbloop.evaluate.compare import DIRECTIONS
+from perturbloop.evaluate.flags import FLAGS
 from perturbloop.train.pretrain_config import PretrainConfig
 
 
@@ -27,6 +29,8 @@ def write(folder: Path) -> list[Path]:
         "tables.md": tables(),
         "configuration.md": configuration(),
         "methods.md": methods(),
+        "metrics.md": metrics(),
+        "flags.md": flags(),
         "errors.md": error_classes(),
         **{f"api_{name}.md": api(name) for name in packages()},
     }
@@ -104,7 +108,7 @@ def tables() -> str:
         "# Tables\n",
         "Every table is Parquet (per cell and edit: in parts). Positive always means toward the goal.\n",
     ]
-    for table in schema.TABLES:
+    for table in (*schema.TABLES, report.GAINS, report.RANK_CORRELATIONS):
         rows = [(f"`{column.name}`", column.meaning, f"`{column.example}`") for column in table.columns]
         parts += [
             f"## {table.name}\n",
@@ -173,6 +177,39 @@ def methods() -> str:
     return "\n".join(
         ["# Methods of the scoreboard\n", lead, grid(("method", "role", "title", "meaning"), rows) + "\n"]
     )
+
+
+def metrics() -> str:
+    """Page of the metrics and of the rules behind a call."""
+    rows = [
+        (
+            f"`{entry.name}`",
+            entry.meaning,
+            f"{entry.low:g} to {entry.high:g}",
+            f"{entry.best:g}",
+            entry.reference,
+        )
+        for entry in evaluate.METRICS
+    ]
+    rows += [(f"`{name}`", meaning, "0 to 1", "1", "") for name, meaning in DIRECTIONS.items()]
+    rules = [(f"`{entry.name}`", entry.meaning) for entry in evaluate.RULES]
+    return "\n".join(
+        [
+            "# Metrics and calls\n",
+            "Each is given with its 95 % bootstrap interval over genes, the number of genes and of hits.\n",
+            grid(("metric", "meaning", "range", "best", "source"), rows) + "\n",
+            "## Rules of a call\n",
+            "PPV, NPV, sensitivity and specificity are those of a rule (`call` in section `evaluate` of `campaign.toml`).\n",
+            grid(("rule", "what it calls"), rules) + "\n",
+        ]
+    )
+
+
+def flags() -> str:
+    """Page of the caution flags."""
+    rows = [(f"`{entry.name}`", entry.meaning) for entry in FLAGS]
+    lead = "Reasons to look twice at a gene of the ranking; flagged genes are never removed.\n"
+    return "\n".join(["# Caution flags\n", lead, grid(("flag", "why"), rows) + "\n"])
 
 
 # ---------------------------------------------------------------------------------------- errors and API

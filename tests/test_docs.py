@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from perturbloop import schema
+from perturbloop.evaluate import METRICS, RULES
+from perturbloop.evaluate.flags import FLAGS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -96,6 +98,8 @@ def test_the_reference_names_everything_and_drops_what_is_gone(generate, tmp_pat
         f"| `{column.name}` |" in pages["tables.md"] for table in schema.TABLES for column in table.columns
     )
     assert all(f"| `{entry.name}` |" in pages["methods.md"] for entry in schema.METHODS)
+    assert all(f"| `{entry.name}` |" in pages["metrics.md"] for entry in (*METRICS, *RULES))
+    assert all(f"| `{entry.name}` |" in pages["flags.md"] for entry in FLAGS)
     assert all(f"| `{kind.__name__}` |" in pages["errors.md"] for kind in generate.error_types())
     assert all(f"api_{name}.md" in pages for name in generate.packages())
 

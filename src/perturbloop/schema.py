@@ -6,8 +6,8 @@ effect of *raising* the gene product, so that modalities can be compared without
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
@@ -15,6 +15,11 @@ from perturbloop.errors import InputError, some
 
 Kind = Literal["delete", "overexpress"]
 Modality = Literal["crispr_ko", "crispri", "crispra"]
+Design = Literal["paired", "nested", "single"]
+LabelSource = Literal["state_score", "condition"]
+CallRule = Literal["matched-null", "geneformer", "budget-k"]
+Compat = Literal["geneformer"] | None
+"""`"geneformer"` repeats the published tool, quirks included; `None` is perturbloop's own way."""
 
 KINDS: tuple[Kind, ...] = ("delete", "overexpress")
 MODALITIES: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra")
@@ -147,9 +152,9 @@ EFFECTS = Table(
             "effect", "canonical: effect of raising the product; positive = toward the goal; same unit", -1.3
         ),
         Column("se", "standard error of `effect_to_goal`, same unit", 0.2),
-        Column("pvalue", "two-sided p that the effect is zero", 1e-9),
+        Column("pvalue", "two-sided p that all its guides are inert", 1e-9),
         Column("padj", "Benjamini-Hochberg over the targets (level gene)", 1e-8),
-        Column("hit", "padj < 0.05 and |effect| at least the stated threshold", True),
+        Column("hit", "padj below `fdr` and |effect| at least `min_effect`", True),
         Column("n_cells", "perturbed cells behind the number", 412),
         Column("n_guides", "guides behind the number", 4),
         Column("n_replicates", "replicates behind the number", 2),
@@ -248,7 +253,7 @@ METHODS = (
         "full-shuffled",
         "control",
         "representation, shuffled labels",
-        "as full-closed, labels shuffled among targets",
+        "as full-closed, labels shuffled among the perturbed cells",
         uses_effects=True,
     ),
     Method(
@@ -283,7 +288,7 @@ METHODS = (
         uses_effects=True,
     ),
     Method("de", "baseline", "signed DE", "rank-sum z of goal against start, signed for the action"),
-    Method("expression", "baseline", "expression", "mean log-normalised expression in start cells"),
+    Method("expression", "baseline", "expression", "mean log-normalized expression in start cells"),
     Method("detection", "baseline", "detection rate", "share of start cells that express the gene"),
     Method("chance", "control", "chance", "random scores, seeded"),
 )
@@ -307,12 +312,27 @@ def _require(condition: bool, need: str, came: object, todo: str) -> None:
         raise InputError(msg)
 
 
+def _require_at_least(owner: object, least: int, *names: str) -> None:
+    for name in names:
+        _require(
+            getattr(owner, name) >= least,
+            f"`{name}` must be at least {least}",
+            getattr(owner, name),
+            "Raise it.",
+        )
+
+
+def _require_choice(owner: object, name: str, choices: Iterable[str]) -> None:
+    value = getattr(owner, name)
+    _require(value in choices, f"`{name}` must be among {some(choices)}", value, "Correct it.")
+
+
 @dataclass(frozen=True)
 class CellsConfig:
     """Which cells, which states, which donors."""
 
     path: str
-    """AnnData file (h5ad) with raw counts; relative paths are read from the campaign folder."""
+    """AnnData file (h5ad) with raw counts, by its full path."""
     state_column: str
     """Column of `obs` that holds the state."""
     start: str
@@ -321,7 +341,7 @@ class CellsConfig:
     """State they should move to."""
     donor_column: str | None = None
     """Column of `obs` that holds the donor; `None` where the cells have none."""
-    design: Literal["paired", "nested", "single"] | None = None
+    design: Design | None = None
     """paired: both states from the same donors; nested: each donor has one state; single: no donors."""
     gene_column: str | None = None
     """Column of `var` that holds gene ids; found by itself where it is `None`."""
@@ -332,6 +352,8 @@ class CellsConfig:
         """Refuse a goal that is the start."""
         _require(self.start != self.goal, "`start` and `goal` must differ", self.goal, "Name two states.")
         _require(self.min_cells >= 2, "`min_cells` must be at least 2", self.min_cells, "Raise it.")
+        if self.design is not None:
+            _require_choice(self, "design", get_args(Design))
 
 
 @dataclass(frozen=True)
@@ -368,7 +390,7 @@ class TrainConfig:
             self.perturbed_share,
             "Lower it.",
         )
-        _require(self.epochs >= 1, "`epochs` must be at least 1", self.epochs, "Raise it.")
+        _require_at_least(self, 1, "epochs", "batch_tokens", "max_cells")
         _require(self.learning_rate > 0, "`learning_rate` must be positive", self.learning_rate, "Raise it.")
 
 
@@ -381,7 +403,7 @@ class PerturbConfig:
     cells_per_gene: int = 20
     """Start cells each gene is edited in, drawn by seed among those that express it."""
     full_cells_per_gene: int = 2
-    """The same for the full ranking of a fine-tuned encoder; held-out targets get `cells_per_gene`."""
+    """The same for the full ranking of a fine-tuned encoder; where it is judged, `cells_per_gene` hold."""
     batch_tokens: int = 16384
     """Tokens in a batch of the engine."""
     null_genes: int = 100
@@ -398,9 +420,8 @@ class PerturbConfig:
             list(self.kinds),
             "Correct it.",
         )
-        _require(
-            self.cells_per_gene >= 1, "`cells_per_gene` must be at least 1", self.cells_per_gene, "Raise it."
-        )
+        _require_at_least(self, 1, "cells_per_gene", "full_cells_per_gene", "batch_tokens")
+        _require_at_least(self, 10, "null_genes")
 
 
 @dataclass(frozen=True)
@@ -408,13 +429,15 @@ class PerturbedConfig:
     """One file of really perturbed cells."""
 
     path: str
-    """AnnData file (h5ad) with raw counts."""
+    """AnnData file (h5ad) with raw counts, by its full path."""
     target_column: str
     """Column of `obs` that holds the perturbed gene."""
     control: str
     """Label of the control cells in that column."""
     modality: Modality
     """What was done to the cells."""
+    gene_column: str | None = None
+    """Column of `var` that holds gene ids; found by itself where it is `None`."""
     replicate_column: str | None = None
     """Column of `obs` that holds the replicate; effects are read against controls of the same one."""
     guide_column: str | None = None
@@ -425,19 +448,16 @@ class PerturbedConfig:
     """Least purity of a cell's guide call; needs a purity column when positive."""
     condition_column: str | None = None
     """Column of `obs` with the condition; only needed for labels of source `condition`."""
-    label_source: Literal["state_score", "condition"] = "state_score"
-    """Where the training label of a perturbed cell comes from."""
+    label_source: LabelSource = "state_score"
+    """Where the training label of a perturbed cell comes from: a soft state score, or `condition_column`, whose values must
+    then be the names of the start and the goal state."""
     min_cells: int = 10
     """Least number of cells of a target."""
 
     def __post_init__(self) -> None:
         """Refuse unknown modalities and purities outside 0 to 1."""
-        _require(
-            self.modality in MODALITIES,
-            f"`modality` must be among {some(MODALITIES)}",
-            self.modality,
-            "Correct it.",
-        )
+        _require_choice(self, "modality", MODALITIES)
+        _require_choice(self, "label_source", get_args(LabelSource))
         _require(
             0 <= self.min_purity <= 1, "`min_purity` must be between 0 and 1", self.min_purity, "Correct it."
         )
@@ -453,7 +473,7 @@ class EvaluateConfig:
     """… and with |effect| at least this, in standard deviations of the control cells."""
     folds: int = 5
     """Folds of leave-targets-out, where fewer than 30 targets are measured."""
-    call: Literal["matched-null", "geneformer", "budget-k"] = "matched-null"
+    call: CallRule = "matched-null"
     """Rule that turns a shift into a call."""
     budget: int = 20
     """k of `budget-k`, of precision at k, and of a proposed batch."""
@@ -465,8 +485,10 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         _require(0 < self.fdr < 1, "`fdr` must be between 0 and 1", self.fdr, "Correct it.")
-        _require(self.folds >= 2, "`folds` must be at least 2", self.folds, "Raise it.")
-        _require(self.budget >= 1, "`budget` must be at least 1", self.budget, "Raise it.")
+        _require_choice(self, "call", get_args(CallRule))
+        _require_at_least(self, 2, "folds")
+        _require_at_least(self, 1, "budget", "bootstrap")
+        _require(self.min_effect >= 0, "`min_effect` must not be negative", self.min_effect, "Correct it.")
 
 
 @dataclass(frozen=True)
@@ -515,7 +537,21 @@ def _build(kind: type, values: dict[str, Any], section: str) -> Any:
         unknown,
         "Correct the name.",
     )
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    needed = [field.name for field in fields(kind) if field.default is MISSING]
+    missing = [name for name in needed if name not in values]
+    _require(
+        not missing,
+        f"Section `{section}` needs the options {some(needed)}",
+        sorted(values),
+        f"Add {some(missing)}.",
+    )
+    try:
+        return kind(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        )
+    except TypeError as error:  # a text where a number is needed, or the other way round
+        msg = f"Section `{section}` holds a value of the wrong type: {error}. Correct it; numbers stand without quotes."
+        raise InputError(msg) from error
 
 
 def _unset_dropped(value: Any) -> Any:

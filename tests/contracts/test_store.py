@@ -76,6 +76,18 @@ def test_a_step_is_finished_only_once_its_outputs_exist(store, reopen, tmp_path)
     assert store.finished_step("perturb", key="k1") is None
 
 
+def test_a_step_counts_no_more_once_it_was_begun_with_another_key(store):
+    number = store.open_round().number
+    store.finish_step(store.start_step(number, "evaluate", key="a", config={}), outputs={})
+    again = store.start_step(number, "evaluate", key="b", config={})
+    assert store.finished_step("evaluate", key="a") is None
+    store.finish_step(again, outputs={})
+    assert store.finished_step("evaluate", key="a") is None
+    assert store.finished_step("evaluate", key="b") is not None
+    store.finish_step(store.start_step(number, "evaluate", key="a", config={}), outputs={})
+    assert store.finished_step("evaluate", key="a") is not None
+
+
 def test_a_step_of_an_earlier_round_serves_the_next_and_a_restart_forgets_its_end(store):
     step = store.start_step(store.open_round().number, "train", key="k", config={})
     store.finish_step(step, outputs={})

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from perturbloop.data.perturbed import read_perturbed
+from perturbloop.data.perturbed import condition_labels, read_perturbed
 from perturbloop.errors import InputError, StateError
 from perturbloop.schema import PerturbedConfig
 
@@ -146,4 +146,17 @@ def test_a_condition_label_is_refused_when_all_perturbed_cells_share_it(read, ta
     with pytest.raises(InputError, match=r"none is named.*--condition-column"):
         read(table, label_source="condition")
     table.loc[table.index[30:], "condition"] = "rest"
-    read(table, label_source="condition", condition_column="condition")
+    perturbed, _ = read(table, label_source="condition", condition_column="condition")
+    labels = condition_labels(perturbed, start="IFNG", goal="rest")
+    np.testing.assert_array_equal(labels, (perturbed.condition_n == "rest").astype(float))
+    assert 0 < labels.mean() < 1
+    with pytest.raises(
+        StateError, match=r"must name the start state 'IFNG' or the goal state 'control'.*'rest'"
+    ):
+        condition_labels(perturbed, start="IFNG", goal="control")
+
+
+@pytest.mark.parametrize(("option", "value"), [("modality", "crisper"), ("label_source", "screen")])
+def test_an_unknown_choice_is_refused_with_the_known_ones(read, table, option, value):
+    with pytest.raises(InputError, match=rf"`{option}` must be among '.*it is '{value}'"):
+        read(table, **{option: value})

@@ -7,6 +7,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from perturbloop.data import network, toy
+from perturbloop.data.splits import half
 from perturbloop.errors import GeneIdError, InputError
 
 SMALL = {"n_cells": 64, "n_corpus": 64}
@@ -156,7 +157,7 @@ def test_unperturbed_cells_have_the_stated_mean_states(world):
 
 
 def test_consequences_have_no_effect_on_the_state(world):
-    silent = world.genes.role.isin(["effector", "programme", "housekeeping"]).to_numpy()
+    silent = world.genes.role.isin(["effector", "program", "housekeeping"]).to_numpy()
     assert (world.truth().effect[silent] == 0).all()
     assert not world.truth().effect[world.genes.role == "regulator"].eq(0).any()
 
@@ -225,6 +226,8 @@ def test_panels_are_nested_and_hit_enriched(world):
     assert panels[10] == panels[20][:10]
     assert sum(gene in known for gene in panels[20]) == 8
     assert sum(gene in known for gene in panels[50]) == 14
+    forty = toy.panel(world, 40, reading=("stimulated", "delete"), rng=np.random.default_rng(5))
+    assert sum(half(gene) == -1 for gene in forty) == 20
     assert sorted(panels[360]) == sorted(world.genes.gene_id)
     assert len(set(toy.panel(world, 20, how="random", rng=np.random.default_rng(5)))) == 20
 

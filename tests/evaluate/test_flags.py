@@ -11,7 +11,7 @@ from perturbloop.evaluate.flags import FLAGS, flags, flags_of
         ("HLA", ["HLA-A", "HLA-DRB1", "B2M"]),
         ("ribosomal", ["RPL3", "RPL13A", "RPS4X", "RPL10L", "RPLP0", "RPS27L", "RPSA", "RPL7A", "RPL36AL"]),
         ("mitochondrial", ["MT-CO1", "MT-ND4L"]),
-        ("haemoglobin", ["HBA1", "HBB", "HBG2"]),
+        ("hemoglobin", ["HBA1", "HBB", "HBG2"]),
         ("stress", ["FOS", "JUN", "HSPA1A", "DNAJB1", "EGR1"]),
         ("interferon", ["ISG15", "IFI6", "IFI44L", "IFIT1", "IFITM3", "MX1", "OAS1", "OASL", "STAT1"]),
         ("cell-cycle", ["MKI67", "TOP2A", "MCM5"]),
@@ -44,5 +44,5 @@ def test_regulators_with_similar_names_carry_none(gene_name):
 
 
 def test_flags_are_one_text_per_gene_in_order():
-    assert flags(np.array(["HBA1", "VAV1"], dtype=object)).tolist() == ["haemoglobin,ambient", ""]
+    assert flags(np.array(["HBA1", "VAV1"], dtype=object)).tolist() == ["hemoglobin,ambient", ""]
     assert all("," not in flag.name for flag in FLAGS)

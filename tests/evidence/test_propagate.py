@@ -132,6 +132,6 @@ def test_doubled_targets_and_impossible_errors_are_refused(graph):
     ):
         propagate(graph, twice, np.ones(2), np.ones(2))
     with pytest.raises(
-        InputError, match=r"errors not negative; those of 'ENSG00000000001' are\. Measure them again"
+        InputError, match=r"errors not negative; those of 'ENSG00000000001' are not\. Measure them again"
     ):
         propagate(graph, graph.gene_ids[:2], np.ones(2), np.array([0.1, -1.0]))

@@ -12,7 +12,7 @@ import pytest
 from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.geneformer import Geneformer, load_geneformer
-from perturbloop.perturb.geneformer import geneformer_shifts
+from perturbloop.perturb.geneformer import shifts_by_state
 
 pytestmark = pytest.mark.shared_data
 VERSIONS = {"v1": "geneformer-v1", "v2": "geneformer-v2"}
@@ -66,12 +66,13 @@ def test_per_cell_shifts_equal_the_published_tools(golden, shared, version):
         genes = (
             None if run.genes == "all" else lists[run.dataset][f"{run.perturb_type}_{run.genes}"]["tokens"]
         )
-        ours = geneformer_shifts(
+        ours = shifts_by_state(
             encoder,
             tokens,
             kind=run.perturb_type,
             states=vectors if run.with_states else None,
             genes=genes,
+            compat="geneformer",
             max_cells=None if run.max_ncells < 0 else int(run.max_ncells),
         )
         ours["cell_id"] = names[ours["cell"]]
@@ -80,6 +81,7 @@ def test_per_cell_shifts_equal_the_published_tools(golden, shared, version):
             ours, on=["cell_id", "position", "state"], how="outer", suffixes=("_theirs", "")
         )
         assert len(joined) == len(theirs) == len(ours), run.run_id
+        assert np.isfinite(joined[["shift", "shift_theirs"]]).all(axis=None), run.run_id
         worst = (joined["shift"] - joined["shift_theirs"]).abs().max()
         assert worst <= TOLERANCE[run.emb_mode], (run.run_id, worst)
         order = ours["cell_id"].drop_duplicates().tolist()

@@ -1,10 +1,11 @@
 """One campaign on simulated cells, played once: the open loop, a record, the closed loop."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from anndata import read_h5ad
 
 from perturbloop.data import toy
 from perturbloop.data.cells import read_cells
@@ -21,6 +22,7 @@ class Made:
 
     data: Path
     model: Path
+    perturbed_path: Path
     n_targets: int = 32
 
     def shards(self, folder):
@@ -47,7 +49,7 @@ class Made:
         """Knock-downs in stimulated cells."""
         return PerturbedConfig(
             **{
-                "path": str(self.data / "perturbed.h5ad"),
+                "path": str(self.perturbed_path),
                 "target_column": "target",
                 "control": toy.CONTROL,
                 "modality": "crispri",
@@ -66,7 +68,27 @@ def made(tmp_path_factory):
     words = vocabulary_of(corpus, max_length=64)
     config = PretrainConfig(layers=1, hidden=16, max_length=64, steps=4)
     pretrain([corpus], words, folder / "model", config)
-    return Made(folder / "data", folder / "model")
+    return Made(folder / "data", folder / "model", folder / "data" / "perturbed.h5ad")
+
+
+@pytest.fixture(scope="package")
+def few(made, tmp_path_factory):
+    """The same world with ten targets: too few to hold half of them out."""
+    path = tmp_path_factory.mktemp("few") / "perturbed.h5ad"
+    adata = read_h5ad(made.perturbed_path)
+    kept = [toy.CONTROL, *sorted(set(adata.obs["target"]) - {toy.CONTROL})[:10]]
+    adata[adata.obs["target"].isin(kept)].copy().write_h5ad(path)
+    return replace(made, perturbed_path=path, n_targets=10)
+
+
+def two_rounds(made, folder, **options):
+    """Play, record, play again."""
+    init(folder, made.config())
+    play(folder)
+    before = made.shards(folder)
+    record(folder, made.perturbed(**options))
+    play(folder)
+    return Campaign(folder, pd.read_parquet(folder / "rounds" / "001" / "effects.parquet"), before)
 
 
 @dataclass(frozen=True)
@@ -84,10 +106,9 @@ class Campaign:
 
 @pytest.fixture(scope="package")
 def campaign(made, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("campaigns") / "first"
-    init(folder, made.config())
-    play(folder)
-    before = made.shards(folder)
-    record(folder, made.perturbed())
-    play(folder)
-    return Campaign(folder, pd.read_parquet(folder / "rounds" / "001" / "effects.parquet"), before)
+    return two_rounds(made, tmp_path_factory.mktemp("campaigns") / "first")
+
+
+@pytest.fixture(scope="package")
+def campaign_of_few(few, tmp_path_factory):
+    return two_rounds(few, tmp_path_factory.mktemp("campaigns") / "few")

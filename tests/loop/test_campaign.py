@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from perturbloop.errors import StateError, StoreError
+from perturbloop.errors import InputError, StateError, StoreError
 from perturbloop.loop.campaign import checked, init, play, record, show
 from perturbloop.store import lock
 
@@ -51,7 +51,38 @@ def test_each_channel_says_how_far_it_moved_from_round_0(campaign):
     moved = campaign.table(1, "rank_correlations").set_index("method")["rho"]
     assert moved["frozen"] == pytest.approx(1.0)
     assert moved["evidence"] < 0.999
-    assert moved["full-closed"] < 0.999
+    full = (
+        campaign.table(1, "predictions")
+        .query("fold == -1")
+        .pivot_table(index="gene_id", columns="method", values="score")
+    )
+    rho = full[["full-open", "full-closed"]].corr(method="spearman").iloc[0, 1]
+    assert rho < 0.9999  # the perturbed cells moved it, not fine-tuning alone
+
+
+def test_round_0_is_not_compared_with_itself(campaign):
+    assert campaign.table(0, "rank_correlations").empty
+
+
+def test_few_targets_are_left_out_in_folds_and_each_is_judged_once(campaign_of_few, few):
+    effects = campaign_of_few.effects.query("level == 'gene'")
+    folds = set(effects["fold"])
+    assert -1 not in folds
+    assert len(folds) > 2
+    predictions = campaign_of_few.table(1, "predictions")
+    for method in ("full-open", "full-closed", "full-shuffled", "evidence", "propagation"):
+        assert folds <= set(predictions.loc[predictions["method"] == method, "fold"])
+    for place in campaign_of_few.folder.glob("models/*/state_model.json"):
+        card = json.loads(place.read_text())["card"]
+        held_out = set(effects.loc[effects["fold"] == card["fold"], "gene_id"])
+        assert not held_out & set(card["spent"])
+    judged = campaign_of_few.table(1, "metrics").query("denominator == 'all' and metric == 'auroc'")
+    assert set(judged["n_genes"]) == {few.n_targets}
+
+
+def test_every_method_is_called_by_the_rule_of_the_campaign(campaign):
+    rules = campaign.table(1, "metrics").query("metric == 'ppv'")["rule"]
+    assert set(rules) == {"matched-null"}
 
 
 def test_the_frozen_shards_of_round_0_are_not_computed_again(campaign, made):
@@ -71,7 +102,10 @@ def test_the_report_is_one_file_and_the_same_as_the_terminal_tables(campaign):
     page = path.read_text()
     assert "<script src" not in page
     assert 'href="http' not in page.split("</head>")[0]
-    assert tables
+    said = " ".join(_text(table) for table in tables)
+    for line in ("held-out unperturbed cells told apart with AUROC", "edited cells, encoded or read back"):
+        assert line in said
+        assert line in page
     assert {row["method"] for row in tree["metrics"]} >= LOOP
 
 
@@ -80,6 +114,76 @@ def test_with_nothing_new_nothing_is_done(campaign):
     assert again.done == ()
     assert "up to date" in again.lines[0]
     assert not (campaign.folder / "rounds" / "002").exists()
+
+
+def _text(table):
+    """Text of a terminal table."""
+    return " ".join(str(cell) for column in table.columns for cell in column.cells)
+
+
+def test_a_deleted_report_is_written_again_in_its_round(campaign, made, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(campaign.folder, folder)
+    (folder / "rounds" / "001" / "report.html").unlink()
+    again = play(folder)
+    assert (again.round, again.done) == (1, ("report",))
+    assert (folder / "rounds" / "001" / "report.html").is_file()
+    shutil.rmtree(folder / "shifts")
+    assert play(folder).done == ("perturb",)
+    assert made.shards(folder).keys() == {
+        folder / path.relative_to(campaign.folder) for path in made.shards(campaign.folder)
+    }
+
+
+def test_a_changed_option_that_is_changed_back_is_not_fresh(campaign, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(campaign.folder, folder)
+    toml = (folder / "campaign.toml").read_text()
+    (folder / "campaign.toml").write_text(toml.replace("bootstrap = 20", "bootstrap = 21"))
+    assert play(folder).done == ("evaluate", "propose", "report")
+    (folder / "campaign.toml").write_text(toml)
+    again = play(folder)
+    assert again.done == ("evaluate", "propose", "report")
+    before, now = (
+        pd.read_parquet(place / "metrics.parquet")
+        for place in (campaign.folder / "rounds" / "001", folder / "rounds" / f"{again.round:03d}")
+    )
+    pd.testing.assert_frame_equal(before, now)
+
+
+def test_the_published_rule_of_a_call_can_be_asked_for(campaign, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(campaign.folder, folder)
+    toml = (folder / "campaign.toml").read_text()
+    (folder / "campaign.toml").write_text(toml.replace('call = "matched-null"', 'call = "geneformer"'))
+    number = play(folder).round
+    metrics = pd.read_parquet(folder / "rounds" / f"{number:03d}" / "metrics.parquet")
+    rules = metrics.query("metric == 'ppv' and denominator == 'all'").set_index("method")["rule"]
+    assert rules["frozen"] == "geneformer"
+    assert rules["de"].startswith("budget-k")
+
+
+def test_the_same_file_with_other_options_takes_its_own_place(campaign_of_few, few, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(campaign_of_few.folder, folder)
+    _, new = record(folder, few.perturbed(min_cells=12))
+    assert new
+    assert (folder / "campaign.toml").read_text().count("[[perturbed]]") == 1
+    assert play(folder, until="evaluate").round == 2
+
+
+def test_a_modality_that_no_edit_of_the_campaign_answers_is_refused(campaign, made):
+    with pytest.raises(
+        InputError, match=r"`crispra` measures is compared with .*`overexpress`.*'delete' only"
+    ):
+        record(campaign.folder, made.perturbed(modality="crispra"))
+
+
+def test_labels_by_condition_must_name_the_states(campaign, made):
+    with pytest.raises(InputError, match="at least two conditions"):
+        record(campaign.folder, made.perturbed(label_source="condition", condition_column="condition"))
+    with pytest.raises(StateError, match="must name the start state 'stimulated'"):
+        record(campaign.folder, made.perturbed(label_source="condition", condition_column="guide"))
 
 
 def test_the_same_cells_recorded_again_change_nothing(campaign, made):

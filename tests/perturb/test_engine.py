@@ -3,50 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 
 from perturbloop.data.tokens import Tokens
-from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import StoreError
-from perturbloop.models.geneformer import Geneformer
 from perturbloop.perturb import collect
 from perturbloop.perturb.collect import run_plan, shard_path
 from perturbloop.perturb.exact import exact_shifts
 from perturbloop.perturb.plan import plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import PerturbConfig
-
-GENES = [f"ENSG{number:011d}" for number in range(12)]
-
-
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=14,
-        hidden_size=8,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=16,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    words = Vocabulary.of_genes(GENES, GENES, np.ones(12), max_length=16)
-    return Geneformer(BertModel(config, add_pooling_layer=False), words, pooling="mean")
-
-
-@pytest.fixture
-def tokens():
-    rng = np.random.default_rng(0)
-    return Tokens.of_rows([2 + rng.permutation(12)[:length] for length in (3, 7, 12, 7, 5, 9)])
-
-
-@pytest.fixture
-def readout():
-    rng = np.random.default_rng(1)
-    return Readout(rng.normal(size=8), rng.normal(size=8), 0.3)
 
 
 def test_the_exact_engine_equals_a_loop_over_single_cells(model, tokens, readout):
@@ -78,11 +42,17 @@ def test_a_gene_is_edited_in_at_most_the_asked_number_of_cells(model, tokens):
     assert (edits.query("kind == 'overexpress'")["position"] > 0).all()
 
 
-def test_special_tokens_are_never_edited():
-    words = Vocabulary.of_genes(GENES, GENES, np.ones(12), max_length=16)
+def test_special_tokens_are_never_edited(model):
     cells = Tokens.of_rows([[20, 5, 6, 21]], has_cls=True)
-    edits = plan(cells, words, PerturbConfig(kinds=("delete",))).edits
+    edits = plan(cells, model.vocabulary, PerturbConfig(kinds=("delete",))).edits
     assert edits["token"].tolist() == [5, 6]
+
+
+def test_a_cell_of_one_gene_is_not_emptied(model, readout):
+    cells = Tokens.of_rows([[5], [5, 6]])
+    edits = plan(cells, model.vocabulary, PerturbConfig())
+    assert edits.edits.query("kind == 'delete'")["cell"].tolist() == [1, 1]
+    assert np.isfinite(exact_shifts(model, readout, cells, edits.edits)["logit_shift"]).all()
 
 
 def test_a_killed_run_resumes_and_keeps_its_shards(model, tokens, readout, tmp_path, monkeypatch):

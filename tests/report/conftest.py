@@ -73,7 +73,22 @@ def round_one():
         metrics=metrics(),
         effects=effects(),
         gains=pd.DataFrame(
-            [("evidence", "frozen", "delete", 0.08, -0.02, 0.19, "evidence-shuffled", 0.38, sentence)],
+            [
+                (
+                    "evidence",
+                    "frozen",
+                    "delete",
+                    0.08,
+                    -0.02,
+                    0.19,
+                    25,
+                    4,
+                    "evidence-shuffled",
+                    0.03,
+                    0.38,
+                    sentence,
+                )
+            ],
             columns=GAINS.names,
         ),
         rank_correlations=pd.DataFrame(

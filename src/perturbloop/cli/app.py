@@ -161,6 +161,7 @@ def record(
     target_column: Annotated[str, typer.Option(help="Column of obs that holds the perturbed gene.")],
     control: Annotated[str, typer.Option(help="Label of the control cells in that column.")],
     modality: Annotated[str, typer.Option(help="crispr_ko, crispri or crispra.")],
+    gene_column: Annotated[str | None, typer.Option(help="Column of var with the gene ids.")] = None,
     replicate_column: Annotated[
         str | None, typer.Option(help="Column of obs that holds the replicate.")
     ] = None,
@@ -185,6 +186,7 @@ def record(
         "target_column": target_column,
         "control": control,
         "modality": modality,
+        "gene_column": gene_column,
         "replicate_column": replicate_column,
         "guide_column": guide_column,
         "purity_column": purity_column,
@@ -200,6 +202,9 @@ def record(
         f"{head}: {report['n_cells']:,} of {report['n_cells_read']:,} cells, {len(report['targets'])} targets."
     ]
     lines += [f"{count:,} cells left out: {why}" for why, count in report["dropped"].items() if count]
+    lines += [
+        f"{name}: {count} cells, too few, left out" for name, count in report["targets_dropped"].items()
+    ]
     lines += [*report.get("warnings", ()), *_effect_table(folder), f"Next: perturbloop play {folder}"]
     say(report, lines, as_json=as_json)
 
@@ -237,6 +242,9 @@ def pretrain(
     folder: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder to make.")],
     files: Annotated[list[Path], typer.Argument(help="h5ad files with raw counts.")],
     vocabulary: Annotated[Path, typer.Option(help="Folder of the published dictionaries.")],
+    gene_column: Annotated[
+        str | None, typer.Option(help="Column of var with the gene ids, in all files.")
+    ] = None,
     layers: Annotated[int, typer.Option(help="Transformer layers.")] = 4,
     hidden: Annotated[int, typer.Option(help="Length of an embedding.")] = 128,
     max_length: Annotated[int, typer.Option(help="Most tokens a cell may have.")] = 512,
@@ -256,7 +264,7 @@ def pretrain(
             layers=layers, hidden=hidden, max_length=max_length, minutes=minutes, steps=steps, seed=seed
         )
         words = Vocabulary.published(vocabulary)
-        cells = [read_cells(path, vocabulary=words)[0] for path in files]
+        cells = [read_cells(path, vocabulary=words, gene_column=gene_column)[0] for path in files]
         done = learn(
             cells,
             words,

@@ -12,6 +12,7 @@ from perturbloop.errors import GeneIdError, closest, some
 
 COLUMNS = ("ensembl_id", "gene_id", "gene_ids", "feature_id", "var_names")
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(\.\d+)?$")
+_MOUSE = re.compile(r"ENSMUSG\d|[A-Z][a-z][a-z0-9-]*$")
 _LEAST_SHARE, _LEAST_GENES = 0.1, 20
 
 
@@ -95,6 +96,7 @@ def map_genes(
     """
     column = column or _best_column(var, vocabulary)
     labels = _labels(var, column, source)
+    _refuse_mouse(labels, var, source)
     genes = resolve(labels, vocabulary)
     kept = [place for place, gene in enumerate(genes) if gene]
     _require_overlap(labels, genes, vocabulary, column, source)
@@ -147,6 +149,22 @@ def _labels(var: pd.DataFrame, column: str, source: str) -> list[str]:
     return ["" if pd.isna(value) else str(value).strip() for value in values]
 
 
+def _refuse_mouse(labels: list[str], var: pd.DataFrame, source: str) -> None:
+    """Mouse symbols differ from human ones by case only, so they would map without a word."""
+    columns = [
+        labels,
+        *(_labels(var, name, source) for name in COLUMNS if name in ("var_names", *var.columns)),
+    ]
+    for names in columns:
+        mouse = [name for name in names if _MOUSE.match(name)]
+        if len(mouse) > len(names) / 2:
+            msg = (
+                f"The genes of {source} must be human; {len(mouse):,} of {len(names):,} labels are mouse genes: {some(mouse)}. "
+                "Map them to human orthologs first, with a table of one-to-one orthologs."
+            )
+            raise GeneIdError(msg)
+
+
 def _require_overlap(
     labels: list[str], genes: list[str], vocabulary: Vocabulary | None, column: str, source: str
 ) -> None:
@@ -157,13 +175,9 @@ def _require_overlap(
     if hits and hits == len(labels):  # a tiny panel, every gene of it known
         return
     what = f"the '{vocabulary.version}' vocabulary" if vocabulary else "Ensembl"
-    mouse = sum(
-        label.startswith("ENSMUSG") or (label[1:2].islower() and label[:1].isupper()) for label in labels
-    )
-    hint = " They look like mouse genes; the vocabulary is human." if mouse > len(labels) / 2 else ""
     msg = (
-        f"The genes of {source} must be human Ensembl ids or symbols that {what} knows; of the {len(labels):,} labels in "
-        f"`{column}` {hits:,} are, for instance not {some([label for label, gene in zip(labels, genes, strict=True) if not gene or (known is not None and gene not in known)])}.{hint} "
+        f"The genes of {source} must be human Ensembl ids or symbols that {what} knows; {hits:,} of the {len(labels):,} labels "
+        f"in `{column}` are; unknown are for instance {some([label for label, gene in zip(labels, genes, strict=True) if not gene or (known is not None and gene not in known)])}. "
         "Name the right column of `var` with `--gene-column`, or map the genes to human Ensembl ids first."
     )
     raise GeneIdError(msg)

@@ -17,11 +17,11 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 MODULES, MODULE_SIZE, POSITIVE = 8, 8, 5
-PROGRAMMES, PROGRAMME_SIZE = 5, 15
+PROGRAMS, PROGRAMME_SIZE = 5, 15
 MASTERS, FEEDBACK, INDUCED, REPRESSED = 6, 8, 60, 40
 RESTING_MEAN, STIMULATED_MEAN = 0.14, 0.82
 
-FIXED_GENES = MASTERS + MODULES * MODULE_SIZE + FEEDBACK + INDUCED + REPRESSED + PROGRAMMES * PROGRAMME_SIZE
+FIXED_GENES = MASTERS + MODULES * MODULE_SIZE + FEEDBACK + INDUCED + REPRESSED + PROGRAMS * PROGRAMME_SIZE
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Network:
     """Causes and consequences of one simulated world; genes in the order of the packaged list."""
 
     role_g: np.ndarray
-    """master, regulator, bystander (of a module), feedback, effector, programme or housekeeping."""
+    """master, regulator, bystander (of a module), feedback, effector, program or housekeeping."""
     factor_g: np.ndarray
-    """Co-expression factor the gene follows, −1 for none; modules come first, then programmes."""
+    """Co-expression factor the gene follows, −1 for none; modules come first, then programs."""
     base_g: Float[np.ndarray, " g"]
     """Log expression of a resting cell without noise."""
     loading_fg: Float[np.ndarray, "f g"]
@@ -56,13 +56,13 @@ class Network:
         donor_n: np.ndarray,
         *,
         rng: np.random.Generator,
-        programme_spread: float = 1.0,
+        program_spread: float = 1.0,
     ) -> Float[np.ndarray, "n g"]:
         """Draw each cell's log deviations before they run down the network: factors, donor, gene by gene."""
         n_factors, n_genes = self.loading_fg.shape
         _, donor = np.unique(donor_n, return_inverse=True)
         n_donors = donor.max() + 1
-        spread_f = np.where(np.arange(n_factors) < MODULES, 1.0, programme_spread)
+        spread_f = np.where(np.arange(n_factors) < MODULES, 1.0, program_spread)
         factors_nf = 0.6 * spread_f * rng.standard_normal((len(donor), n_factors))
         factors_nf += 0.2 * rng.standard_normal((n_donors, n_factors))[donor]
         genes_ng = 0.3 * rng.standard_normal((len(donor), n_genes))
@@ -149,14 +149,14 @@ def draw(n_genes: int, *, misleading: bool, rng: np.random.Generator) -> Network
     """Draw a network: roles in random places, random edges and weights, thresholds set to the two mean states.
 
     With `misleading`, each causal regulator trades its co-expression with a gene outside the modules: the modules
-    are left to bystanders, and the causes are scattered over programmes and lone genes. Edges and effects stay.
+    are left to bystanders, and the causes are scattered over programs and lone genes. Edges and effects stay.
     """
     role_g, factor_g = _roles(n_genes, rng)
     weight_g = _weights(role_g, factor_g, rng)
     role_g[(role_g == "bystander") & (weight_g != 0)] = "regulator"
     edges_gg = _edges(role_g, factor_g, rng)
     followed_g = _scattered(role_g, factor_g, rng) if misleading else factor_g
-    loading_fg = np.zeros((MODULES + PROGRAMMES, n_genes))
+    loading_fg = np.zeros((MODULES + PROGRAMS, n_genes))
     follows = np.flatnonzero(followed_g >= 0)
     loading_fg[followed_g[follows], follows] = rng.uniform(0.5, 1.0, len(follows))
     network = Network(
@@ -179,7 +179,7 @@ def _roles(n_genes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     sizes = {
         "master": MASTERS,
         "bystander": MODULES * MODULE_SIZE,
-        "programme": PROGRAMMES * PROGRAMME_SIZE,
+        "program": PROGRAMS * PROGRAMME_SIZE,
         "feedback": FEEDBACK,
         "effector": INDUCED + REPRESSED,
         "housekeeping": n_genes - FIXED_GENES,
@@ -187,7 +187,7 @@ def _roles(n_genes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     role = np.repeat(np.array(list(sizes), dtype=object), list(sizes.values()))
     factor = np.full(n_genes, -1)
     factor[role == "bystander"] = np.repeat(np.arange(MODULES), MODULE_SIZE)
-    factor[role == "programme"] = np.repeat(np.arange(MODULES, MODULES + PROGRAMMES), PROGRAMME_SIZE)
+    factor[role == "program"] = np.repeat(np.arange(MODULES, MODULES + PROGRAMS), PROGRAMME_SIZE)
     order = rng.permutation(n_genes)
     return role[order], factor[order]
 
@@ -233,7 +233,7 @@ def _responses(role_g: np.ndarray, rng: np.random.Generator) -> Float[np.ndarray
 def _scattered(role_g: np.ndarray, factor_g: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     causes = np.flatnonzero(role_g == "regulator")
     partners = rng.choice(
-        np.flatnonzero(np.isin(role_g, ["programme", "housekeeping"])), len(causes), replace=False
+        np.flatnonzero(np.isin(role_g, ["program", "housekeeping"])), len(causes), replace=False
     )
     scattered_g = factor_g.copy()
     scattered_g[causes], scattered_g[partners] = factor_g[partners], factor_g[causes]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.genes import resolve
@@ -37,6 +37,8 @@ class PerturbedCells:
     """What was done to the cells."""
     config: PerturbedConfig
     """What they were read with."""
+    condition_n: np.ndarray | None = None
+    """Condition of each cell, dtype object; `None` where no column is named."""
     target_ids: dict[str, str] = field(default_factory=dict)
     """Ensembl id of each target label; labels that could not be mapped are missing."""
 
@@ -78,7 +80,7 @@ def read_perturbed(
         If a column or the control label does not exist, a replicate holds no controls, purity is asked for and no column
         holds it, a `condition` label says nothing, or no target has enough cells.
     """
-    cells, genes = read_cells(config.path, vocabulary=vocabulary)
+    cells, genes = read_cells(config.path, vocabulary=vocabulary, gene_column=config.gene_column)
     target_n = _labels(cells, config.target_column, "--target-column")
     _require_control(target_n, config, cells)
     kept_n, dropped, purity_column = _kept(cells, target_n, config)
@@ -96,6 +98,9 @@ def read_perturbed(
         control=config.control,
         modality=config.modality,
         config=config,
+        condition_n=_labels(chosen, config.condition_column, "--condition-column")
+        if config.condition_column
+        else None,
         target_ids=target_ids,
     )
     n_controls = _require_controls_everywhere(perturbed)
@@ -110,6 +115,27 @@ def read_perturbed(
         "targets_unmapped": [target for target in perturbed.targets if target not in target_ids],
         "genes": genes.lines(),
     }
+
+
+def condition_labels(perturbed: PerturbedCells, *, start: str, goal: str) -> Float[np.ndarray, " n"]:
+    """Label of source `condition`, one value per cell: 1 = the condition is the goal state, 0 = the start state.
+
+    Raises
+    ------
+    StateError
+        If a condition is neither.
+    """
+    condition_n = perturbed.condition_n
+    known = [] if condition_n is None else sorted(set(condition_n))
+    others = [name for name in known if name not in (start, goal)]
+    if condition_n is None or others:
+        msg = (
+            f"Labels of source `condition` must name the start state '{start}' or the goal state '{goal}'; "
+            f"`obs['{perturbed.config.condition_column}']` of {perturbed.cells.source} has {some(others)}. "
+            "Rename the conditions, or use `--label-source state_score`."
+        )
+        raise StateError(msg)
+    return (condition_n == goal).astype(float)
 
 
 def _labels(cells: Cells, name: str, option: str) -> np.ndarray:
@@ -197,7 +223,7 @@ def _enough(target_n: np.ndarray, config: PerturbedConfig) -> tuple[np.ndarray, 
         msg = (
             f"At least one target needs {config.min_cells} cells that pass; of {len(counts)} targets none has, the "
             f"largest being {some(f'{label}: {count}' for label, count in most)}. "
-            "Lower `--min-purity` or `min_cells`, or give more cells."
+            "Lower `--min-purity` or `--min-cells`, or give more cells."
         )
         raise InputError(msg)
     return ~np.isin(target_n.astype(str), list(too_few)), too_few

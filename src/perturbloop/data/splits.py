@@ -42,6 +42,18 @@ def trains(fold_of: Mapping[str, int], *, without: int) -> frozenset[str]:
     return frozenset(gene for gene, fold in fold_of.items() if fold != without)
 
 
-def _fold(gene: str, *, split: bool, folds: int) -> int:
-    number = int(hashlib.sha256(gene.encode()).hexdigest()[:8], 16)
-    return (0 if number % 2 else -1) if split else number % folds
+def half(gene_id: str) -> int:
+    """Half that a gene falls into where half of the targets are held out: 0 = held out, -1 = used in training.
+
+    >>> half("ENSG00000115415"), half("ENSG00000162434")
+    (-1, 0)
+    """
+    return 0 if _number(gene_id) % 2 else -1
+
+
+def _fold(gene_id: str, *, split: bool, folds: int) -> int:
+    return half(gene_id) if split else _number(gene_id) % folds
+
+
+def _number(gene_id: str) -> int:
+    return int(hashlib.sha256(gene_id.encode()).hexdigest()[:8], 16)

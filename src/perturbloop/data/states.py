@@ -76,9 +76,9 @@ def state_cells(cells: Cells, config: CellsConfig, *, seed: int) -> StateCells:
         warning = "No donors: a fifth of the cells, drawn at random, is held out, so held-out figures are optimistic."
         return StateCells(chosen, is_goal_n, train_n, None, "single", (warning,))
     donor_n = column(chosen, config.donor_column, "--donor-column").astype(str)
-    design = _design(donor_n, is_goal_n, config)
+    design, mixed = _design(donor_n, is_goal_n, config)
     train_n, warnings = _donor_split(donor_n, is_goal_n, design, seed)
-    return StateCells(chosen, is_goal_n, train_n, donor_n, design, warnings)
+    return StateCells(chosen, is_goal_n, train_n, donor_n, design, (*mixed, *warnings))
 
 
 def column(cells: Cells, name: str, option: str) -> np.ndarray:
@@ -110,7 +110,7 @@ def _require_state(label_n: np.ndarray, state: str, option: str, config: CellsCo
     if count < config.min_cells:
         msg = (
             f"State '{state}' needs at least {config.min_cells} cells; it has {count}. "
-            "Add cells, or lower `min_cells` in `campaign.toml` if you can defend it."
+            "Add cells, or lower `--min-cells` if you can defend it."
         )
         raise StateError(msg)
 
@@ -133,7 +133,14 @@ def _refuse_unnamed_donors(cells: Cells, config: CellsConfig) -> None:
         raise StateError(msg)
 
 
-def _design(donor_n: np.ndarray, is_goal_n: np.ndarray, config: CellsConfig) -> str:
+def _design(donor_n: np.ndarray, is_goal_n: np.ndarray, config: CellsConfig) -> tuple[str, tuple[str, ...]]:
+    """Return the design, and what to warn of where it does not hold for every donor."""
+    if config.design == "single":
+        msg = (
+            f"A `single` design has no donors, but `--donor-column {config.donor_column}` names them. "
+            "Leave one of the two out."
+        )
+        raise StateError(msg)
     states_per_donor = pd.Series(is_goal_n).groupby(donor_n).nunique()
     if len(states_per_donor) < 2:
         msg = (
@@ -148,9 +155,15 @@ def _design(donor_n: np.ndarray, is_goal_n: np.ndarray, config: CellsConfig) -> 
             f"only: {some(one_state)}. Say `--design nested`, or name the column that joins the two samples of a donor."
         )
         raise StateError(msg)
-    if config.design is not None:
-        return config.design
-    return "nested" if len(one_state) == len(states_per_donor) else "paired"
+    if config.design == "nested" or len(one_state) == len(states_per_donor):
+        return "nested", ()
+    if not len(one_state):
+        return "paired", ()
+    warning = (
+        f"{len(one_state)} of {len(states_per_donor)} donors have cells of one state only: {some(one_state)}. The others are "
+        "taken as pairs; leave these donors out, or say `--design nested`, if that does not hold."
+    )
+    return "paired", (warning,)
 
 
 def _random_split(is_goal_n: np.ndarray, seed: int) -> np.ndarray:

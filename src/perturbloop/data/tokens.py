@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int, Int32
 from scipy import sparse
 
-from perturbloop.data.cells import Cells
+from perturbloop.data.cells import Cells, from_adata
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
+from perturbloop.schema import Compat
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,40 @@ def tokenize(cells: Cells, vocabulary: Vocabulary) -> Tokens:
     return _encode(cells.counts_ng, cells.gene_ids, total_n, vocabulary)
 
 
-def tokenize_like_geneformer(
-    adata: ad.AnnData, vocabulary: Vocabulary, *, total_column: str = "n_counts", special_tokens: bool = True
+def tokenize_adata(
+    adata: ad.AnnData,
+    vocabulary: Vocabulary,
+    *,
+    compat: Compat = None,
+    total_column: str = "n_counts",
+    special_tokens: bool = True,
 ) -> Tokens:
-    """Encode as the published tool does, quirks included: compare with it, do not prefer it.
+    """Encode an AnnData object: checked and mapped as every file is, or as the published tool does.
 
-    Totals come from `obs`; ids from `var["ensembl_id"]`. The first generation takes the ids as they are, so a
-    repeated id gives its token twice. The second maps labels, and sums columns only if two different labels mean
-    one gene; then a repeated label is summed as well.
+    Parameters
+    ----------
+    adata
+        Raw counts; it is not changed.
+    vocabulary
+        Tokens, medians, special tokens and length.
+    compat
+        `None`: as `from_adata` and `tokenize`. `"geneformer"`: quirks included, to compare with the published tool, not to
+        prefer it. Totals come from `obs[total_column]`, ids from `var["ensembl_id"]`. The first generation takes the
+        ids as they are, so a repeated id gives its token twice. The second maps labels, and sums columns only if two
+        different labels mean one gene; then a repeated label is summed as well.
+    total_column
+        Column of `obs` with each cell's total; read under `compat` only.
+    special_tokens
+        Whether a second-generation row gets `<cls>` and `<eos>`; the published tool can leave them out.
+
+    Raises
+    ------
+    InputError
+        If the object does not hold raw counts or, under `compat`, lacks a column.
     """
+    plain = replace(vocabulary, specials={"<pad>": 0, "<mask>": 1}) if not special_tokens else vocabulary
+    if compat is None:
+        return tokenize(from_adata(adata, vocabulary=vocabulary)[0], plain)
     for frame, name in ((adata.obs, total_column), (adata.var, "ensembl_id")):
         if name not in frame.columns:
             msg = f"Tokenizing as the published tool does needs the column `{name}`; the object lacks it. Add it."
@@ -105,7 +131,6 @@ def tokenize_like_geneformer(
             counts, mapped = sparse.csr_matrix(counts @ collapse), list(order)
         labels = mapped
     total_n = adata.obs[total_column].to_numpy(dtype=np.float64)
-    plain = replace(vocabulary, specials={"<pad>": 0, "<mask>": 1}) if not special_tokens else vocabulary
     return _encode(counts, np.array(labels, dtype=object), total_n, plain)
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from scipy import sparse
 
 from perturbloop.data import network
+from perturbloop.data.splits import half
 from perturbloop.errors import GeneIdError, InputError, closest, some
 from perturbloop.schema import KINDS, Kind, Modality, kind_of
 
@@ -53,11 +54,11 @@ class ToyWorld:
     misleading: bool
     """Whether co-expression misleads: the modules hold bystanders, the causes are scattered."""
     genes: pd.DataFrame
-    """gene_id, gene_name, role and module (the co-expression group: module 1 to 8, programme 1 to 5 or none)."""
+    """gene_id, gene_name, role and module (the co-expression group: module 1 to 8, program 1 to 5 or none)."""
     cells: anndata.AnnData
     """Raw counts; `obs`: state, donor_id; `var`: ensembl_id, gene_name, index = Ensembl id."""
     corpus: anndata.AnnData
-    """Raw counts of unlabelled cells from other donors, at any dose of the stimulus, programmes twice as strong."""
+    """Raw counts of unlabelled cells from other donors, at any dose of the stimulus, programs twice as strong."""
     network: network.Network
     """The answer key; no step of the loop may read it."""
 
@@ -243,7 +244,8 @@ def panel(
         Number of genes.
     how
         `hit-enriched`: while hits last, 8 among the first 20 genes and 14 among the first 50, as in published panels, which
-        were chosen from known regulators; `random`: any genes.
+        were chosen from known regulators; hits and other genes come by turns from the two halves that a campaign makes
+        of its targets, so that of 40 genes 20 train. `random`: any genes.
     reading
         Start state and kind whose hits are meant; `None` = knock-downs in stimulated or activations in resting cells.
 
@@ -261,10 +263,14 @@ def panel(
     known = {gene for start, kind in readings for gene in world.truth(start, kind).query("hit").gene_id}
     hits, others = [gene for gene in order if gene in known], [gene for gene in order if gene not in known]
     wanted = np.round(8 * (np.arange(k + 1) / 20) ** 0.61)
-    chosen = []
+    chosen: list[str] = []
+    turn = {True: -1, False: -1}
     for more in np.diff(wanted):
-        pool = hits if (more and hits) or not others else others
-        chosen.append(pool.pop(0))
+        is_hit = bool((more and hits) or not others)
+        pool = hits if is_hit else others
+        place = next((place for place, gene in enumerate(pool) if half(gene) == turn[is_hit]), 0)
+        chosen.append(pool.pop(place))
+        turn[is_hit] = -1 - turn[is_hit]
     return chosen
 
 
@@ -299,8 +305,8 @@ def _dose(state: State) -> float:
 
 def _group_names(factor_g: np.ndarray) -> np.ndarray:
     modules = [f"module {i + 1}" for i in range(network.MODULES)]
-    programmes = [f"programme {i + 1}" for i in range(network.PROGRAMMES)]
-    return np.array([*modules, *programmes, "none"], dtype=object)[factor_g]
+    programs = [f"program {i + 1}" for i in range(network.PROGRAMS)]
+    return np.array([*modules, *programs, "none"], dtype=object)[factor_g]
 
 
 def _two_states(
@@ -321,7 +327,7 @@ def _corpus(
     drawn: network.Network, listed: pd.DataFrame, *, n_cells: int, rng: np.random.Generator
 ) -> anndata.AnnData:
     donor_n = np.arange(n_cells) % 6
-    noise_ng = drawn.noise(donor_n, rng=rng, programme_spread=2.0)
+    noise_ng = drawn.noise(donor_n, rng=rng, program_spread=2.0)
     log_ng, _ = drawn.settle(noise_ng, rng.uniform(0, 1, n_cells))
     return _adata(_counts(log_ng, rng), listed, {"donor_id": [f"corpus donor {i + 1}" for i in donor_n]})
 

@@ -128,11 +128,12 @@ class Vocabulary:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of ids, tokens, medians, special tokens and length."""
+        """Hash of ids, tokens, medians, names, aliases, special tokens and length."""
         hasher = hashlib.sha256(f"{self.version} {self.max_length} {sorted(self.specials.items())}".encode())
         for array in (self.tokens, self.medians):
             hasher.update(np.ascontiguousarray(array).tobytes())
-        hasher.update("\n".join(self.gene_ids).encode())
+        hasher.update("\n".join([*self.gene_ids, *map(str, self.gene_names)]).encode())
+        hasher.update(str(sorted(self.aliases.items())).encode())
         return hasher.hexdigest()[:16]
 
     def with_length(self, max_length: int) -> "Vocabulary":

@@ -32,7 +32,8 @@ class Rule:
 
 
 def _matched_null(table: pd.DataFrame, budget: int, fdr: float) -> Bool[np.ndarray, " n"]:
-    return ((table["padj"] < fdr) & (table["benefit"] > 0)).to_numpy(bool)
+    beyond = (table["padj"] < fdr) & (table["null_z"] > 0)
+    return (beyond & (table["benefit"] > 0)).to_numpy(bool)
 
 
 def _geneformer(table: pd.DataFrame, budget: int, fdr: float) -> Bool[np.ndarray, " n"]:
@@ -48,7 +49,7 @@ RULES = (
     Rule(
         "matched-null",
         "beyond rank- and expression-matched genes (padj below the FDR) and toward the goal; the default",
-        ("padj", "benefit"),
+        ("padj", "null_z", "benefit"),
         _matched_null,
     ),
     Rule(
@@ -95,7 +96,7 @@ def call(table: pd.DataFrame, *, by: str, budget: int, fdr: float = 0.05) -> Boo
 
     Examples
     --------
-    >>> table = pd.DataFrame({"padj": [0.01, 0.01, 0.2], "benefit": [2.0, -2.0, 3.0]})
+    >>> table = pd.DataFrame({"padj": [0.01, 0.01, 0.2], "null_z": [4.0, -4.0, 1.0], "benefit": [2.0, -2.0, 3.0]})
     >>> call(table, by="matched-null", budget=1)
     array([ True, False, False])
     >>> call(table, by="budget-k", budget=1)

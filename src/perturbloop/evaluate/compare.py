@@ -1,16 +1,16 @@
 """The scoreboard: every method on the same held-out targets, by the same metrics."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from perturbloop.evaluate.calls import call
-from perturbloop.evaluate.held_out import Judged, Truth, held_out, judge, rankings_by_fold, uses_effects
+from perturbloop.evaluate.calls import RULES, call, rule
+from perturbloop.evaluate.held_out import Judged, Truth, held_out, judge, rankings_by_fold
 from perturbloop.evaluate.metrics import METRICS as RECORDS
-from perturbloop.evaluate.metrics import auroc, metric
-from perturbloop.schema import KINDS, METRICS, PREDICTIONS, EvaluateConfig, Kind, concat
+from perturbloop.evaluate.metrics import auroc
+from perturbloop.schema import KINDS, METRICS, PREDICTIONS, EvaluateConfig, concat
 from perturbloop.stats.resample import bootstrap_interval
 
 DIRECTIONS: dict[str, str] = {
@@ -25,7 +25,6 @@ def scoreboard(
     effects: pd.DataFrame,
     *,
     config: EvaluateConfig,
-    rankings: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """Judge every method on the held-out targets.
 
@@ -35,14 +34,13 @@ def scoreboard(
     Parameters
     ----------
     predictions
-        PREDICTIONS rows of all methods. A method that used effects needs a whole ranking per held-out fold.
+        PREDICTIONS rows of all methods. A method that used effects needs a whole ranking per held-out fold. The columns
+        that the rule of a call needs may stand beside (`padj` and `null_z` for `matched-null`); a method without them
+        is called by `budget-k`, at the same share of its ranking as k is of the longest.
     effects
         EFFECTS rows.
     config
         Rule of a call, k, bootstrap samples and seed.
-    rankings
-        Method -> RANKING rows, for methods that have p-values and did not use effects; they are called by
-        `config.call`, all others by `budget-k` on their own ranking.
 
     Returns
     -------
@@ -60,45 +58,46 @@ def scoreboard(
     The bootstrap resamples genes and takes the measured effects as given, so the intervals do not hold the noise
     of the screen. All methods are resampled alike; compare two with `paired_gain`, not by their intervals.
     """
-    predictions = PREDICTIONS.checked(predictions)
+    beside = [name for entry in RULES for name in entry.needs if name in predictions.columns]
+    beside = list(dict.fromkeys(beside))
+    predictions = PREDICTIONS.checked(predictions).join(predictions.reset_index(drop=True)[beside])
     parts = []
     for kind in KINDS:
         truth = held_out(effects, kind)
         if not truth.gene_ids.size:
             continue
-        for method, rows in predictions[predictions["kind"] == kind].groupby("method", sort=False):
+        here = predictions[predictions["kind"] == kind]
+        longest = int(here.groupby(["method", "fold"]).size().max()) if len(here) else 0
+        for method, rows in here.groupby("method", sort=False):
             by_fold = rankings_by_fold(rows, truth, method=str(method))
-            ranking = None if uses_effects(str(method), rows) else (rankings or {}).get(str(method))
-            rule, called_n = _calls(by_fold, truth, kind, ranking, config)
-            lines = _lines(truth, judge(by_fold, truth), called_n, rule, config)
+            printed, called_n = _calls(by_fold, truth, longest, config)
+            lines = _lines(truth, judge(by_fold, truth), called_n, printed, config)
             parts.append(pd.DataFrame(lines).assign(method=method, kind=kind))
     return concat(METRICS, parts)
 
 
 def _calls(
-    by_fold: dict[int, pd.DataFrame],
-    truth: Truth,
-    kind: Kind,
-    ranking: pd.DataFrame | None,
-    config: EvaluateConfig,
+    by_fold: dict[int, pd.DataFrame], truth: Truth, longest: int, config: EvaluateConfig
 ) -> tuple[str, np.ndarray]:
-    by = "budget-k" if ranking is None else config.call
+    """Rule as it is printed, and which targets it calls, each by the ranking that never saw it."""
     called_n = np.zeros(truth.gene_ids.size, dtype=bool)
+    by = config.call
     for fold, rows in by_fold.items():
-        table = (
-            rows.rename(columns={"score": "benefit"}) if ranking is None else ranking[ranking["kind"] == kind]
-        )
-        called = table.loc[call(table, by=by, budget=config.budget, fdr=config.fdr), "gene_id"]
+        table = rows.rename(columns={"score": "benefit"})
+        if not set(rule(by).needs) <= set(table.columns[table.notna().any()]):
+            by = "budget-k"
+        k = max(1, round(config.budget * len(table) / longest))
+        called = table.loc[call(table, by=by, budget=k, fdr=config.fdr), "gene_id"]
         called_n |= (truth.fold_n == fold) & np.isin(truth.gene_ids.astype(str), called.to_numpy(str))
-    return (f"budget-k, k = {config.budget}" if by == "budget-k" else by), called_n
+    return (f"budget-k, k = {k} of {len(table):,}" if by == "budget-k" else by), called_n
 
 
 def _lines(
-    truth: Truth, judged: Judged, called_n: np.ndarray, rule: str, config: EvaluateConfig
+    truth: Truth, judged: Judged, called_n: np.ndarray, printed: str, config: EvaluateConfig
 ) -> Iterator[dict[str, object]]:
     scored_n = ~np.isnan(judged.place_n)
     everything = np.ones_like(scored_n)
-    statistics = list(_statistics(truth, judged, called_n, rule, config))
+    statistics = list(_statistics(truth, judged, called_n, printed, config))
     for name, rule_of_line, statistic, hit_n, value_n in statistics:
         line: dict[str, object] = {}
         for denominator, kept_n in (("scored", scored_n), ("all", everything)):
@@ -116,32 +115,20 @@ def _lines(
 
 
 def _statistics(
-    truth: Truth, judged: Judged, called_n: np.ndarray, rule: str, config: EvaluateConfig
+    truth: Truth, judged: Judged, called_n: np.ndarray, printed: str, config: EvaluateConfig
 ) -> Iterator[tuple[str, str, Callable[..., float], np.ndarray, np.ndarray]]:
     """Name, rule, function and its two columns; a gene that was not scored ranks last in every direction."""
     place_n, size_n = (np.nan_to_num(value_n, nan=-1.0) for value_n in (judged.place_n, judged.size_n))
     away_n = np.nan_to_num(1 - judged.place_n, nan=-1.0)
+    k = min(config.budget, max(1, truth.gene_ids.size // 4))  # of few targets, the best k must stay a choice
     for record in RECORDS:
         if record.needs == "score":
             yield record.name, "", record.function, truth.toward_n, place_n
         elif record.needs == "k":
-            at_k = partial(record.function, k=config.budget)
-            yield record.name, f"k = {config.budget}", at_k, truth.toward_n, place_n
+            at_k = partial(record.function, k=k)
+            yield record.name, f"k = {k}", at_k, truth.toward_n, place_n
         else:
-            yield record.name, rule, record.function, truth.toward_n, called_n
+            yield record.name, printed, record.function, truth.toward_n, called_n
     if truth.away_n.any():
         yield "auroc_away", "", auroc, truth.away_n, away_n
         yield "auroc_unsigned", "", auroc, truth.toward_n | truth.away_n, size_n
-
-
-def chance_level(name: str, prevalence: float) -> float:
-    """Value that random scores or calls have on average; NaN where it depends on how many are called.
-
-    >>> chance_level("auroc", 0.1), chance_level("average_precision", 0.1)
-    (0.5, 0.1)
-    """
-    if name.startswith("auroc"):
-        return 0.5
-    if name in {"average_precision", "r_precision", "precision_at_k", "ppv", "prevalence"}:
-        return prevalence
-    return {"npv": 1 - prevalence, "lift": 1.0}.get(metric(name).name, np.nan)

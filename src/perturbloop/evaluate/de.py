@@ -45,7 +45,7 @@ def signed_de(
 
     Notes
     -----
-    Wilcoxon rank-sum on log-normalised counts with ties and without continuity correction:
+    Wilcoxon rank-sum on log-normalized counts with ties and without continuity correction:
     :math:`z = (R - n_1 \bar r) / \sqrt{n_1 n_0 s_r^2 / n}`, :math:`R` the goal cells' sum of ranks and
     :math:`s_r^2` the variance of all ranks; equal to `scipy.stats.mannwhitneyu`. Cells are taken for independent:
     with few donors the p-values are far too small, and only the order of the genes should be used.

@@ -43,7 +43,7 @@ FLAGS = (
     # Mitochondrial genome, HGNC prefix MT-.
     Flag("mitochondrial", "follows damage and library quality", r"MT-.*|MTRNR2L.*"),
     # HGNC gene group 940.
-    Flag("haemoglobin", "comes from red cells in the sample", r"HB[ABDEGMQZ]\d?|HBG[12]|AHSP|ALAS2"),
+    Flag("hemoglobin", "comes from red cells in the sample", r"HB[ABDEGMQZ]\d?|HBG[12]|AHSP|ALAS2"),
     # Dissociation signature, doi:10.1038/nmeth.4437, and the heat-shock genes it holds.
     Flag(
         "stress",
@@ -88,7 +88,7 @@ def flags_of(gene_name: str) -> tuple[str, ...]:
     """Names of the flags of one gene, in the order of `FLAGS`.
 
     >>> flags_of("HBA1"), flags_of("CD3E")
-    (('haemoglobin', 'ambient'), ())
+    (('hemoglobin', 'ambient'), ())
     """
     return tuple(name for name, pattern in _COMPILED if pattern.fullmatch(gene_name))
 

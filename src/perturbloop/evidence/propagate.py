@@ -171,5 +171,5 @@ def _require_effects(gene_ids: np.ndarray, effect_p: np.ndarray, se_p: np.ndarra
         raise InputError(msg)
     wrong = gene_ids[np.isinf(effect_p) | np.isinf(se_p) | (se_p < 0)]
     if len(wrong):
-        msg = f"Effects must be finite and their errors not negative; those of {some(wrong)} are. Measure them again."
+        msg = f"Effects must be finite and their errors not negative; those of {some(wrong)} are not. Measure them again."
         raise InputError(msg)

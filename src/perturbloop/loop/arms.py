@@ -1,6 +1,6 @@
 """The arms of a round: each is one state model and the edits it scores."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +37,8 @@ class Arm:
     """-1 = full ranking; k >= 0 = judged on fold k."""
     training: frozenset[str] = frozenset()
     """Targets whose perturbed cells train it."""
+    held_out: frozenset[str] = frozenset()
+    """Targets it is judged on."""
     kinds: tuple[Kind, ...] = ()
     """Edits it scores."""
 
@@ -69,12 +71,16 @@ def open_arms(kinds: tuple[Kind, ...]) -> list[Arm]:
 def closed_arms(fold_of: Mapping[str, int], kinds: tuple[Kind, ...]) -> list[Arm]:
     """Arms of the representation channel: open and closed full fine-tuning, and the shuffled control.
 
-    Only the kinds that were measured are scored. A fold's model never sees the cells of its targets.
+    Only the kinds that were measured are scored. A fold's model never sees the cells of its targets. The three are
+    judged on the same targets, edited in the same cells.
     """
-    arms = [Arm("full-open", kinds=kinds), Arm("full-closed", -1, trains(fold_of, without=-1), kinds)]
+    training = trains(fold_of, without=-1)
+    arms = [Arm("full-open", kinds=kinds), Arm("full-closed", -1, training, kinds=kinds)]
     for fold in sorted({fold for fold in fold_of.values() if fold >= 0}):
+        held_out = frozenset(gene for gene, other in fold_of.items() if other == fold)
         training = trains(fold_of, without=fold)
-        arms += [Arm(method, fold, training, kinds) for method in ("full-closed", "full-shuffled")]
+        arms.append(Arm("full-open", fold, frozenset(), held_out, kinds))
+        arms += [Arm(method, fold, training, held_out, kinds) for method in ("full-closed", "full-shuffled")]
     return arms
 
 
@@ -106,8 +112,6 @@ def perturb_arm(
     inputs: Inputs,
     folder: Path,
     on_progress: Progress,
-    *,
-    held_out: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Score the arm's edits in the start cells; shards that exist are reused. Returns table `SHIFTS`."""
     config = replace(inputs.config.perturb, kinds=arm.kinds)
@@ -115,7 +119,7 @@ def perturb_arm(
         config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
     start = np.flatnonzero(~inputs.states.is_goal_n)
     tokens = inputs.tokens.select(start)
-    wanted = None if arm.fold < 0 else [*held_out, *reference_genes(inputs, tokens, config)]
+    wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(inputs, tokens, config)]
     edits = plan(tokens, inputs.model.vocabulary, config, gene_ids=wanted)
     place = (
         folder
@@ -171,7 +175,7 @@ def _fine_tuned(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples, on_progr
             perturbed.label_n,
             perturbed.target_n,
             training=arm.training,
-            held_out=set(perturbed.target_n) - arm.training - {""} if arm.fold >= 0 else (),
+            held_out=arm.held_out,
             share=config.perturbed_share,
             rng=rng,
             shuffled=arm.method == "full-shuffled",

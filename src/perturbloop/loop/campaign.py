@@ -1,4 +1,4 @@
-"""The six verbs on a campaign folder, and `play`: one round of them."""
+"""What the commands do on a campaign folder, and `play`: one round of it."""
 
 import json
 import time
@@ -17,7 +17,7 @@ from perturbloop.loop.arms import Progress
 from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, write_json
 from perturbloop.loop.inputs import Inputs, read_inputs
 from perturbloop.loop.review import review
-from perturbloop.loop.steps import STEPS, Work, choose, evaluate, perturb, train
+from perturbloop.loop.steps import STEPS, Work, choose, evaluate, models_of, perturb, train
 from perturbloop.report import tables as report_tables
 from perturbloop.report import write as write_report
 from perturbloop.schema import EFFECTS, CampaignConfig, PerturbedConfig, concat
@@ -108,16 +108,21 @@ def _play(campaign: Campaign, until: str, on_progress: Progress) -> Played:
     keys = _keys(campaign, inputs)
     wanted = STEPS[: STEPS.index(until) + 1]
     stale = [name for name in wanted if campaign.store.finished_step(name, key=keys[name]) is None]
-    if not stale:
-        last = max((step.round for step in campaign.store.steps()), default=0)
-        return Played(campaign.folder, last, (), ("Nothing is new: every step is up to date.",))
-    number = campaign.store.open_round().number
+    # Tables belong to the round that evaluated them: what only comes after is done there, and no round is opened.
+    evaluated = campaign.store.finished_step("evaluate", key=keys["evaluate"])
+    if stale and evaluated is None:
+        number = campaign.store.open_round().number
+    else:
+        number = (
+            evaluated.round if evaluated else max((step.round for step in campaign.store.steps()), default=0)
+        )
     work = Work(campaign, inputs, recorded, on_progress)
     for name in stale:
         _do(work, name, number, keys[name])
-    if until == STEPS[-1]:
+    if until == STEPS[-1] and (stale or campaign.store.rounds()[number].finished is None):
         campaign.store.finish_round(number)
-    return Played(campaign.folder, number, tuple(stale))
+    lines = () if stale else ("Nothing is new: every step is up to date.",)
+    return Played(campaign.folder, number, tuple(stale), lines)
 
 
 def _do(work: Work, name: str, number: int, key: str) -> None:
@@ -138,12 +143,18 @@ def _do(work: Work, name: str, number: int, key: str) -> None:
     elif name == "propose":
         choose(work, number)
     else:
-        write_report(review(work, number), folder / "report.html")
+        write_report(review(campaign, work.inputs, number), folder / "report.html")
     write_json(output, _stamp(work, name, key) | {"seconds": round(time.monotonic() - started, 1)})
-    files = {"evaluate": "ranking.parquet", "propose": "proposals.parquet", "report": "report.html"}
+    files = {
+        "train": campaign.folder / "models",
+        "perturb": campaign.folder / "shifts",
+        "evaluate": folder / "ranking.parquet",
+        "propose": folder / "proposals.parquet",
+        "report": folder / "report.html",
+    }
     outputs = {name: campaign.relative(output)}
     if name in files:
-        outputs["table"] = campaign.relative(folder / files[name])
+        outputs["result"] = campaign.relative(files[name])
     campaign.store.finish_step(step, outputs=outputs)
 
 
@@ -159,7 +170,8 @@ def _stamp(work: Work, name: str, key: str) -> dict[str, Any]:
         "model_digest": inputs.model.digest,
         "vocabulary_digest": inputs.model.vocabulary.digest,
         "lines": inputs.lines() if name == "check" else [],
-        "models": {arm.title: trained.heldout_auroc for arm, trained in work.models.items()},
+        "models": models_of(work),
+        "n_edits": sum(len(table) for table in work.shifts.values()),
     }
 
 
@@ -227,7 +239,5 @@ def show(folder: Path | str) -> tuple[Path, list[Table], dict[str, Any]]:
     place = latest_round(folder)
     campaign = open_campaign(Path(folder))
     with campaign.store:
-        inputs = read_inputs(campaign.config)
-        work = Work(campaign, inputs, outcomes.read_outcomes(campaign, inputs), quiet)
-        report = review(work, int(place.name))
+        report = review(campaign, read_inputs(campaign.config), int(place.name))
     return place / "report.html", report_tables(report), json.loads((place / "scores.json").read_text())

@@ -59,7 +59,7 @@ def demo(
     lines = [
         *learned.lines(),
         "",
-        "Against the known answer, knock-downs of genes that were never perturbed:",
+        "Against the known answer, knock-downs of genes that no method was trained on:",
         *(
             f"  {row.title:38} AUROC {row.auroc:.3f}   average precision {row.average_precision:.3f}"
             for row in answer.itertuples()

@@ -35,8 +35,10 @@ class Campaign:
         return str(path.relative_to(self.folder))
 
     def with_perturbed(self, entry: PerturbedConfig) -> "Campaign":
-        """Return the campaign with one more file of perturbed cells, saved."""
-        config = replace(self.config, perturbed=(*self.config.perturbed, entry))
+        """Return the campaign with a file of perturbed cells, saved; with other options it keeps the file's place."""
+        entries = {(one.path, one.modality): one for one in self.config.perturbed}
+        entries[entry.path, entry.modality] = entry
+        config = replace(self.config, perturbed=tuple(entries.values()))
         _write_config(self.folder, config)
         self.store.save_config(config.to_dict())
         return replace(self, config=config)

@@ -49,7 +49,8 @@ class Inputs:
         return [
             *self.genes.lines(),
             f"{self.cells.n_cells - n_goal:,} start and {n_goal:,} goal cells; "
-            f"{int((~self.states.train_n).sum()):,} held out; design {self.states.design}",
+            f"{int((~self.states.train_n).sum()):,} held out; design {self.states.design}"
+            + ("" if self.states.donor_n is None else f", {len(set(self.states.donor_n))} donors"),
             f"{int(np.median(length)):,} tokens a cell (median); "
             f"{float(np.mean(length == self.model.vocabulary.max_length)):.0%} of cells cut at "
             f"{self.model.vocabulary.max_length:,}",

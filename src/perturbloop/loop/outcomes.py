@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.cells import file_digest
-from perturbloop.data.perturbed import PerturbedCells, read_perturbed
+from perturbloop.data.cells import file_digest, read_cells
+from perturbloop.data.perturbed import PerturbedCells, condition_labels, read_perturbed
 from perturbloop.data.splits import assign_folds
 from perturbloop.errors import InputError, some
 from perturbloop.evidence.effects import MeasuredEffects, measure_effects
-from perturbloop.evidence.score import shared_genes, soft_labels
+from perturbloop.evidence.score import LEAST_SHARED, own_genes, shared_genes, soft_labels
 from perturbloop.loop.arms import PerturbedExamples
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
@@ -55,10 +56,14 @@ def record(
     The campaign with the file, the report, and whether it was new; the same file with the same options is not
     recorded twice.
     """
+    _require_kind(entry, campaign)
     perturbed, report = read_perturbed(entry, vocabulary=inputs.model.vocabulary)
+    _require_common_genes(perturbed, campaign, inputs)
     folder = _place(campaign, entry, inputs)
     if (folder / "report.json").is_file() and entry in campaign.config.perturbed:
         return campaign, report, False
+    if entry.label_source == "condition":
+        _training_labels(perturbed, inputs)  # refused now, not when the closed loop trains
     measured = {
         half: measure_effects(
             inputs.cells,
@@ -79,6 +84,7 @@ def record(
         raise InputError(msg)
     known = {target.gene_id: target.fold for target in campaign.store.targets()}
     fold_of = assign_folds(gene_ids, known=known, folds=campaign.config.evaluate.folds)
+    _require_two_folds(known | fold_of)
     for half, result in measured.items():
         effects = result.effects[result.effects["gene_id"] != ""]
         write_table(folder / f"effects_{half}.parquet", effects.assign(fold=effects["gene_id"].map(fold_of)))
@@ -95,10 +101,7 @@ def record(
     )
     full = report | _facts(measured["all"], perturbed, inputs) | {"source": perturbed.cells.source}
     write_json(folder / "report.json", full)
-    kept = replace(
-        campaign.config, perturbed=tuple(other for other in campaign.config.perturbed if other != entry)
-    )
-    return replace(campaign, config=kept).with_perturbed(entry), full, True
+    return campaign.with_perturbed(entry), full, True
 
 
 def read_outcomes(campaign: Campaign, inputs: Inputs) -> Outcomes | None:
@@ -117,22 +120,83 @@ def read_outcomes(campaign: Campaign, inputs: Inputs) -> Outcomes | None:
     return Outcomes(halves["all"], halves["judge"], reports)
 
 
+def keep_in_round(outcomes: Outcomes, folder: Path) -> None:
+    """Write what a round was judged by beside its tables, so that its report never mixes in what came later."""
+    write_table(folder / "effects.parquet", outcomes.effects)
+    write_table(folder / "effects_judged.parquet", outcomes.judged)
+    write_json(folder / "recorded.json", list(outcomes.reports))
+
+
+def of_round(folder: Path) -> Outcomes | None:
+    """Read what `keep_in_round` wrote; `None` for a round without measured effects."""
+    if not (folder / "recorded.json").is_file():
+        return None
+    halves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("effects", "effects_judged"))
+    return Outcomes(*halves, tuple(json.loads((folder / "recorded.json").read_text())))
+
+
 def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
     """Read the perturbed cells again, label them by the labelling half of the genes, and find the shared genes."""
     cells, labels, targets, digests = [], [], [], []
     shared = inputs.cells.gene_ids
     for entry in campaign.config.perturbed:
         perturbed, _ = read_perturbed(entry, vocabulary=inputs.model.vocabulary)
-        soft = soft_labels(inputs.cells, inputs.states.is_goal_n, inputs.states.train_n, perturbed)
         cells.append(perturbed.cells)
-        labels.append(soft.probability_n)
-        targets += [perturbed.target_ids.get(target, "") for target in perturbed.target_n]
+        labels.append(_training_labels(perturbed, inputs))
+        own = own_genes(inputs.cells, perturbed)
+        targets += [own.get(target, "") for target in perturbed.target_n]
         here = set(shared_genes(inputs.cells, perturbed.cells))
         shared = np.array([gene for gene in shared if gene in here], dtype=object)
         digests.append(perturbed.cells.digest)
     label_n = np.concatenate(labels)
     digest = step_key("examples", config={"labels": step_digest(label_n)}, inputs=digests)
     return PerturbedExamples(tuple(cells), np.array(targets, dtype=object), label_n, shared, digest)
+
+
+def _require_kind(entry: PerturbedConfig, campaign: Campaign) -> None:
+    kind, kinds = kind_of(entry.modality), campaign.config.perturb.kinds
+    if kind not in kinds:
+        msg = (
+            f"What `{entry.modality}` measures is compared with the in-silico edit `{kind}`; this campaign makes "
+            f"{some(kinds)} only. Add it to `kinds` in `campaign.toml`, then record again."
+        )
+        raise InputError(msg)
+
+
+def _require_common_genes(perturbed: PerturbedCells, campaign: Campaign, inputs: Inputs) -> None:
+    """All files train together, so what they share must be enough, not only what each shares with the states."""
+    shared = set(shared_genes(inputs.cells, perturbed.cells))
+    for other in campaign.config.perturbed:
+        if other.path != perturbed.config.path:
+            shared &= set(
+                read_cells(other.path, vocabulary=inputs.model.vocabulary, gene_column=other.gene_column)[
+                    0
+                ].gene_ids
+            )
+    if len(shared) < LEAST_SHARED:
+        msg = (
+            f"All files of a campaign must share at least {LEAST_SHARED} genes; with {perturbed.cells.source} they share "
+            f"{len(shared)}. Record this file in a campaign of its own."
+        )
+        raise InputError(msg)
+
+
+def _require_two_folds(fold_of: Mapping[str, int]) -> None:
+    if len(set(fold_of.values())) < 2:
+        msg = (
+            f"Targets are judged by what was learnt from others, so some must be held out and some used; all "
+            f"{len(fold_of)} of this campaign fall into one fold: {some(fold_of)}. Record more targets in one file."
+        )
+        raise InputError(msg)
+
+
+def _training_labels(perturbed: PerturbedCells, inputs: Inputs) -> np.ndarray:
+    """Probability of the goal state of each perturbed cell, from the source that was asked for."""
+    if perturbed.config.label_source == "condition":
+        states = inputs.config.cells
+        return condition_labels(perturbed, start=states.start, goal=states.goal)
+    states_n = inputs.states
+    return soft_labels(inputs.cells, states_n.is_goal_n, states_n.train_n, perturbed).probability_n
 
 
 def step_digest(values: np.ndarray) -> str:

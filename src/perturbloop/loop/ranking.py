@@ -1,6 +1,7 @@
 """From shifts to a ranking: one row per gene and kind, with interval, matched null and call."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -52,23 +53,15 @@ def rank(
     donors = None if donor_n is None else donor_n[rows["cell"].to_numpy(int)].astype(str)
     logit = mean_by_gene(rows["logit_shift"].to_numpy(float), gene_n, donors)
     cosine = mean_by_gene(rows["shift_to_goal"].to_numpy(float), gene_n, donors)
-    position = rows.groupby("gene_id")["position"].mean()
     frame = pd.DataFrame(
         {"gene_id": start.gene_ids, "gene_name": start.gene_names, "detection": start.detection()}
     )
     frame = frame.join(logit.add_prefix("logit_"), on="gene_id").join(
         cosine["mean"].rename("shift_to_goal"), on="gene_id"
     )
-    place = frame["gene_id"].map(position).to_numpy(float)
-    n_cells = max(start.n_cells, 1)
-    share = np.clip(frame["detection"].to_numpy(float), 0.5 / n_cells, 1 - 0.5 / n_cells)
-    null = matched_null(
-        frame["logit_mean"].to_numpy(float),
-        np.log1p(place),
-        np.log(share / (1 - share)),
-        null_genes=null_genes,
-    )
-    padj = benjamini_hochberg(null.pvalue_g)
+    null = _null(frame["gene_id"], frame["logit_mean"], covariates(rows, start), null_genes)
+    away = (null["null_z"] < 0) & (frame["logit_mean"] < 0)
+    toward = (null["null_z"] > 0) & (frame["logit_mean"] > 0)
     scored = frame["logit_mean"].notna() & frame["gene_id"].isin(vocabulary.position)
     frame = frame.assign(
         kind=kind,
@@ -77,16 +70,61 @@ def rank(
         logit_shift=frame["logit_mean"],
         ci_low=frame["logit_ci_low"],
         ci_high=frame["logit_ci_high"],
-        null_z=null.z_g,
-        pvalue=null.pvalue_g,
-        padj=padj,
-        call=np.where(padj < fdr, np.where(null.z_g > 0, "toward", "away"), "none"),
+        null_z=null["null_z"],
+        pvalue=null["pvalue"],
+        padj=null["padj"],
+        call=np.select(
+            [null["padj"].lt(fdr) & toward, null["padj"].lt(fdr) & away], ["toward", "away"], "none"
+        ),
         n_cells=frame["logit_n_cells"].fillna(0).astype(int),
         n_donors=frame["logit_n_donors"].fillna(0).astype(int),
         flags=flags(frame["gene_name"].to_numpy(object)),
         status=np.where(scored, "scored", "not_scored"),
     )
     return RANKING.checked(_sorted(frame))
+
+
+def covariates(shifts: pd.DataFrame, start: Cells) -> pd.DataFrame:
+    """How deep each gene sits in the encoding and how often it is seen: what its null is matched by.
+
+    Parameters
+    ----------
+    shifts
+        SHIFTS rows of one kind.
+    start
+        Start cells.
+
+    Returns
+    -------
+    Index: gene id. `position`, log(1 + mean rank) where the gene was edited; `expression`, logit of its detection rate.
+    """
+    half = 0.5 / max(start.n_cells, 1)
+    share = pd.Series(np.clip(start.detection(), half, 1 - half), index=start.gene_ids)
+    position = np.log1p(shifts.groupby("gene_id")["position"].mean())
+    return pd.DataFrame({"position": position, "expression": np.log(share / (1 - share))})
+
+
+def with_null(
+    predictions: pd.DataFrame, covariates_of: Mapping[Kind, pd.DataFrame], *, null_genes: int
+) -> pd.DataFrame:
+    """Add `null_z` and `padj` to PREDICTIONS rows: every method is called by the same rule, within its own ranking."""
+    parts = []
+    for (_, kind, _), rows in predictions.groupby(["method", "kind", "fold"], sort=False):
+        found = _null(rows["gene_id"], rows["score"], covariates_of[cast("Kind", kind)], null_genes)
+        parts.append(rows.assign(null_z=found["null_z"], padj=found["padj"]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _null(gene_ids: pd.Series, score: pd.Series, matched_by: pd.DataFrame, null_genes: int) -> pd.DataFrame:
+    by = matched_by.reindex(gene_ids)
+    null = matched_null(
+        score.to_numpy(float),
+        by["position"].to_numpy(float),
+        by["expression"].to_numpy(float),
+        null_genes=null_genes,
+    )
+    padj = benjamini_hochberg(null.pvalue_g)
+    return pd.DataFrame({"null_z": null.z_g, "pvalue": null.pvalue_g, "padj": padj}, index=gene_ids.index)
 
 
 def with_score(

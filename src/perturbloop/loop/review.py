@@ -1,6 +1,7 @@
 """What a round's report says, drawn from its tables."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,51 +9,52 @@ import numpy as np
 import pandas as pd
 
 from perturbloop import __version__
-from perturbloop.evaluate import in_ranking, power, recognize
+from perturbloop.evaluate import CONTROLS, in_ranking, power, recognize
 from perturbloop.evaluate.controls import Recognized
-from perturbloop.loop.outcomes import Outcomes
-from perturbloop.loop.steps import Work
+from perturbloop.loop.folder import Campaign
+from perturbloop.loop.inputs import Inputs
+from perturbloop.loop.outcomes import Outcomes, of_round
+from perturbloop.loop.steps import STEPS
 from perturbloop.models.geneformer import CARD_FILE
-from perturbloop.report import RoundReport
-from perturbloop.schema import EFFECTS, EvaluateConfig
+from perturbloop.report import PATHWAYS, RoundReport
+from perturbloop.schema import EFFECTS, CampaignConfig, EvaluateConfig
 
-PATHWAY_COLUMNS = ["pathway", "gene_name", "kind", "place", "n_ranked", "benefit", "detection", "status"]
 LOW_AUROC = 0.7
+Models = Mapping[str, Mapping[str, float]]
+"""Title of a state model -> `heldout_auroc`, `n_train`."""
 
 
-def review(work: Work, number: int) -> RoundReport:
-    """Collect what a round found, what it cost, and what it can and cannot show."""
-    folder = work.campaign.round_folder(number)
+def review(campaign: Campaign, inputs: Inputs, number: int) -> RoundReport:
+    """Collect what a round found, what it cost, and what it can and cannot show; all is read from its folder."""
+    folder = campaign.round_folder(number)
     tables = {
         name: pd.read_parquet(folder / f"{name}.parquet")
         for name in ("ranking", "metrics", "gains", "rank_correlations", "proposals")
     }
-    de = pd.read_parquet(folder / "de.parquet")
-    inputs, config = work.inputs, work.campaign.config
-    found = recognize(de, inputs.cells.gene_names)
-    outcomes = work.outcomes
+    models = json.loads((folder / "scores.json").read_text())["models"]
+    found = recognize(pd.read_parquet(folder / "de.parquet"), inputs.cells.gene_names)
+    config, outcomes = campaign.config, of_round(folder)
     return RoundReport(
-        title=work.campaign.folder.name,
+        title=campaign.folder.name,
         round_number=number,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
-        facts=_facts(work),
-        warnings=_warnings(work, found),
+        facts=_facts(config, inputs),
+        warnings=_warnings(models, inputs, outcomes, found),
         check_lines=tuple(inputs.lines()),
-        model_lines=_model_lines(work),
+        model_lines=_model_lines(models, Path(config.train.model) / CARD_FILE),
         effects=outcomes.effects if outcomes else pd.DataFrame(columns=EFFECTS.names),
         effect_lines=_effect_lines(outcomes, config.evaluate),
         min_effect=config.evaluate.min_effect,
         power_lines=_power_lines(outcomes, config.evaluate),
         context_lines=_context_lines(outcomes, found, inputs.cells.source),
-        pathways=_pathways(tables["ranking"], found, outcomes),
-        runtime_lines=_runtime_lines(folder, work),
+        pathways=_pathways(tables["ranking"], found),
+        runtime_lines=_runtime_lines(folder),
         **tables,
     )
 
 
-def _facts(work: Work) -> dict[str, str]:
-    config, inputs = work.campaign.config, work.inputs
+def _facts(config: CampaignConfig, inputs: Inputs) -> dict[str, str]:
     return {
         "question": f"which genes move cells from '{config.cells.start}' to '{config.cells.goal}'",
         "cells": f"{inputs.cells.source} ({inputs.cells.digest})",
@@ -67,41 +69,38 @@ def _facts(work: Work) -> dict[str, str]:
     }
 
 
-def _warnings(work: Work, found: tuple[Recognized, ...]) -> tuple[str, ...]:
-    warnings = list(work.inputs.states.warnings)
-    frozen = (
-        next(trained for arm, trained in work.models.items() if arm.method == "frozen")
-        if work.models
-        else None
-    )
-    if frozen is not None and frozen.heldout_auroc < LOW_AUROC:
-        warnings.append(
-            f"The state head tells held-out cells apart with an AUROC of {frozen.heldout_auroc:.2f} only; below "
-            f"{LOW_AUROC} its ranking should not be acted on."
-        )
+def _warnings(
+    models: Models, inputs: Inputs, outcomes: Outcomes | None, found: tuple[Recognized, ...]
+) -> tuple[str, ...]:
+    warnings = list(inputs.states.warnings)
+    warnings += [
+        f"{title}: the state head tells held-out cells apart with an AUROC of {model['heldout_auroc']:.2f} only; below "
+        f"{LOW_AUROC} its ranking should not be acted on."
+        for title, model in models.items()
+        if model["heldout_auroc"] < LOW_AUROC
+    ]
     if not found:
         warnings.append(
             "No known stimulus was recognized in these states, so the ranking has no positive control."
         )
-    for report in work.outcomes.reports if work.outcomes else ():
+    for report in outcomes.reports if outcomes else ():
         warnings += [f"{report['source']}: {line}" for line in report["warnings"]]
     return tuple(warnings)
 
 
-def _model_lines(work: Work) -> tuple[str, ...]:
+def _model_lines(models: Models, card: Path) -> tuple[str, ...]:
     lines = []
-    card = Path(work.campaign.config.train.model) / CARD_FILE
     if card.is_file():
         about = json.loads(card.read_text())
-        lines += [str(about[key]) for key in ("what", "note") if key in about]
+        lines += [str(about["what"])] if "what" in about else []
         lines += [str(line) for line in about.get("lines", [])]
-    for arm, trained in work.models.items():
-        if arm.fold < 0:
-            lines.append(
-                f"{arm.method}: held-out unperturbed cells told apart with AUROC {trained.heldout_auroc:.3f} "
-                f"({trained.n_train:,} training cells)"
-            )
-    if any(trained.heldout_auroc > 0.99 for trained in work.models.values()):
+    lines += [
+        f"{title}: held-out unperturbed cells told apart with AUROC {model['heldout_auroc']:.3f} "
+        f"({model['n_train']:,} training cells)"
+        for title, model in models.items()
+        if "fold" not in title
+    ]
+    if any(model["heldout_auroc"] > 0.99 for model in models.values()):
         lines.append(
             "Telling these states apart is easy (AUROC above 0.99), so a good classifier is no evidence of a good ranking."
         )
@@ -121,8 +120,11 @@ def _effect_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[st
         lines.append(
             f"{report['source']}: {report['n_cells']:,} of {report['n_cells_read']:,} cells kept, "
             f"{report['n_shared_genes']:,} genes shared with the state cells; the state score tells held-out state cells "
-            f"apart with AUROC {report['state_score_auroc']:.3f}; {report['guide_spread']}"
+            f"apart with AUROC {report['state_score_auroc']:.3f}; spread of inert guides: {report['guide_spread']}"
         )
+        if report["targets_dropped"]:
+            few = ", ".join(f"{name} ({count})" for name, count in report["targets_dropped"].items())
+            lines.append(f"Targets with too few cells, left out: {few}")
         if report["targets_unmapped"]:
             lines.append(f"Targets without an Ensembl id, left out: {', '.join(report['targets_unmapped'])}")
     return tuple(lines)
@@ -137,7 +139,7 @@ def _power_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[str
         n_hits = int((group["hit"].astype(bool) & group["effect_to_goal"].gt(0)).sum())
         says = power(n_hits, len(group), rng=np.random.default_rng(config.seed)).sentence
         lines.append(f"{modality}: {says}")
-        if n_hits < 10:
+        if 0 < n_hits < 10:
             lines.append(
                 f"With {n_hits} positives the scoreboard can rule out a ranking that is badly wrong; it cannot show that "
                 "one method beats another. Read the intervals, not the order of the rows."
@@ -174,41 +176,39 @@ def _other_stimulus(outcomes: Outcomes, best: Recognized) -> list[str]:
     """Name the hits that belong to another stimulus than the one the states show."""
     rows = outcomes.effects[outcomes.effects["level"].eq("gene") & outcomes.effects["hit"].astype(bool)]
     hits = list(rows.loc[rows["effect_to_goal"] > 0, "gene_name"])
-    foreign = [gene for gene in hits if gene in best.control.other and gene not in best.control.pathway]
-    if not foreign:
-        return []
-    return [
-        f"Hits of the screen that the stimulus of the states ({best.control.title}) does not use: {', '.join(foreign)}. "
-        "Cells of these states cannot know them; judge the ranking by the state's own pathway as well (below)."
-    ]
-
-
-def _pathways(
-    ranking: pd.DataFrame, found: tuple[Recognized, ...], outcomes: Outcomes | None
-) -> pd.DataFrame:
-    parts = []
-    if found:
-        best = found[0].control
-        groups = {best.title: best.pathway}
-        other = tuple(gene for gene in best.other if gene not in best.pathway)
-        if other:
-            groups["not of these states"] = other
-        for title, genes in groups.items():
-            parts.append(in_ranking(ranking, genes).rename(columns={"of": "n_ranked"}).assign(pathway=title))
-    return (
-        pd.concat(parts, ignore_index=True)[PATHWAY_COLUMNS]
-        if parts
-        else pd.DataFrame(columns=PATHWAY_COLUMNS)
-    )
-
-
-def _runtime_lines(folder: Path, work: Work) -> tuple[str, ...]:
     lines = []
-    for path in sorted(folder.glob("*.json")):
-        tree = json.loads(path.read_text())
-        if "seconds" in tree:
-            lines.append(f"{tree['step']}: {tree['seconds']:,.0f} s")
-    passes = sum(len(table) for table in work.shifts.values())
-    if passes:
-        lines.append(f"{passes:,} edited cells encoded or read back from earlier rounds")
+    for other in CONTROLS:
+        foreign = [gene for gene in hits if gene in other.pathway and gene not in best.control.pathway]
+        if foreign:
+            lines.append(
+                f"Hits of the screen that belong to {other.title}, not to {best.control.title}, which these states look like: "
+                f"{', '.join(foreign)}. Cells of these states need not know them; judge the ranking by the states' own pathway "
+                "as well (below)."
+            )
+    return lines
+
+
+def _pathways(ranking: pd.DataFrame, found: tuple[Recognized, ...]) -> pd.DataFrame:
+    if not found:
+        return pd.DataFrame(columns=PATHWAYS.names)
+    best = found[0].control
+    groups = {
+        best.title: best.pathway,
+        "not of these states": tuple(gene for gene in best.other if gene not in best.pathway),
+    }
+    parts = [
+        in_ranking(ranking, genes).rename(columns={"of": "n_ranked"}).assign(pathway=title)
+        for title, genes in groups.items()
+    ]
+    return pd.concat(parts, ignore_index=True)[PATHWAYS.names]
+
+
+def _runtime_lines(folder: Path) -> tuple[str, ...]:
+    lines = []
+    for name in STEPS:
+        path = folder / f"{name}.json"
+        if path.is_file():
+            tree = json.loads(path.read_text())
+            edits = f"; {tree['n_edits']:,} edited cells, encoded or read back" if name == "perturb" else ""
+            lines.append(f"{name}: {tree['seconds']:,.0f} s{edits}")
     return tuple(lines)

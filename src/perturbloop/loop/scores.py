@@ -11,6 +11,7 @@ from perturbloop.data.splits import trains
 from perturbloop.evaluate import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evidence.graphs import GeneGraph
 from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
+from perturbloop.report import GAINS, RANK_CORRELATIONS
 from perturbloop.schema import PREDICTIONS, EvaluateConfig, Kind, concat, kind_of, method
 
 SHUFFLES = 20
@@ -34,14 +35,27 @@ class Evidence:
 
     graph: GeneGraph
     effects: pd.DataFrame
-    """EFFECTS at gene level of one kind, read by all shared genes."""
+    """EFFECTS at gene level of one kind, one row a gene, read by all shared genes."""
     fold_of: Mapping[str, int]
+    """Fold of every measured target, of this kind or another: how targets are held out is decided once."""
 
 
-def evidence_of(graph: GeneGraph, effects: pd.DataFrame, kind: Kind) -> Evidence:
-    """Keep the gene-level effects of one kind; arms are never averaged."""
+def evidence_of(
+    graph: GeneGraph, effects: pd.DataFrame, kind: Kind, *, fold_of: Mapping[str, int]
+) -> Evidence:
+    """Keep the gene-level effects of one kind; arms are never averaged.
+
+    A gene that several files measured for this kind has one effect: their mean, weighted by precision.
+    """
     rows = effects[effects["level"].eq("gene") & effects["modality"].map(kind_of).eq(kind)]
-    return Evidence(graph, rows, dict(zip(rows["gene_id"], rows["fold"].astype(int), strict=True)))
+    precision = 1 / rows["se"].clip(lower=1e-9) ** 2
+    by_gene = rows.assign(precision=precision, weighted=precision * rows["effect_to_goal"]).groupby("gene_id")
+    total = by_gene["precision"].sum()
+    once = rows.drop_duplicates("gene_id").set_index("gene_id", drop=False)
+    once = once.assign(effect_to_goal=by_gene["weighted"].sum() / total, se=total**-0.5).reset_index(
+        drop=True
+    )
+    return Evidence(graph, once, fold_of)
 
 
 def propagated(evidence: Evidence, *, without: int, shuffled: np.random.Generator | None = None) -> pd.Series:
@@ -111,8 +125,7 @@ def gains(
 
     Returns
     -------
-    Columns `method`, `against`, `kind`, `gain` (AUROC), `ci_low`, `ci_high`, `n_genes`, `n_hits`, `control`,
-    `control_gain`, `kept_share`, `sentence`.
+    Table `report.GAINS`.
     """
     rows = []
     for kind in evidence:
@@ -140,23 +153,7 @@ def gains(
                     "sentence": sentence,
                 }
             )
-    return pd.DataFrame(rows, columns=GAIN_COLUMNS)
-
-
-GAIN_COLUMNS = [
-    "method",
-    "against",
-    "kind",
-    "gain",
-    "ci_low",
-    "ci_high",
-    "n_genes",
-    "n_hits",
-    "control",
-    "control_gain",
-    "kept_share",
-    "sentence",
-]
+    return pd.DataFrame(rows, columns=GAINS.names)
 
 
 def _kept(
@@ -199,7 +196,7 @@ def correlations(predictions: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFra
 
     Returns
     -------
-    Columns `method`, `kind`, `rho`, `n_genes`, `sentence`.
+    Table `report.RANK_CORRELATIONS`.
     """
     rows = []
     kinds = earlier.loc[earlier["method"] == "frozen", "kind"].unique()
@@ -209,12 +206,15 @@ def correlations(predictions: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFra
         found = rank_correlation(
             predictions, earlier, method=str(name), reference="frozen", kind=cast("Kind", kind)
         )
-        same = found.rho > 0.999
-        says = "the same order as round 0: nothing was learnt" if same else "differs from round 0"
+        says = "differs from round 0"
+        if name == "frozen":
+            says = "the open loop itself: the same by design"
+        elif found.rho > 0.999:
+            says = "the same order as round 0: nothing was learnt"
         rows.append(
             {"method": name, "kind": kind, "rho": found.rho, "n_genes": found.n_genes, "sentence": says}
         )
-    return pd.DataFrame(rows, columns=["method", "kind", "rho", "n_genes", "sentence"])
+    return pd.DataFrame(rows, columns=RANK_CORRELATIONS.names)
 
 
 def _scores(predictions: pd.DataFrame, name: str, kind: Kind, fold: int) -> pd.Series:

@@ -8,21 +8,22 @@ import pandas as pd
 from perturbloop.data.splits import trains
 from perturbloop.design.propose import propose
 from perturbloop.evaluate import baselines, scoreboard, signed_de
+from perturbloop.evaluate.calls import with_pool_padj
 from perturbloop.evidence.graphs import coexpression
 from perturbloop.loop.arms import Arm, Progress, closed_arms, open_arms, perturb_arm, train_arm
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
-from perturbloop.loop.outcomes import Outcomes, perturbed_examples
-from perturbloop.loop.ranking import predictions_of, rank, with_score
+from perturbloop.loop.outcomes import Outcomes, keep_in_round, perturbed_examples
+from perturbloop.loop.ranking import covariates, predictions_of, rank, with_null, with_score
 from perturbloop.loop.scores import (
-    GAIN_COLUMNS,
     Evidence,
     correlations,
     evidence_of,
     evidence_predictions,
     gains,
 )
-from perturbloop.schema import EFFECTS, METRICS, PREDICTIONS, RANKING, Kind, concat
+from perturbloop.report import GAINS, RANK_CORRELATIONS
+from perturbloop.schema import EFFECTS, METRICS, PREDICTIONS, PROPOSALS, RANKING, Kind, concat
 from perturbloop.train.classifier import StateModel
 
 STEPS = ("check", "train", "perturb", "evaluate", "propose", "report")
@@ -60,12 +61,10 @@ def train(work: Work) -> None:
 def perturb(work: Work) -> None:
     """Score the edits of every arm; finished shards are read."""
     train(work)
-    fold_of = work.outcomes.fold_of if work.outcomes else {}
     for arm in work.arms:
         if arm not in work.shifts:
-            held_out = [gene for gene, fold in fold_of.items() if fold == arm.fold]
             work.shifts[arm] = perturb_arm(
-                arm, work.models[arm], work.inputs, work.campaign.folder, work.on_progress, held_out=held_out
+                arm, work.models[arm], work.inputs, work.campaign.folder, work.on_progress
             )
 
 
@@ -76,7 +75,7 @@ def evaluate(work: Work, number: int) -> None:
     rankings = {arm: pd.concat([_rank(work, arm, kind) for kind in arm.kinds]) for arm in work.arms}
     frozen = next(table for arm, table in rankings.items() if arm.method == "frozen")
     states = work.inputs.states
-    de = signed_de(states.cells, states.is_goal_n)
+    de = signed_de(states.cells, states.is_goal_n, donor_n=states.donor_n)
     rng = np.random.default_rng(config.evaluate.seed)
     base = concat(
         PREDICTIONS,
@@ -93,20 +92,29 @@ def evaluate(work: Work, number: int) -> None:
     )
     judged = work.outcomes.judged if work.outcomes else pd.DataFrame(columns=EFFECTS.names)
     metrics = pd.DataFrame(columns=METRICS.names)
-    gained = pd.DataFrame(columns=list(GAIN_COLUMNS))
+    gained = pd.DataFrame(columns=GAINS.names)
     if work.outcomes is not None:
-        metrics = scoreboard(predictions, judged, config=config.evaluate, rankings={"frozen": frozen})
+        metrics = scoreboard(_with_calls(work, predictions, frozen, rng), judged, config=config.evaluate)
         gained = gains(predictions, judged, evidence, config=config.evaluate)
-        write_table(folder / "effects.parquet", work.outcomes.effects)
-    earlier = (
-        predictions if number == 0 else pd.read_parquet(work.campaign.round_folder(0) / "predictions.parquet")
-    )
-    moved = correlations(predictions, earlier)
+        keep_in_round(work.outcomes, folder)
+    moved = pd.DataFrame(columns=RANK_CORRELATIONS.names)
+    if number > 0:
+        moved = correlations(
+            predictions, pd.read_parquet(work.campaign.round_folder(0) / "predictions.parquet")
+        )
     tables = {"ranking": ranking, "predictions": predictions, "metrics": metrics, "gains": gained}
     for name, table in (tables | {"rank_correlations": moved, "de": de}).items():
         write_table(folder / f"{name}.parquet", table)
     work.campaign.store.save_scores(number, metrics)
     write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved))
+
+
+def models_of(work: Work) -> dict[str, dict[str, float]]:
+    """State models of a round by title, and how well each tells held-out unperturbed cells apart."""
+    return {
+        arm.title: {"heldout_auroc": trained.heldout_auroc, "n_train": trained.n_train}
+        for arm, trained in work.models.items()
+    }
 
 
 def choose(work: Work, number: int) -> pd.DataFrame:
@@ -118,12 +126,30 @@ def choose(work: Work, number: int) -> pd.DataFrame:
         kinds = work.outcomes.kinds
         pool = ranking[ranking["kind"].isin(kinds) & ~ranking["gene_id"].isin(work.outcomes.fold_of)]
     free = int(pool.loc[pool["status"] == "scored", "gene_id"].nunique())
-    proposals = propose(
-        pool, budget=min(config.budget, free), rng=np.random.default_rng([config.seed, number])
-    )
+    proposals = pd.DataFrame(columns=PROPOSALS.names)
+    if free:
+        proposals = propose(
+            pool, budget=min(config.budget, free), rng=np.random.default_rng([config.seed, number])
+        )
     write_table(folder / "proposals.parquet", proposals)
     work.campaign.store.save_proposals(number, proposals)
     return proposals
+
+
+def _with_calls(
+    work: Work, predictions: pd.DataFrame, frozen: pd.DataFrame, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Put the columns beside the predictions that the rule of a call needs."""
+    config = work.campaign.config
+    shifts = next(table for arm, table in work.shifts.items() if arm.method == "frozen")
+    if (
+        config.evaluate.call == "geneformer"
+    ):  # the published rule reads per-cell shifts, which only encoders have
+        pooled = with_pool_padj(frozen, shifts, rng=rng)[["gene_id", "kind", "pool_padj", "shift_to_goal"]]
+        return predictions.merge(pooled.assign(method="frozen"), how="left")
+    start = work.inputs.states.start
+    by_kind = {kind: covariates(shifts[shifts["kind"] == kind], start) for kind in config.perturb.kinds}
+    return with_null(predictions, by_kind, null_genes=config.perturb.null_genes)
 
 
 def _rank(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
@@ -146,7 +172,8 @@ def _evidence(work: Work) -> dict[Kind, Evidence]:
     states = work.inputs.states
     graph = coexpression(states.cells, states.is_goal_n.astype(int))
     kinds: list[Kind] = [kind for kind in work.campaign.config.perturb.kinds if kind in work.outcomes.kinds]
-    return {kind: evidence_of(graph, work.outcomes.effects, kind) for kind in kinds}
+    fold_of = work.outcomes.fold_of
+    return {kind: evidence_of(graph, work.outcomes.effects, kind, fold_of=fold_of) for kind in kinds}
 
 
 def _default(
@@ -173,10 +200,7 @@ def _sidecar(
         "model_digest": inputs.model.digest,
         "vocabulary_digest": inputs.model.vocabulary.digest,
         "seed": config.train.seed,
-        "models": {
-            arm.title: {"heldout_auroc": trained.heldout_auroc, "n_train": trained.n_train}
-            for arm, trained in work.models.items()
-        },
+        "models": models_of(work),
         "metrics": metrics.astype(object).where(metrics.notna(), None).to_dict("records"),
         "gains": gained.astype(object).where(gained.notna(), None).to_dict("records"),
         "rank_correlations": moved.astype(object).where(moved.notna(), None).to_dict("records"),

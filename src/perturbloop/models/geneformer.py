@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel
 from transformers.utils import logging as transformers_logging
 
 from perturbloop.data.vocabulary import Version, Vocabulary
-from perturbloop.errors import ModelError
+from perturbloop.errors import ModelError, VocabularyMismatch
 from perturbloop.models.base import CellModel
 
 Pooling = Literal["mean", "cls", "inner"]
@@ -56,9 +56,11 @@ class Geneformer(CellModel):
 
     @property
     def digest(self) -> str:
-        """Hash of the weights that are used, of the pooling and of the vocabulary."""
+        """Hash of the weights that are used, of how they are used, of the pooling and of the vocabulary."""
         if self._digest is None:
-            hasher = hashlib.sha256(f"{self.pooling} {self.vocabulary.digest}".encode())
+            config = self.bert.config
+            shape = (config.num_attention_heads, config.hidden_act, config.layer_norm_eps)
+            hasher = hashlib.sha256(f"{self.pooling} {self.vocabulary.digest} {shape}".encode())
             for name, weight in sorted(self.bert.state_dict().items()):
                 hasher.update(name.encode())
                 hasher.update(weight.detach().cpu().contiguous().numpy().tobytes())
@@ -174,10 +176,26 @@ def _config(folder: Path) -> BertConfig:
     return BertConfig(**tree)
 
 
+def _require_same(own: Vocabulary, given: Vocabulary, folder: Path) -> None:
+    alike = all(
+        np.array_equal(getattr(own, name), getattr(given, name))
+        for name in ("gene_ids", "tokens", "gene_names")
+    )
+    if not alike or not np.array_equal(own.medians, given.medians, equal_nan=True):
+        msg = (
+            f"`{folder}` holds its own vocabulary of {len(own.gene_ids):,} genes; the dictionaries that are named are others "
+            f"({len(given.gene_ids):,} genes). Leave `--vocabulary` out, or name those the model was trained with."
+        )
+        raise VocabularyMismatch(msg)
+
+
 def _vocabulary(folder: Path, dictionaries: Path | str | None, config: BertConfig) -> Vocabulary:
     own = folder / VOCABULARY_FILE
     if own.is_file():
-        return Vocabulary.load(own)
+        words = Vocabulary.load(own)
+        if dictionaries is not None:
+            _require_same(words, Vocabulary.published(dictionaries, version=words.version), folder)
+        return words
     if dictionaries is None:
         msg = (
             f"`{folder}` holds no `{VOCABULARY_FILE}`, so its vocabulary must be named. "

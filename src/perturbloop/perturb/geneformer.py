@@ -1,9 +1,8 @@
-"""`compat="geneformer"`: the published tool's edits, order and arithmetic, quirks included.
+"""Shifts toward several states, of every gene or of a set of genes, and `compat="geneformer"`: the published tool's way.
 
-Use it to compare with published runs. Its quirks: cells are processed longest first; `overexpress` of all genes
-starts at the second gene; a list of genes is perturbed together; overexpressing a list cuts the unedited cell too,
-by a count that is too large near the length limit; the second generation inserts behind position 0 and keeps the
-last token when it cuts, whether or not the data have special tokens.
+Use `compat="geneformer"` to compare with published runs. Its quirks: cells are processed longest first; a set of
+genes that is overexpressed cuts the unedited cell too, by a count that is too large near the length limit; the second
+generation inserts behind position 0 and keeps the last token when it cuts, whether or not the data have special tokens.
 """
 
 from collections.abc import Sequence
@@ -13,9 +12,9 @@ import pandas as pd
 from jaxtyping import Float
 
 from perturbloop.data.tokens import Tokens
-from perturbloop.models.geneformer import Geneformer
+from perturbloop.models.geneformer import Geneformer, Pooling
 from perturbloop.perturb.edit import Row, delete, overexpress
-from perturbloop.schema import Kind
+from perturbloop.schema import Compat, Kind
 from perturbloop.stats.shift import shift_to_states
 
 
@@ -30,30 +29,35 @@ def processing_order(tokens: Tokens, *, max_cells: int | None = None) -> np.ndar
     return rows[np.argsort(-tokens.length_n[rows], kind="stable")]
 
 
-def geneformer_shifts(
+def shifts_by_state(
     model: Geneformer,
     tokens: Tokens,
     *,
     kind: Kind,
     states: dict[str, Float[np.ndarray, " d"]] | None,
     genes: Sequence[int] | None = None,
+    compat: Compat = None,
     max_cells: int | None = None,
     batch_tokens: int = 16384,
 ) -> pd.DataFrame:
-    """Perturb as the published tool does and return its numbers, one per cell, edit and state.
+    """Edit every expressed gene, or one set of genes together, and measure each cell's shift toward each state.
+
+    Positive moves the cell toward the state.
 
     Parameters
     ----------
     model
         Encoder, its pooling and layer.
     tokens
-        Cells of the start state, in data-set order.
+        Cells of the start state.
     kind
-        delete or overexpress.
+        delete or overexpress. A set is deleted only from cells that express all of it, and put in front of any cell.
     states
         Mean embedding per state; `None` gives similarities instead of shifts.
     genes
-        Tokens perturbed *together*; every expressed gene one by one where it is `None`.
+        Tokens edited *together*; every expressed gene one by one where it is `None`.
+    compat
+        `"geneformer"` repeats the published tool's order of cells and its cutting at the length limit.
     max_cells
         Most cells to use.
     batch_tokens
@@ -61,16 +65,20 @@ def geneformer_shifts(
 
     Returns
     -------
-    Columns `cell` (row of the tokens), `position` (index of the edited token; -1 for a list), `token` (-1 for a
-    list), `state`, `shift`. Without states `state` is '(none)' and `shift` is a cosine *similarity*, 1 = no effect.
+    Columns `cell` (row of the tokens), `position` (index of the edited token; -1 for a set), `token` (-1 for a
+    set), `state`, `shift`. Without states `state` is '(none)' and `shift` is a cosine *similarity*, 1 = no effect.
+    The first gene of a cell is not overexpressed: it is in front already.
     """
+    cells = np.arange(tokens.n_cells)[:max_cells]
+    if compat == "geneformer":
+        cells = processing_order(tokens, max_cells=max_cells)
     originals, rows, keys = [], [], []
-    for cell in processing_order(tokens, max_cells=max_cells):
+    for cell in cells:
         row = tokens.row(cell)
         edits = (
             _all(row, kind, tokens.has_cls)
             if genes is None
-            else _together(row, kind, tuple(genes), model, tokens)
+            else _together(row, kind, tuple(genes), model, tokens, compat)
         )
         for position, original, perturbed in edits:
             originals.append(original)
@@ -82,8 +90,15 @@ def geneformer_shifts(
         before = dict(zip(unique, model.hidden(unique.values(), batch_tokens=batch_tokens), strict=True))
         after = model.hidden(rows, batch_tokens=batch_tokens)
         similarity = [
-            _similarity(before[row.tobytes()], after_td, position, kind, model)
-            for row, after_td, position in zip(originals, after, frame["position"], strict=True)
+            _similarity(
+                before[original.tobytes()],
+                after_td,
+                *_unedited(original, perturbed, position, kind, tuple(genes or ())),
+                pooling=model.pooling,
+            )
+            for original, perturbed, after_td, position in zip(
+                originals, rows, after, frame["position"], strict=True
+            )
         ]
         return frame.assign(state="(none)", shift=similarity)
     perturbed_pd = model.embed(rows, batch_tokens=batch_tokens).astype(np.float64)
@@ -99,43 +114,54 @@ def geneformer_shifts(
 
 
 def _similarity(
-    before_td: np.ndarray, after_td: np.ndarray, position: int, kind: Kind, model: Geneformer
+    before_td: np.ndarray, after_td: np.ndarray, kept: np.ndarray, kept_after: np.ndarray, *, pooling: Pooling
 ) -> float:
     """Cosine of `<cls>`, or the mean cosine over the genes that were not edited, each beside itself."""
-    if model.pooling == "cls":
-        before_td, after_td = before_td[:1], after_td[:1]
-    else:
-        before_td = np.delete(before_td, position, axis=0)
-        after_td = after_td if kind == "delete" else after_td[1:]
+    if pooling == "cls":
+        kept = kept_after = np.zeros(1, dtype=int)
+    before_td, after_td = before_td[kept], after_td[kept_after]
     cosine_t = (before_td * after_td).sum(axis=1)
     return float((cosine_t / np.linalg.norm(before_td, axis=1) / np.linalg.norm(after_td, axis=1)).mean())
 
 
+def _unedited(
+    original: Row, perturbed: Row, position: int, kind: Kind, genes: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the genes that were not edited, before and after; what a cut took from one is left out of both."""
+    if position >= 0:
+        before = np.delete(np.arange(len(original)), position)
+        after = np.arange(len(perturbed))[int(kind == "overexpress") :]
+    else:
+        before, after = (np.flatnonzero(~np.isin(row, genes)) for row in (original, perturbed))
+    both = min(len(before), len(after))
+    return before[:both], after[:both]
+
+
 def _all(row: Row, kind: Kind, has_cls: bool) -> list[tuple[int, Row, Row]]:
-    """Every expressed gene alone; overexpression leaves the first gene out."""
+    """Every expressed gene alone, by position: a token that occurs twice in a row is edited once at a time."""
     first = int(has_cls)
     start = first if kind == "delete" else first + 1
     edits = []
     for position in range(start, len(row) - first):
-        token = (int(row[position]),)
-        edits.append(
-            (position, row, delete(row, token) if kind == "delete" else overexpress(row, token, first=first))
-        )
+        rest = np.delete(row, position)
+        front = row[[position]] if kind == "overexpress" else row[:0]
+        edits.append((position, row, np.concatenate([rest[:first], front, rest[first:]])))
     return edits
 
 
 def _together(
-    row: Row, kind: Kind, genes: tuple[int, ...], model: Geneformer, tokens: Tokens
+    row: Row, kind: Kind, genes: tuple[int, ...], model: Geneformer, tokens: Tokens, compat: Compat
 ) -> list[tuple[int, Row, Row]]:
     """All listed genes at once; a deletion needs a cell that expresses every one of them."""
     absent = len(set(genes) - set(row.tolist()))
     if kind == "delete":
         return [] if absent else [(-1, row, delete(row, genes))]
-    limit, second = model.vocabulary.max_length, model.vocabulary.has_cls
-    perturbed = overexpress(row, genes, first=int(second))
-    over = min(len(row) + absent, limit) + absent - limit
-    original = _cut(row, over, keep_last=tokens.has_cls) if over > 0 else row
-    return [(-1, original, _cut(perturbed, len(perturbed) - limit, keep_last=second))]
+    limit = model.vocabulary.max_length
+    special = model.vocabulary.has_cls if compat == "geneformer" else tokens.has_cls
+    perturbed = overexpress(row, genes, first=int(special))
+    perturbed = _cut(perturbed, len(perturbed) - limit, keep_last=special)
+    over = min(len(row) + absent, limit) + absent - limit if compat == "geneformer" else 0
+    return [(-1, _cut(row, over, keep_last=tokens.has_cls), perturbed)]
 
 
 def _cut(row: Row, over: int, *, keep_last: bool) -> Row:

@@ -48,7 +48,8 @@ def plan(
 
     A gene is edited in at most `cells_per_gene` of the cells that express it, so the number of passes is bounded by
     genes, not by cells. The draw of a gene depends on the seed and the gene only. A cell whose first gene it is, is
-    left out for `overexpress`: the edit would change nothing.
+    left out for `overexpress`: the edit would change nothing; a cell whose only gene it is, is left out for `delete`:
+    nothing would be left.
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ def plan(
         Genes to edit; all that the cells express by default.
     """
     first = int(tokens.has_cls)
+    n_genes_n = tokens.length_n - 2 * first
     cell_e, column_e = np.nonzero(_is_gene(tokens))
     token_e = tokens.tokens_nt[cell_e, column_e]
     order = np.argsort(token_e, kind="stable")
@@ -76,7 +78,8 @@ def plan(
         if wanted is not None and token not in wanted:
             continue
         for kind in config.kinds:
-            eligible = places[column_e[places] > first] if kind == "overexpress" else places
+            kept = column_e[places] > first if kind == "overexpress" else n_genes_n[cell_e[places]] > 1
+            eligible = places[kept]
             draw = np.random.default_rng([config.seed, token]).permutation(len(eligible))[
                 : config.cells_per_gene
             ]

@@ -77,8 +77,8 @@ def pathway_section(report: RoundReport) -> Section:
     )
     columns = ("pathway", "gene", "kind", "place", "benefit", "detection", "status")
     said = (
-        "Genes that are known to drive the difference of these states: a positive control of the ranking. A spent gene was "
-        "measured and used, so its place is no prediction."
+        "Genes that are known to drive the difference of these states should stand high: a positive control of the ranking. "
+        "Those marked `not of these states` should not. A spent gene was measured and used, so it has no place."
     )
     return Section("pathways", title, (said,), (Grid("Pathway genes", columns, rows, _WORDS),))
 

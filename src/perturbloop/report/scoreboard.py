@@ -50,8 +50,8 @@ def scoreboard_section(report: RoundReport) -> Section:
         title,
         (
             "How well each method finds the held-out targets whose perturbation moved cells toward the goal. Each number "
-            "has its 95 % bootstrap interval over genes; it does not hold the noise of the measurement. A method is no "
-            "better than another because its dot lies further right: see the paired gains below.",
+            "has its 95 % bootstrap interval over genes; it does not hold the noise of the measurement. A dot further "
+            "right does not make a method better: compare two by the paired gains below.",
         ),
         tuple(grids),
         (
@@ -98,7 +98,8 @@ def gain_section(report: RoundReport) -> Section:
     )
     said = (
         "Gain: AUROC of the method minus that of the other on the same genes; positive = better. The control has the same "
-        "inputs with the measured effects shuffled among targets: what it keeps of a gain does not come from the effects."
+        "inputs with labels shuffled among cells (representation) or effects shuffled among targets (evidence): what it keeps "
+        "of a gain does not come from what was measured."
     )
     return Section("gains", title, (said,), (Grid("Gains", columns, rows, _WORDS),))
 

@@ -152,7 +152,10 @@ class CampaignStore(ABC):
 
     @abstractmethod
     def finished_step(self, name: str, *, key: str) -> Step | None:
-        """Latest finished step of any round with this key whose outputs all still exist."""
+        """Return the last step of this name in any round, if it has this key, is finished and its outputs exist.
+
+        A step that was begun with another key since then may have overwritten what this key made, so it does not count.
+        """
 
     @abstractmethod
     def steps(self, number: int | None = None) -> tuple[Step, ...]:

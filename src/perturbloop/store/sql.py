@@ -178,14 +178,12 @@ class SqlStore(CampaignStore):
         return done
 
     def finished_step(self, name: str, *, key: str) -> Step | None:
-        """Latest finished step with this key whose outputs still exist."""
-        done = [step for step in self.steps() if (step.name, step.key) == (name, key) and step.finished]
-        whole = [
-            step
-            for step in done
-            if all((self._path.parent / path).exists() for path in step.outputs.values())
-        ]
-        return whole[-1] if whole else None
+        """Return the last step of this name, if it has this key, is finished and its outputs still exist."""
+        last = next((step for step in reversed(self.steps()) if step.name == name), None)
+        if last is None or last.key != key or last.finished is None:
+            return None
+        whole = all((self._path.parent / path).exists() for path in last.outputs.values())
+        return last if whole else None
 
     def steps(self, number: int | None = None) -> tuple[Step, ...]:
         """Steps of one round, or of all."""

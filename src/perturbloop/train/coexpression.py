@@ -20,7 +20,7 @@ def coexpression_vectors(
     Parameters
     ----------
     expression_ng
-        Log-normalised counts, cells × genes.
+        Log-normalized counts, cells × genes.
     file_n
         File of each cell.
     dim
@@ -66,7 +66,7 @@ def coexpression_vectors(
 def _standardized(
     expression_ng: sparse.csr_matrix, file_n: Int[np.ndarray, " n"]
 ) -> tuple[LinearOperator, bool]:
-    """Standardise within files without ever writing the dense matrix; say whether anything varies."""
+    """Standardize within files without ever writing the dense matrix; say whether anything varies."""
     files, place_n = np.unique(file_n, return_inverse=True)
     member_nf = sparse.csr_matrix((np.ones(len(file_n), np.float32), (np.arange(len(file_n)), place_n)))
     size_f = np.bincount(place_n)[:, None]

@@ -176,7 +176,7 @@ def _without_copies(files: Sequence[Cells]) -> list[Bool[np.ndarray, " n"]]:
 
 
 def _by_token(cells: Cells, vocabulary: Vocabulary) -> sparse.csr_matrix:
-    """Bring log-normalised counts to columns of token ids; genes without a token are left out."""
+    """Bring log-normalized counts to columns of token ids; genes without a token are left out."""
     place_g = np.array([vocabulary.position.get(gene, -1) for gene in cells.gene_ids])
     known = np.flatnonzero(place_g >= 0)
     part = cells.log_normalized()[:, known].tocoo()

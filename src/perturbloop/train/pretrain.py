@@ -235,5 +235,6 @@ def _card(key: str, corpus: Corpus, config: PretrainConfig, report: PretrainRepo
         "pooling": "cls" if corpus.vocabulary.has_cls else "mean",
         "seed": config.seed,
         "config": asdict(config),
+        "lines": report.lines(),
         "report": report.to_dict(),
     }
