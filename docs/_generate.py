@@ -253,8 +253,12 @@ def modules(name: str) -> list[str]:
 def api(name: str) -> str:
     """Page of autodoc directives of one package."""
     parts = [f"# `perturbloop.{name}`\n"]
-    for module in modules(name):
-        if module.count(".") > 1:
+    first, *inner = modules(name)
+    for module in (first, *inner):
+        if module != first:
             parts.append(f"## `{module}`\n")
-        parts.append(f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```\n")
+        members = (
+            "" if inner and module == first else "   :members:\n"
+        )  # a package names what its modules define
+        parts.append(f"```{{eval-rst}}\n.. automodule:: {module}\n{members}```\n")
     return "\n".join(parts)

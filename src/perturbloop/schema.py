@@ -404,6 +404,9 @@ class PerturbConfig:
     """Start cells each gene is edited in, drawn by seed among those that express it."""
     full_cells_per_gene: int = 2
     """The same for the full ranking of a fine-tuned encoder; where it is judged, `cells_per_gene` hold."""
+    reference_genes: int = 200
+    """Genes a fine-tuned encoder scores beside the held-out targets of a fold, so that a target's place among all genes can
+    be told."""
     batch_tokens: int = 16384
     """Tokens in a batch of the engine."""
     null_genes: int = 100
@@ -420,7 +423,7 @@ class PerturbConfig:
             list(self.kinds),
             "Correct it.",
         )
-        _require_at_least(self, 1, "cells_per_gene", "full_cells_per_gene", "batch_tokens")
+        _require_at_least(self, 1, "cells_per_gene", "full_cells_per_gene", "reference_genes", "batch_tokens")
         _require_at_least(self, 10, "null_genes")
 
 
@@ -470,7 +473,7 @@ class EvaluateConfig:
     fdr: float = 0.05
     """A measured target is a hit below this padj …"""
     min_effect: float = 0.3
-    """… and with |effect| at least this, in standard deviations of the control cells."""
+    """… and with an absolute effect of at least this, in standard deviations of the control cells."""
     folds: int = 5
     """Folds of leave-targets-out, where fewer than 30 targets are measured."""
     call: CallRule = "matched-null"

@@ -14,7 +14,7 @@ from scipy.stats import hypergeom
 from perturbloop.errors import InputError
 
 TOP = 200
-"""Genes with the largest |z| that count as the states' signature …"""
+"""Genes with the largest absolute z that count as the states' signature …"""
 MAX_P = 1e-3
 """… and the largest hypergeometric p, times the number of controls, for a pathway to be recognized."""
 MIN_FOUND = 3
@@ -109,7 +109,7 @@ def recognize(de: pd.DataFrame, gene_names: Shaped[np.ndarray, " g"]) -> tuple[R
     Returns
     -------
     The controls whose signature is over-represented among the 200 genes (at most a tenth of all) with the largest
-    |z|: at least 3 of them, hypergeometric p times the number of controls below 0.001. Empty where none is: the
+    absolute z: at least 3 of them, hypergeometric p times the number of controls below 0.001. Empty where none is: the
     campaign then has no positive control and must say so.
 
     Notes

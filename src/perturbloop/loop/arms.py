@@ -21,9 +21,6 @@ from perturbloop.train.classifier import StateModel, goal_state, heldout_auroc, 
 from perturbloop.train.examples import closed_loop, open_loop
 from perturbloop.train.fit import fine_tune
 
-REFERENCE_GENES = 200
-"""Genes scored beside the held-out targets of a fold, so that a target's place among all genes can be told."""
-
 Progress = Callable[[str, int, int], None]
 
 
@@ -143,7 +140,7 @@ def reference_genes(inputs: Inputs, tokens: Tokens, config: PerturbConfig) -> li
     gene_of = inputs.model.vocabulary.gene_of_token
     expressed = sorted(gene_of[token] for token in np.unique(tokens.tokens_nt).tolist() if token in gene_of)
     rng = np.random.default_rng([config.seed, 1])
-    return [expressed[place] for place in rng.permutation(len(expressed))[:REFERENCE_GENES]]
+    return [expressed[place] for place in rng.permutation(len(expressed))[: config.reference_genes]]
 
 
 def model_key(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples | None) -> str:

@@ -16,8 +16,8 @@ from perturbloop.schema import METHODS, CampaignConfig, PerturbedConfig
 from perturbloop.train.pretrain import pretrain
 from perturbloop.train.pretrain_config import PretrainConfig
 
-N_CELLS = 1200
-N_CORPUS = 2400
+N_CELLS = 2400
+N_CORPUS = 4400
 STEPS = 200
 MAX_LENGTH = 128
 
@@ -83,7 +83,12 @@ def campaign_config(data: Path, model: Path, *, seed: int) -> CampaignConfig:
                 "donor_column": "donor_id",
             },
             "train": {"model": str(model.resolve()), "seed": seed},
-            "perturb": {"cells_per_gene": 10, "full_cells_per_gene": 5, "seed": seed},
+            "perturb": {
+                "cells_per_gene": 20,
+                "full_cells_per_gene": 5,
+                "reference_genes": 360,  # all, so that every method can be judged on every gene
+                "seed": seed,
+            },
             "evaluate": {"seed": seed},
         }
     )

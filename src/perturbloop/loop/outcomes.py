@@ -131,8 +131,8 @@ def of_round(folder: Path) -> Outcomes | None:
     """Read what `keep_in_round` wrote; `None` for a round without measured effects."""
     if not (folder / "recorded.json").is_file():
         return None
-    halves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("effects", "effects_judged"))
-    return Outcomes(*halves, tuple(json.loads((folder / "recorded.json").read_text())))
+    effects, judged = (pd.read_parquet(folder / f"{name}.parquet") for name in ("effects", "effects_judged"))
+    return Outcomes(effects, judged, tuple(json.loads((folder / "recorded.json").read_text())))
 
 
 def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:

@@ -170,7 +170,10 @@ def _evidence(work: Work) -> dict[Kind, Evidence]:
     if work.outcomes is None:
         return {}
     states = work.inputs.states
-    graph = coexpression(states.cells, states.is_goal_n.astype(int))
+    group_n = states.is_goal_n.astype(int).astype(str)
+    if states.donor_n is not None:
+        group_n = group_n + np.char.add(" ", states.donor_n.astype(str))
+    graph = coexpression(states.cells, group_n)
     kinds: list[Kind] = [kind for kind in work.campaign.config.perturb.kinds if kind in work.outcomes.kinds]
     fold_of = work.outcomes.fold_of
     return {kind: evidence_of(graph, work.outcomes.effects, kind, fold_of=fold_of) for kind in kinds}

@@ -152,13 +152,14 @@ def load_geneformer(
             dtype=torch.float32,
             local_files_only=True,
         )
+        torch.nn.Module.to(bert, torch.device(device))
     except Exception as error:  # safetensors, torch and transformers raise many kinds for a damaged file
         msg = f"The weights in `{folder}` must be a BERT checkpoint; they cannot be read: {error}. Copy the folder again."
         raise ModelError(msg) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
     pooling = pooling or ("cls" if words.has_cls else "mean")
-    return Geneformer(bert.to(device), words, pooling=pooling, emb_layer=emb_layer)
+    return Geneformer(bert, words, pooling=pooling, emb_layer=emb_layer)
 
 
 def _config(folder: Path) -> BertConfig:

@@ -19,7 +19,7 @@ def measured_effects(effects: pd.DataFrame, *, min_effect: float | None = None) 
     effects
         EFFECTS rows.
     min_effect
-        Least |effect| of a hit, drawn as two lines, in standard deviations of control cells.
+        Least absolute effect of a hit, drawn as two lines, in standard deviations of control cells.
 
     Returns
     -------

@@ -63,7 +63,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
 def _surprise(pvalue: pd.Series) -> pd.Series:
     p = pvalue.astype(float)
     least = p[p > 0].min()
-    return -np.log10(p.clip(lower=least if least > 0 else np.nextafter(0, 1)))
+    return pd.Series(-np.log10(p.clip(lower=least if least > 0 else np.nextafter(0, 1))), index=p.index)
 
 
 def _name(ax: Axes, points: pd.DataFrame) -> None:

@@ -59,7 +59,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, methods: list[Method], metric: str) -> 
             continue
         color, marker = ROLE_STYLE[entry.role]
         line = by_method.loc[entry.name]
-        value, low, high = (float(line[name]) for name in ("value", "ci_low", "ci_high"))
+        value, low, high = line[["value", "ci_low", "ci_high"]].astype(float).tolist()
         if np.isnan(value):
             ax.text(0.02, place, "undefined", color=color, va="center", fontsize=8)
             continue

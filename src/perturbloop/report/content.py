@@ -103,7 +103,7 @@ class RoundReport:
     top: int = 20
     """Genes listed per kind."""
     min_effect: float | None = None
-    """Least |effect| of a hit, drawn in the figure of effects."""
+    """Least absolute effect of a hit, drawn in the figure of effects."""
     warnings: tuple[str, ...] = ()
     """Shown first."""
     check_lines: tuple[str, ...] = ()

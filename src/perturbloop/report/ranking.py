@@ -121,4 +121,4 @@ def _top(ranking: pd.DataFrame, kind: str, top: int) -> Grid:
 
 
 def _kind(kind: str) -> str:
-    return f"{kind} ({ACTION[kind]})" if kind in ACTION else str(kind)  # type: ignore[index]
+    return f"{kind} ({ACTION[kind]})" if kind in ACTION else str(kind)

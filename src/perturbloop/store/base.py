@@ -57,7 +57,7 @@ class Step:
     round: int
     name: str
     key: str
-    """Hash of config, inputs and the keys of the steps it used: see `step_key`."""
+    """What makes it stale when it changes: see `step_key`."""
     started: datetime
     finished: datetime | None
     config: dict[str, Any]

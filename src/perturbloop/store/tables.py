@@ -26,6 +26,7 @@ class UtcTime(TypeDecorator[datetime]):
 
     impl = DateTime
     cache_ok = True
+    """Statements with it may be cached: it has no options."""
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Bring a time to UTC before it is written."""

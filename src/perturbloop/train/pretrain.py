@@ -110,7 +110,8 @@ def _learn(
     place_v[seen] = torch.arange(len(seen))
     rows = [row for row, held in zip(corpus.rows, corpus.held_n, strict=True) if not held]
     length_n = np.array([len(row) for row in rows])
-    plan, epoch, offset, last_saved = [], -1, 0, time.monotonic()
+    plan: list[np.ndarray] = []
+    epoch, offset, last_saved = -1, 0, time.monotonic()
 
     model.train()
     while True:

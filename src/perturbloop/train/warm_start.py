@@ -1,6 +1,7 @@
 """A Geneformer-shaped BERT whose first weights already hold what a linear model knows."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,6 @@ def bert_config(config: PretrainConfig, vocabulary: Vocabulary) -> BertConfig:
         pad_token_id=vocabulary.specials["<pad>"],
         tie_word_embeddings=True,
         architectures=["BertForMaskedLM"],
-        attn_implementation="sdpa",
     )
 
 
@@ -56,7 +56,7 @@ def first_model(
     that neighboring ranks stay alike.
     """
     torch.manual_seed(config.seed)
-    model = BertForMaskedLM(bert_config(config, vocabulary))
+    model = BertForMaskedLM._from_config(bert_config(config, vocabulary), attn_implementation="sdpa")
     with torch.no_grad():
         bias_v = np.where(np.isfinite(log_unigram_v), log_unigram_v, -20.0)
         model.cls.predictions.bias.copy_(torch.from_numpy(bias_v))
@@ -100,7 +100,8 @@ def _start_from(model: BertForMaskedLM, vectors_vd: Float[np.ndarray, "v d"]) ->
     embedding.mul_(0.1 * EMBEDDING_SD / 0.02)
     embedding[torch.from_numpy(known)] = torch.from_numpy(unit_vd * EMBEDDING_SD * math.sqrt(dim)).float()
     identity = torch.eye(dim)
-    for layer in model.bert.encoder.layer:
+    layers: Any = model.bert.encoder.layer
+    for layer in layers:
         layer.attention.self.value.weight.add_(identity)
         layer.attention.output.dense.weight.add_(identity)
     transform = model.cls.predictions.transform.dense
