@@ -46,9 +46,8 @@ def test_correlation_without_groups_equals_numpys(rng):
     )
 
 
-@pytest.mark.parametrize("n_components", [None, 4])
-def test_genes_of_a_module_are_neighbors(rng, n_components):
-    graph = coexpression(modules(rng), k=4, n_components=n_components)
+def test_genes_of_a_module_are_neighbors(rng):
+    graph = coexpression(modules(rng), k=4)
     edges = graph.weights_gg.tocoo()
     inside = edges.row // 5 == edges.col // 5
     assert edges.data[inside].sum() > 0.9 * edges.data.sum()

@@ -52,7 +52,6 @@ def coexpression(
     group_n: Shaped[np.ndarray, " n"] | None = None,
     *,
     k: int = 15,
-    n_components: int | None = None,
     min_cells: int = 10,
 ) -> GeneGraph:
     r"""Link genes that rise and fall together within a state.
@@ -68,9 +67,6 @@ def coexpression(
         neighbors of each other. `None` = one group.
     k
         Neighbors per gene.
-    n_components
-        Genes are compared by this many principal components instead of by all cells; helps where cells are few or
-        shallow. `None` = plain correlation.
     min_cells
         Genes expressed in fewer cells are left out: two genes seen in the same single cell correlate perfectly.
 
@@ -103,11 +99,7 @@ def coexpression(
         raise InputError(msg)
     codes = np.zeros(cells.n_cells, dtype=int) if group_n is None else pd.factorize(group_n)[0]
     centered_ng = _centered(sparse.csc_matrix(cells.log_normalized())[:, np.flatnonzero(kept_g)], codes)
-    vector_gd = centered_ng.T
-    if n_components is not None and n_components < min(vector_gd.shape):
-        vector_gd = _principal(vector_gd, n_components)
-    name = "co-expression" if n_components is None else f"co-expression, {n_components} components"
-    return from_vectors(cells.gene_ids[kept_g], vector_gd, k=k, name=name)
+    return from_vectors(cells.gene_ids[kept_g], centered_ng.T, k=k, name="co-expression")
 
 
 def from_vectors(
@@ -167,14 +159,6 @@ def _centered(log_ng: sparse.csc_matrix, codes: np.ndarray) -> np.ndarray:
     dense_ng = log_ng.toarray().astype(np.float32)
     dense_ng -= mean_sg.astype(np.float32)[codes]
     return dense_ng
-
-
-def _principal(vector_gd: np.ndarray, n_components: int) -> np.ndarray:
-    """Coordinates of unit vectors on their leading components."""
-    norm_g = np.linalg.norm(vector_gd, axis=1, keepdims=True)
-    unit = sparse.linalg.aslinearoperator(vector_gd / np.where(norm_g > 0, norm_g, 1))
-    left, size, _ = sparse.linalg.svds(unit, k=n_components, v0=np.ones(min(unit.shape)))
-    return np.asarray(left * size, dtype=float)
 
 
 def _rows_to_one(weights_gg: sparse.csr_matrix) -> sparse.csr_matrix:

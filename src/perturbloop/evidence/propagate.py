@@ -18,7 +18,6 @@ def propagate(
     hops: int = 2,
     damping: float = 0.5,
     doubt: float = 0.1,
-    include_own: bool = False,
 ) -> pd.DataFrame:
     r"""Spread the measured effects of some genes to their neighbors.
 
@@ -41,9 +40,6 @@ def propagate(
     doubt
         Weight of the statement "no effect" beside the neighbors', in units of one neighbor of full weight; keeps a gene
         with one distant measured neighbor from taking over its whole effect.
-    include_own
-        Whether a target's own effect counts for itself, as a neighbor of full weight. By default it does not, so that
-        the score of a target is a prediction.
 
     Returns
     -------
@@ -72,7 +68,7 @@ def propagate(
     place_p, effect_p = place_p[known_p], effect_p[known_p]
     precision_p = _precision(effect_p, np.nan_to_num(se_p[known_p]))
     reach_gp = _reach(graph.weights_gg, place_p, hops=hops, damping=damping)
-    reach_gp[place_p, np.arange(len(place_p))] = 1.0 if include_own else 0.0
+    reach_gp[place_p, np.arange(len(place_p))] = 0.0  # a target's own effect is no prediction of it
     support_g = reach_gp @ precision_p
     total_g = reach_gp @ (precision_p * effect_p)
     score_g = np.divide(total_g, support_g + doubt, out=np.zeros(graph.n_genes), where=support_g > 0)

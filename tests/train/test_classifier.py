@@ -1,0 +1,65 @@
+"""The state head on a frozen encoder: its axis, its logit, and what is refused."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from perturbloop.errors import ModelError
+from perturbloop.models.base import CellModel
+from perturbloop.train.classifier import train_frozen
+
+
+class Encoder(CellModel):
+    """Stands where an encoder is only passed on."""
+
+    dim, device, digest = 5, None, "none"
+
+    def encode(self, tokens_bt, attention_bt=None):
+        raise AssertionError
+
+
+@pytest.fixture
+def cells(rng):
+    """Two states that differ along the first of five dimensions; the last hardly varies."""
+    is_goal = np.arange(200) % 4 == 0
+    emb = rng.normal(size=(200, 5)) * [1.0, 1.0, 1.0, 1.0, 0.001]
+    emb[is_goal, 0] += 3.0
+    return emb.astype(np.float32), is_goal, np.arange(200) % 5 > 0
+
+
+def test_the_head_points_from_the_start_to_the_goal_mean(cells):
+    emb, is_goal, train = cells
+    found = train_frozen(Encoder(), emb, is_goal, train)
+    axis = emb[is_goal & train].mean(axis=0) - emb[~is_goal & train].mean(axis=0)
+    cosine = axis @ found.readout.weight_d / np.linalg.norm(axis) / np.linalg.norm(found.readout.weight_d)
+    assert cosine == pytest.approx(1, abs=1e-5)
+    assert found.heldout_auroc > 0.95
+    assert found.n_train == train.sum()
+    np.testing.assert_allclose(found.readout.goal_d, emb[is_goal & train].mean(axis=0), rtol=1e-5)
+
+
+def test_the_logit_is_that_of_logistic_regression_along_the_axis(cells):
+    emb, is_goal, train = cells
+    readout = train_frozen(Encoder(), emb, is_goal, train).readout
+    axis = readout.weight_d / np.linalg.norm(readout.weight_d)
+    place = emb.astype(float) @ axis
+    spread = place[train].std()
+    oracle = LogisticRegression(class_weight="balanced").fit(place[train, None] / spread, is_goal[train])
+    np.testing.assert_allclose(
+        readout.logit(emb), oracle.decision_function(place[:, None] / spread), atol=1e-3
+    )
+
+
+def test_scale_and_place_of_the_embeddings_change_no_logit(cells):
+    emb, is_goal, train = cells
+    before = train_frozen(Encoder(), emb, is_goal, train).readout.logit(emb)
+    moved = (emb * 7 + 2).astype(np.float32)
+    np.testing.assert_allclose(
+        train_frozen(Encoder(), moved, is_goal, train).readout.logit(moved), before, atol=1e-3
+    )
+
+
+def test_states_with_the_same_mean_are_refused(cells):
+    _, is_goal, train = cells
+    with pytest.raises(ModelError, match="cannot tell them apart"):
+        train_frozen(Encoder(), np.ones((200, 5), dtype=np.float32), is_goal, train)
