@@ -45,6 +45,22 @@ def test_mouse_genes_are_refused_by_name(adata, words):
         from_adata(adata, vocabulary=words)
 
 
+def test_mouse_symbols_are_refused_though_they_are_human_ones_but_for_case(adata, words):
+    adata.var_names = [f"Gene{number}" for number in range(30)]
+    with pytest.raises(GeneIdError, match=r"must be human; 30 of 30 labels are mouse genes: 'Gene0'"):
+        from_adata(adata, vocabulary=words)
+
+
+def test_a_small_panel_needs_half_of_its_genes(adata, words):
+    small = adata[:, :10].copy()
+    small.var_names = [*IDS[:6], "x1", "x2", "x3", "x4"]
+    cells, _ = from_adata(small, vocabulary=words)
+    assert cells.n_genes == 6
+    small.var_names = [*IDS[:4], *(f"x{place}" for place in range(6))]
+    with pytest.raises(GeneIdError, match="4 of the 10 labels"):
+        from_adata(small, vocabulary=words)
+
+
 def test_versions_are_stripped_duplicates_summed_and_empty_ids_dropped(adata, words):
     adata.var["ensembl_id"] = [f"{IDS[0]}.4", IDS[0], "", *IDS[3:]]
     cells, report = from_adata(adata, vocabulary=words, gene_column="ensembl_id")

@@ -170,9 +170,8 @@ def _require_overlap(
 ) -> None:
     known = vocabulary.position if vocabulary else None
     hits = len({gene for gene in genes if gene and (known is None or gene in known)})
-    if hits >= _LEAST_GENES and hits >= _LEAST_SHARE * len(labels):
-        return
-    if hits and hits == len(labels):  # a tiny panel, every gene of it known
+    enough = hits >= _LEAST_GENES or hits >= len(labels) / 2  # most of a small panel is as good as many genes
+    if enough and hits >= _LEAST_SHARE * len(labels):
         return
     what = f"the '{vocabulary.version}' vocabulary" if vocabulary else "Ensembl"
     msg = (
