@@ -1,7 +1,7 @@
 """All commands; each is parsed here and does its work in `loop` or `train`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -247,7 +247,14 @@ def pretrain(
     ] = None,
     layers: Annotated[int, typer.Option(help="Transformer layers.")] = 4,
     hidden: Annotated[int, typer.Option(help="Length of an embedding.")] = 128,
+    heads: Annotated[int, typer.Option(help="Attention heads; 0 = one for every 32 dimensions.")] = 0,
+    intermediate: Annotated[
+        int, typer.Option(help="Width of the feed-forward part; 0 = twice the embedding.")
+    ] = 0,
     max_length: Annotated[int, typer.Option(help="Most tokens a cell may have.")] = 512,
+    positions: Annotated[
+        str, typer.Option(help="smooth (fixed sine waves) or learned (as in published models).")
+    ] = "smooth",
     minutes: Annotated[float, typer.Option(help="Time budget.")] = 20.0,
     steps: Annotated[int, typer.Option(help="Number of steps instead of a time budget; 0 = by time.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of weights, masks and batches.")] = 0,
@@ -261,7 +268,15 @@ def pretrain(
 
     with refusals(), progress() as on_progress:
         config = PretrainConfig(
-            layers=layers, hidden=hidden, max_length=max_length, minutes=minutes, steps=steps, seed=seed
+            layers=layers,
+            hidden=hidden,
+            heads=heads,
+            intermediate=intermediate,
+            max_length=max_length,
+            positions=cast("Any", positions),
+            minutes=minutes,
+            steps=steps,
+            seed=seed,
         )
         words = Vocabulary.published(vocabulary)
         cells = [read_cells(path, vocabulary=words, gene_column=gene_column)[0] for path in files]

@@ -1,9 +1,13 @@
 """How a small model is pretrained, and what came of it."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from perturbloop.errors import InputError
+
+Positions = Literal["smooth", "learned"]
+"""smooth: slow sine waves that stay as they are, so that neighboring ranks are alike; learned: as published models have
+them, random at first and trained with the rest."""
 
 
 def _require(condition: bool, need: str, came: object, todo: str) -> None:
@@ -40,6 +44,8 @@ class PretrainConfig:
     """Tokens in a batch."""
     holdout: float = 0.05
     """Share of cells held out, to measure the loss on."""
+    positions: Positions = "smooth"
+    """How ranks become vectors."""
     warm_start: bool = True
     """Start the gene vectors from co-expression; otherwise at random, for comparison."""
     seed: int = 0
@@ -60,6 +66,12 @@ class PretrainConfig:
         for name in ("mask_share", "holdout"):
             value = getattr(self, name)
             _require(0 < value <= 0.5, f"`{name}` must be above 0 and at most 0.5", value, "Correct it.")
+        _require(
+            self.positions in get_args(Positions),
+            f"`positions` must be among {get_args(Positions)}",
+            self.positions,
+            "Correct it.",
+        )
         object.__setattr__(self, "heads", self.heads or max(1, self.hidden // 32))
         object.__setattr__(self, "intermediate", self.intermediate or 2 * self.hidden)
         todo = f"Choose a multiple of {self.heads}."

@@ -52,19 +52,20 @@ def first_model(
     without one start ten times shorter, so that they hardly speak. Attention starts as the mean over the cell
     (values and output are the identity, queries and keys small), the head as the identity: the first guess is a
     gene's similarity to the mean of the cell's genes. Always: the output bias is the log frequency of each gene,
-    so that no step is spent on learning frequencies, and positions are slow sine waves that are not trained, so
-    that neighboring ranks stay alike.
+    so that no step is spent on learning frequencies. Smooth positions are slow sine waves that are not trained, so
+    that neighboring ranks stay alike; learned ones start as random vectors, as in the published models.
     """
     torch.manual_seed(config.seed)
     model = BertForMaskedLM._from_config(bert_config(config, vocabulary), attn_implementation="sdpa")
     with torch.no_grad():
         bias_v = np.where(np.isfinite(log_unigram_v), log_unigram_v, -20.0)
         model.cls.predictions.bias.copy_(torch.from_numpy(bias_v))
-        positions = model.bert.embeddings.position_embeddings.weight
-        positions.copy_(torch.from_numpy(sine_waves(config.max_length, config.hidden)))
+        if config.positions == "smooth":
+            positions = model.bert.embeddings.position_embeddings.weight
+            positions.copy_(torch.from_numpy(sine_waves(config.max_length, config.hidden)))
+            positions.requires_grad_(False)
         if vectors_vd is not None:
             _start_from(model, vectors_vd)
-    model.bert.embeddings.position_embeddings.weight.requires_grad_(False)
     return model
 
 
