@@ -36,6 +36,7 @@ COMMENTS = {
     "tests/contracts/": "what every metric, acquisition and store must satisfy",
     "tests/golden/": "equality with numbers that the published tool computed",
     "benchmarks/": "what measures science and speed",
+    "benchmarks/isp/": "speed, memory and accuracy of in-silico perturbation",
     "benchmarks/state_head/": "which linear head reads in-silico edits",
     "benchmarks/closed_loop/": "does closing the loop help, on simulated worlds whose answer is known",
 }

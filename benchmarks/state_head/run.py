@@ -23,7 +23,7 @@ from perturbloop.data import toy
 from perturbloop.data.cells import from_adata
 from perturbloop.data.tokens import tokenize, vocabulary_of
 from perturbloop.models.geneformer import load_geneformer
-from perturbloop.perturb.exact import exact_shifts
+from perturbloop.perturb.exact import ExactEngine, exact_shifts
 from perturbloop.perturb.plan import plan
 from perturbloop.perturb.readout import Readout
 from perturbloop.schema import PerturbConfig
@@ -67,11 +67,11 @@ def judge(seed: int) -> pd.DataFrame:
         for strength in (0.001, 0.1)
     }
     start = tokens.select(np.flatnonzero(~is_goal_n))
-    edits = plan(start, words, PerturbConfig(kinds=("delete",), cells_per_gene=20, seed=seed)).edits
+    edits = plan(start, words, PerturbConfig(kinds=("delete",), cells_per_gene=20, seed=seed))
     truth = world.truth("stimulated", "delete").set_index("gene_id")["hit"]
     rows = []
     for name, readout in heads.items():
-        shifts = exact_shifts(model, readout, start, edits).groupby("gene_id")
+        shifts = exact_shifts(ExactEngine(model, readout), start, edits).groupby("gene_id")
         states = roc_auc_score(is_goal_n[~train_n], readout.logit(emb_nd[~train_n]))
         means = {"logit shift": "logit_shift", "cosine shift": "shift_to_goal"}
         for what, column in means.items() if name.startswith("axis") else [("logit shift", "logit_shift")]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from perturbloop.errors import InputError, some
 
-Kind = Literal["delete", "overexpress"]
+Kind = Literal["delete", "overexpress", "inhibit", "activate"]
 Modality = Literal["crispr_ko", "crispri", "crispra"]
 Design = Literal["paired", "nested", "single"]
 LabelSource = Literal["state_score", "condition"]
@@ -21,21 +21,44 @@ CallRule = Literal["matched-null", "geneformer", "budget-k"]
 Compat = Literal["geneformer"] | None
 """`"geneformer"` repeats the published tool, quirks included; `None` is perturbloop's own way."""
 
-KINDS: tuple[Kind, ...] = ("delete", "overexpress")
+Precision = Literal["float32", "mixed"]
+"""float32 throughout, or matrix products and attention in bfloat16 with a float32 residual stream."""
+AfterDelete = Literal["shorten", "refill"]
+"""A cell cut at the length limit loses a gene: it gets shorter, or the next gene, cut off so far, moves up."""
+NotExpressed = Literal["skip", "insert"]
+"""A gene that a cell does not express is not edited in it, or is put in where it is raised; it cannot be lowered."""
+EngineName = Literal["exact", "fast"]
+
+KINDS: tuple[Kind, ...] = ("delete", "overexpress", "inhibit", "activate")
+DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")
 MODALITIES: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra")
-ACTION: dict[Kind, str] = {"delete": "inhibit", "overexpress": "activate"}
+ACTION: dict[Kind, str] = {
+    "delete": "inhibit",
+    "inhibit": "inhibit",
+    "overexpress": "activate",
+    "activate": "activate",
+}
 
 STATUS = ("scored", "not_scored", "spent", "excluded")
 """scored; not scored (not expressed, not in the vocabulary); spent (used in training); excluded on request."""
 
 
 def kind_of(modality: Modality) -> Kind:
-    """Return the in-silico edit that a laboratory modality is compared with.
+    """Return the strongest in-silico edit that a laboratory modality is compared with.
 
     >>> kind_of("crispri"), kind_of("crispra")
     ('delete', 'overexpress')
     """
     return "overexpress" if modality == "crispra" else "delete"
+
+
+def judges(modality: Modality, kind: Kind) -> bool:
+    """Whether a laboratory modality says if an in-silico edit is right: both lower the gene, or both raise it.
+
+    >>> judges("crispri", "inhibit"), judges("crispra", "delete")
+    (True, False)
+    """
+    return ACTION[kind_of(modality)] == ACTION[kind]
 
 
 def raising_sign(modality: Modality) -> int:
@@ -94,7 +117,7 @@ RANKING = Table(
     "one gene and one kind of in-silico edit, best first",
     (
         *_GENE,
-        Column("kind", "in-silico edit: delete or overexpress", "delete"),
+        Column("kind", "in-silico edit: delete, overexpress, inhibit or activate", "delete"),
         Column("action", "what to do to the gene: inhibit or activate", "inhibit"),
         Column("benefit", "score the rows are ranked by; positive = toward the goal", 1.9),
         Column(
@@ -111,7 +134,24 @@ RANKING = Table(
         Column("pvalue", "two-sided p of `null_z` against the matched genes", 0.002),
         Column("padj", "Benjamini-Hochberg over the genes of this kind", 0.04),
         Column("call", "matched-null call: toward, away or none", "toward"),
-        Column("n_cells", "start cells in which the gene was edited", 5),
+        Column("n_cells", "start cells behind the number", 5),
+        Column(
+            "n_exact",
+            "those of them in which the edit was encoded exactly; fewer than `n_cells` only in the fast engine",
+            5,
+        ),
+        Column(
+            "basis",
+            "exact; screen+own (the fast screen, corrected by this gene's own exact cells); screen+pooled (corrected by "
+            "genes of like rank)",
+            "exact",
+        ),
+        Column(
+            "cell_pvalue",
+            "two-sided p of `logit_shift` against 0 with cells as replicates; too small where donors differ",
+            0.001,
+        ),
+        Column("donor_pvalue", "the same with donors as replicates; missing below two donors", 0.04),
         Column("n_donors", "donors behind those cells; 0 where none are named", 0),
         Column("detection", "share of start cells that express the gene", 0.31),
         Column("flags", "caution flags, separated by commas", "interferon"),
@@ -125,12 +165,39 @@ SHIFTS = Table(
     (
         Column("cell", "position of the cell in the file, from 0", 17),
         Column("gene_id", "Ensembl gene id without version", "ENSG00000115415"),
-        Column("kind", "delete or overexpress", "delete"),
+        Column("kind", "delete, overexpress, inhibit or activate", "delete"),
         Column("position", "rank of the gene in the cell's encoding, 0 = most telling", 12),
         Column(
             "shift_to_goal", "change in cosine similarity to the goal state; positive = toward it", 0.0021
         ),
         Column("logit_shift", "change in the head's logit of the goal state; positive = toward it", 0.08),
+    ),
+)
+
+ESTIMATES = Table(
+    "estimates",
+    "one gene and kind as the fast engine estimates it",
+    (
+        Column("gene_id", "Ensembl gene id without version", "ENSG00000115415"),
+        Column("kind", "delete or overexpress", "overexpress"),
+        Column(
+            "logit_shift",
+            "estimated mean over all cells of the change in the head's logit; positive = toward the goal",
+            0.08,
+        ),
+        Column(
+            "se",
+            "standard error of `logit_shift` as an estimate of the exact mean over these cells; 0 = exact",
+            0.004,
+        ),
+        Column("ci_low", "lower end of the 95 % interval of that exact mean", 0.07),
+        Column("ci_high", "upper end", 0.09),
+        Column("correction", "what the exact cells added to the screen's mean", 0.003),
+        Column("shift_to_goal", "the same estimate for the cosine to the goal state", 0.0021),
+        Column("shift_to_goal_se", "its standard error", 0.0001),
+        Column("n_cells", "cells screened that express the gene", 61),
+        Column("n_exact", "cells in which the edit was encoded exactly", 8),
+        Column("basis", "exact, screen+own or screen+pooled; see RANKING", "screen+own"),
     ),
 )
 
@@ -176,7 +243,7 @@ PREDICTIONS = Table(
     "one method's score of one gene and kind",
     (
         Column("method", "see `METHODS`", "evidence"),
-        Column("kind", "delete or overexpress", "delete"),
+        Column("kind", "delete, overexpress, inhibit or activate", "delete"),
         Column("gene_id", "Ensembl gene id without version", "ENSG00000115415"),
         Column("score", "higher = more benefit: the action of this kind moves cells toward the goal", 1.9),
         Column(
@@ -190,7 +257,7 @@ METRICS = Table(
     "one method, kind, denominator and metric",
     (
         Column("method", "see `METHODS`", "evidence"),
-        Column("kind", "delete or overexpress", "delete"),
+        Column("kind", "delete, overexpress, inhibit or activate", "delete"),
         Column(
             "denominator",
             "`scored` = genes the method scored; `all` = every measured gene, unscored ranked last",
@@ -217,14 +284,47 @@ PROPOSALS = Table(
         Column("policy", "greedy or chance", "greedy"),
         Column("place", "1 = first", 1),
         *_GENE,
-        Column("kind", "delete or overexpress", "delete"),
+        Column("kind", "delete, overexpress, inhibit or activate", "delete"),
         Column("action", "inhibit or activate", "inhibit"),
         Column("benefit", "benefit in the default ranking", 1.9),
         Column("reason", "why, in words", "highest benefit among genes not yet perturbed"),
     ),
 )
 
-TABLES = (RANKING, SHIFTS, EFFECTS, PREDICTIONS, METRICS, PROPOSALS)
+COMBINATIONS = Table(
+    "combinations",
+    "one perturbation of one or several genes at once: a gene, a pair, a set or a drug",
+    (
+        Column("name", "what the perturbation is called in the file it was read from", "ruxolitinib"),
+        Column("targets", "what is done to each gene", "delete JAK1 + delete JAK2"),
+        Column("n_targets", "genes that are edited together", 2),
+        Column("n_missing", "genes asked for that have no token and are left out", 0),
+        Column("n_cells", "start cells it was made in; 0 where it applies to none", 20),
+        Column("n_donors", "donors behind those cells; 0 where none are named", 4),
+        Column(
+            "shift_to_goal",
+            "mean change in cosine similarity to the goal state; positive = toward it",
+            0.0034,
+        ),
+        Column(
+            "logit_shift", "mean change in the head's logit of the goal state; positive = toward it", 0.11
+        ),
+        Column("se", "standard error of `logit_shift`; replicates are donors, or cells without donors", 0.02),
+        Column("ci_low", "lower end of the 95 % interval of `logit_shift`", 0.05),
+        Column("ci_high", "upper end of the 95 % interval of `logit_shift`", 0.17),
+        Column("pvalue", "two-sided p of `logit_shift` against 0, same replicates", 0.004),
+        Column(
+            "synergy",
+            "of two genes: mean of the pair's logit shift less the sum of the two alone in the same cells; positive = "
+            "further toward the goal than their sum; missing for other numbers of genes",
+            0.01,
+        ),
+        Column("synergy_ci_low", "lower end of the 95 % interval of `synergy`", -0.01),
+        Column("synergy_ci_high", "upper end of the 95 % interval of `synergy`", 0.03),
+    ),
+)
+
+TABLES = (RANKING, SHIFTS, ESTIMATES, EFFECTS, PREDICTIONS, METRICS, PROPOSALS, COMBINATIONS)
 
 
 @dataclass(frozen=True)
@@ -398,10 +498,26 @@ class TrainConfig:
 class PerturbConfig:
     """Which in-silico edits are made, in how many cells."""
 
-    kinds: tuple[Kind, ...] = KINDS
+    kinds: tuple[Kind, ...] = DEFAULT_KINDS
     """Edits to make."""
+    engine: EngineName = "exact"
+    """exact: every edited cell is encoded; fast: gradients screen all cells, and exact cells correct and confirm."""
+    top: int = 50
+    """Fast engine: best genes of each kind to be found and confirmed in exact cells."""
+    width: float = 0.0
+    """Fast engine: verify every gene until its 95 % interval is no wider than this, in logits; 0 = not asked for."""
+    screen_cells: int = 200
+    """Fast engine: start cells to screen, drawn by seed."""
+    dose: float = 1.0
+    """How far `inhibit` and `activate` move a gene: 0 = not at all, 1 = to the end or to the front of the encoding."""
+    after_delete: AfterDelete = "shorten"
+    """Whether the gene beyond the length limit moves up when one is deleted."""
+    not_expressed: NotExpressed = "skip"
+    """What happens to a gene in a cell that does not express it."""
+    precision: Precision | Literal["auto"] = "auto"
+    """Arithmetic: float32, mixed (bfloat16 matrix products), or auto: mixed where the device has bfloat16 units."""
     cells_per_gene: int = 20
-    """Start cells each gene is edited in, drawn by seed among those that express it."""
+    """Exact engine: start cells each gene is edited in, drawn by seed among those that express it."""
     full_cells_per_gene: int = 2
     """The same for the full ranking of a fine-tuned encoder; where it is judged, `cells_per_gene` hold."""
     reference_genes: int = 200
@@ -423,8 +539,29 @@ class PerturbConfig:
             list(self.kinds),
             "Correct it.",
         )
-        _require_at_least(self, 1, "cells_per_gene", "full_cells_per_gene", "reference_genes", "batch_tokens")
+        names = (
+            "cells_per_gene",
+            "full_cells_per_gene",
+            "reference_genes",
+            "batch_tokens",
+            "top",
+            "screen_cells",
+        )
+        _require_at_least(self, 1, *names)
         _require_at_least(self, 10, "null_genes")
+        _require(0 <= self.dose <= 1, "`dose` must be between 0 and 1", self.dose, "Correct it.")
+        _require(self.width >= 0, "`width` must not be negative", self.width, "Correct it.")
+        _require_choice(self, "engine", get_args(EngineName))
+        _require_choice(self, "after_delete", get_args(AfterDelete))
+        _require_choice(self, "not_expressed", get_args(NotExpressed))
+        _require_choice(self, "precision", ("auto", *get_args(Precision)))
+        graded = [kind for kind in self.kinds if kind not in DEFAULT_KINDS]
+        _require(
+            self.engine == "exact" or not graded,
+            f"The fast engine screens {some(DEFAULT_KINDS)}",
+            graded,
+            'Set `engine = "exact"` for graded moves.',
+        )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from perturbloop.report import GAINS, PATHWAYS, RANK_CORRELATIONS, RoundReport
-from perturbloop.schema import ACTION, EFFECTS, KINDS, METHODS, METRICS, PROPOSALS, RANKING
+from perturbloop.schema import ACTION, EFFECTS, DEFAULT_KINDS, METHODS, METRICS, PROPOSALS, RANKING
 
 NAMES = ["STAT1", "JAK2", "<script>alert(1)</script>", "A&B", "ACTB", "$x_1$"]
 
@@ -16,14 +16,24 @@ def empty(table):
 
 def ranking():
     rows = []
-    for kind in KINDS:
+    for kind in DEFAULT_KINDS:
         for i, name in enumerate(NAMES):
             shift = 0.3 - 0.1 * i
             rows.append(
                 (
                     *(f"ENSG{i:011d}", name, kind, ACTION[kind], 2.0 - i, shift / 40, shift),
                     *(shift - 0.05, shift + 0.05, 10 * shift, 10.0 ** -(4 - i), 0.001 * 4**i),
-                    *("toward" if i < 2 else "none", 5, 0, 0.3, "interferon,HLA" if i == 0 else ""),
+                    *(
+                        "toward" if i < 2 else "none",
+                        5,
+                        5,
+                        "exact",
+                        0.001,
+                        np.nan,
+                        0,
+                        0.3,
+                        "interferon,HLA" if i == 0 else "",
+                    ),
                     "spent" if i == 5 and kind == "delete" else "scored",
                 )
             )

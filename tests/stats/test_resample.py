@@ -1,7 +1,7 @@
 import numpy as np
 from scipy import stats
 
-from perturbloop.stats.resample import bootstrap_interval, mean_by_gene
+from perturbloop.stats.resample import bootstrap_interval
 
 
 def auroc(score, hit):
@@ -40,29 +40,3 @@ def test_the_same_generator_gives_the_same_interval():
         bootstrap_interval(np.mean, value, rng=np.random.default_rng(3), n_samples=100) for _ in "ab"
     )
     assert first == second
-
-
-def test_mean_over_cells_equals_scipys_t_interval(rng):
-    value, gene = rng.normal(size=40), np.repeat(["JAK2", "STAT1"], [15, 25])
-    table = mean_by_gene(value, gene)
-    for name, row in table.iterrows():
-        cells = value[gene == name]
-        low, high = stats.t.interval(0.95, len(cells) - 1, cells.mean(), stats.sem(cells))
-        np.testing.assert_allclose(row[["ci_low", "ci_high"]].astype(float), [low, high])
-    assert table["n_donors"].tolist() == [0, 0]
-
-
-def test_with_donors_the_donor_is_the_replicate(rng):
-    value, donor = rng.normal(size=60), np.repeat(["a", "b", "c"], [5, 15, 40])
-    row = mean_by_gene(value, np.full(60, "JAK2"), donor).loc["JAK2"]
-    means = np.array([value[donor == name].mean() for name in "abc"])
-    low, high = stats.t.interval(0.95, 2, means.mean(), stats.sem(means))
-    np.testing.assert_allclose(row[["mean", "ci_low", "ci_high"]].astype(float), [means.mean(), low, high])
-    assert (row["n_cells"], row["n_donors"]) == (60, 3)
-
-
-def test_cells_without_a_value_are_left_out_and_order_does_not_matter(rng):
-    value, gene = rng.normal(size=30), np.repeat(["a", "b"], 15)
-    order = rng.permutation(32)
-    with_gaps, genes = np.append(value, [np.nan, np.nan])[order], np.append(gene, ["a", "c"])[order]
-    np.testing.assert_allclose(mean_by_gene(with_gaps, genes), mean_by_gene(value, gene))

@@ -12,9 +12,15 @@ from perturbloop.train.classifier import train_frozen
 class Encoder(CellModel):
     """Stands where an encoder is only passed on."""
 
-    dim, device, digest = 5, None, "none"
+    dim, device, digest, first_only = 5, None, "none", False
 
     def encode(self, tokens_bt, attention_bt=None):
+        raise AssertionError
+
+    def encoder(self, precision):
+        raise AssertionError
+
+    def pool(self, hidden_btd, gate_bt=None):
         raise AssertionError
 
 

@@ -21,7 +21,7 @@ from perturbloop.train.corpus import build_corpus
 from perturbloop.train.masked_loss import _fixed_batches, held_out_losses
 from perturbloop.train.pretrain import pretrain
 from perturbloop.train.pretrain_config import PretrainConfig, PretrainReport
-from perturbloop.train.warm_start import first_model
+from perturbloop.train.warm_start import first_model, sine_waves
 
 GENES = np.array([f"ENSG{place:011d}" for place in range(60)], dtype=object)
 PER_CELL = 8
@@ -96,6 +96,33 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(structured
         pretrain([structured], VOCABULARY, tmp_path / name, replace(SHORT, steps=3, seed=seed))
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+@pytest.mark.parametrize("positions", ["learned", "smooth"])
+def test_position_vectors_are_trained_only_where_they_are_to_be_learned(structured, tmp_path, positions):
+    name = "bert.embeddings.position_embeddings.weight"
+    after = {}
+    for steps in (1, 6):
+        config = replace(SHORT, steps=steps, positions=positions)
+        pretrain([structured], VOCABULARY, tmp_path / str(steps), config)
+        after[steps] = weights(tmp_path / str(steps))
+    used = slice(0, PER_CELL)  # a cell has 8 genes; no later position is ever read
+    moved = (after[6][name] - after[1][name])[used].abs().max()
+    assert (moved > 1e-4) == (positions == "learned")
+    if positions == "smooth":
+        assert torch.equal(after[6][name], after[1][name])
+        np.testing.assert_array_equal(after[6][name].numpy(), sine_waves(16, 16))
+    words = "bert.embeddings.word_embeddings.weight"
+    assert (after[6][words] - after[1][words]).abs().max() > 1e-4
+
+
+def test_positions_of_another_name_are_refused():
+    config = PretrainConfig()
+    object.__setattr__(config, "positions", "sine")  # the type check of the tests would refuse it first
+    with pytest.raises(
+        InputError, match=r"`positions` must be among \('smooth', 'learned'\); it is 'sine'. Correct it."
+    ):
+        config.__post_init__()
 
 
 def test_a_killed_run_resumes_to_the_same_weights(structured, tmp_path, monkeypatch):

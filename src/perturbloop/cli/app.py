@@ -7,8 +7,9 @@ import typer
 from rich.console import Console
 
 from perturbloop import __version__
+from perturbloop.cli.combine import combine
 from perturbloop.cli.output import progress, refusals, say
-from perturbloop.schema import KINDS
+from perturbloop.schema import DEFAULT_KINDS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +18,9 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Campaign folder.")]
+Workers = Annotated[
+    int, typer.Option(help="Processes of a local Ray cluster for the in-silico edits; 0 = this one alone.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -55,8 +59,28 @@ def init(
     emb_layer: Annotated[
         int, typer.Option(help="Layer the embedding is read from: 0 = last, -1 = one before it.")
     ] = 0,
-    kinds: Annotated[str, typer.Option(help="In-silico edits, separated by commas.")] = ",".join(KINDS),
-    cells_per_gene: Annotated[int, typer.Option(help="Start cells each gene is edited in.")] = 20,
+    kinds: Annotated[str, typer.Option(help="In-silico edits, separated by commas.")] = ",".join(
+        DEFAULT_KINDS
+    ),
+    cells_per_gene: Annotated[
+        int, typer.Option(help="Start cells each gene is edited in by the exact engine.")
+    ] = 20,
+    engine: Annotated[str, typer.Option(help="exact, or fast: screen all cells and verify what decides.")] = (
+        "exact"
+    ),
+    top: Annotated[int, typer.Option(help="Fast engine: best genes to find and confirm.")] = 50,
+    width: Annotated[
+        float, typer.Option(help="Fast engine: widest 95 % interval of any gene, in logits; 0 = any.")
+    ] = 0.0,
+    screen_cells: Annotated[int, typer.Option(help="Fast engine: start cells to screen.")] = 200,
+    dose: Annotated[float, typer.Option(help="How far inhibit and activate move a gene, 0 to 1.")] = 1.0,
+    after_delete: Annotated[
+        str, typer.Option(help="shorten, or refill: the next gene beyond the length limit moves up.")
+    ] = "shorten",
+    not_expressed: Annotated[
+        str, typer.Option(help="skip, or insert: raise genes in cells that do not express them.")
+    ] = "skip",
+    precision: Annotated[str, typer.Option(help="auto, float32 or mixed (bfloat16 products).")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of splits, draws and training.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -81,7 +105,19 @@ def init(
             "emb_layer": emb_layer,
             "seed": seed,
         },
-        "perturb": {"kinds": tuple(kinds.split(",")), "cells_per_gene": cells_per_gene, "seed": seed},
+        "perturb": {
+            "kinds": tuple(kinds.split(",")),
+            "cells_per_gene": cells_per_gene,
+            "engine": engine,
+            "top": top,
+            "width": width,
+            "screen_cells": screen_cells,
+            "dose": dose,
+            "after_delete": after_delete,
+            "not_expressed": not_expressed,
+            "precision": precision,
+            "seed": seed,
+        },
         "evaluate": {"seed": seed},
     }
     with refusals():
@@ -90,11 +126,11 @@ def init(
     say({"folder": str(folder), "lines": lines}, lines, as_json=as_json)
 
 
-def _step(folder: Path, until: str, as_json: bool) -> None:
+def _step(folder: Path, until: str, as_json: bool, *, workers: int = 0) -> None:
     from perturbloop.loop.campaign import play as run
 
     with refusals(), progress() as on_progress:
-        played = run(folder, until=until, on_progress=on_progress)
+        played = run(folder, until=until, workers=workers, on_progress=on_progress)
     done = f"Round {played.round}: {', '.join(played.done)} done." if played.done else ""
     lines = [line for line in (done, *played.lines) if line]
     say(
@@ -121,9 +157,24 @@ def train(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def perturb(folder: Folder, as_json: AsJson = False) -> None:
+def perturb(
+    folder: Folder,
+    workers: Workers = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print passes, FLOPs, time and memory, and do nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Perturb genes in silico; a killed run goes on where it stopped."""
-    _step(folder, "perturb", as_json)
+    if not dry_run:
+        _step(folder, "perturb", as_json, workers=workers)
+        return
+    from perturbloop.loop.campaign import dry_run as estimate
+
+    with refusals():
+        costs = estimate(folder)
+    lines = [f"{title}: {line}" for title, cost in costs.items() for line in cost.lines()]
+    say({title: cost.to_dict() for title, cost in costs.items()}, lines, as_json=as_json)
 
 
 @app.command()
@@ -147,9 +198,9 @@ def propose(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def play(folder: Folder, as_json: AsJson = False) -> None:
+def play(folder: Folder, workers: Workers = 0, as_json: AsJson = False) -> None:
     """Play one round: every step that is stale, then the report."""
-    _step(folder, "report", as_json)
+    _step(folder, "report", as_json, workers=workers)
 
 
 @app.command()
@@ -219,6 +270,9 @@ def _effect_table(folder: Path) -> list[str]:
         f"{'trains' if row.fold < 0 else f'held out, fold {row.fold}'}"
         for row in rows.sort_values("effect_to_goal", ascending=False).itertuples()
     ]
+
+
+app.command()(combine)
 
 
 @app.command()

@@ -24,6 +24,8 @@ class Tokens:
     """Tokens of each cell, special ones included."""
     has_cls: bool = False
     """Whether each cell starts with `<cls>` and ends with `<eos>`."""
+    spare_nk: Int32[np.ndarray, "n k"] | None = None
+    """The next genes beyond the length limit, 0 where there is none; `None` where they were not kept."""
 
     @property
     def n_cells(self) -> int:
@@ -34,9 +36,16 @@ class Tokens:
         """Return one cell's tokens, without padding."""
         return self.tokens_nt[cell, : self.length_n[cell]]
 
+    def spare(self, cell: int | np.integer) -> Int32[np.ndarray, " k"]:
+        """Return one cell's genes beyond the length limit, next one first, as far as they were kept."""
+        if self.spare_nk is None:
+            return self.tokens_nt[cell, :0]
+        return self.spare_nk[cell][self.spare_nk[cell] > 0]
+
     def select(self, rows: np.ndarray) -> "Tokens":
         """Keep these cells, by mask or by position."""
-        return replace(self, tokens_nt=self.tokens_nt[rows], length_n=self.length_n[rows])
+        spare_nk = None if self.spare_nk is None else self.spare_nk[rows]
+        return replace(self, tokens_nt=self.tokens_nt[rows], length_n=self.length_n[rows], spare_nk=spare_nk)
 
     @classmethod
     def of_rows(cls, rows: Sequence[np.ndarray | list[int]], *, has_cls: bool = False) -> "Tokens":
@@ -53,7 +62,7 @@ class Tokens:
         return cls(tokens_nt, length_n, has_cls)
 
 
-def tokenize(cells: Cells, vocabulary: Vocabulary) -> Tokens:
+def tokenize(cells: Cells, vocabulary: Vocabulary, *, spare: int = 0) -> Tokens:
     """Encode cells with a vocabulary, cut to its length.
 
     Parameters
@@ -62,6 +71,8 @@ def tokenize(cells: Cells, vocabulary: Vocabulary) -> Tokens:
         Raw counts; genes without a token or a median are left out.
     vocabulary
         Tokens, medians, special tokens and length.
+    spare
+        Genes beyond the length limit to keep beside each cell, for edits that let them move up.
 
     Returns
     -------
@@ -74,7 +85,7 @@ def tokenize(cells: Cells, vocabulary: Vocabulary) -> Tokens:
     only through the genes that are gone. Inside exact ties genes keep the file's order.
     """
     total_n = np.asarray(cells.counts_ng.sum(axis=1, dtype=np.float64)).ravel()
-    return _encode(cells.counts_ng, cells.gene_ids, total_n, vocabulary)
+    return _encode(cells.counts_ng, cells.gene_ids, total_n, vocabulary, spare=spare)
 
 
 def tokenize_adata(
@@ -154,6 +165,8 @@ def _encode(
     gene_ids: np.ndarray,
     total_n: Float[np.ndarray, " n"],
     vocabulary: Vocabulary,
+    *,
+    spare: int = 0,
 ) -> Tokens:
     """Rank the genes of each row; `gene_ids` may repeat."""
     place_g = np.array([vocabulary.position.get(gene, -1) for gene in gene_ids])
@@ -165,12 +178,16 @@ def _encode(
     counts.sort_indices()
     room = vocabulary.max_length - 2 * vocabulary.has_cls
     rows = []
+    spare_nk = np.zeros((counts.shape[0], spare), dtype=np.int32)
     for cell in range(counts.shape[0]):
         part = slice(counts.indptr[cell], counts.indptr[cell + 1])
         columns = counts.indices[part]
         value = counts.data[part].astype(np.float64) / total_n[cell] * 10_000 / median_g[columns]
-        row = token_g[columns[np.argsort(-value, kind="stable")[:room]]]
+        ranked = token_g[columns[np.argsort(-value, kind="stable")[: room + spare]]]
+        row, beyond = ranked[:room], ranked[room:]
+        spare_nk[cell, : len(beyond)] = beyond
         if vocabulary.has_cls:
             row = np.concatenate([[vocabulary.specials["<cls>"]], row, [vocabulary.specials["<eos>"]]])
         rows.append(row)
-    return Tokens.of_rows(rows, has_cls=vocabulary.has_cls)
+    tokens = Tokens.of_rows(rows, has_cls=vocabulary.has_cls)
+    return replace(tokens, spare_nk=spare_nk) if spare else tokens

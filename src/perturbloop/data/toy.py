@@ -19,7 +19,7 @@ from scipy import sparse
 from perturbloop.data import network
 from perturbloop.data.splits import half
 from perturbloop.errors import GeneIdError, InputError, closest, some
-from perturbloop.schema import KINDS, Kind, Modality, kind_of
+from perturbloop.schema import DEFAULT_KINDS, Kind, Modality, kind_of
 
 State = Literal["resting", "stimulated"]
 STATES: tuple[State, ...] = get_args(State)
@@ -292,7 +292,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     for name, adata in {"cells": world.cells, "corpus": world.corpus, "perturbed": perturbed}.items():
         adata.write_h5ad(folder / f"{name}.h5ad", compression="gzip", convert_strings_to_categoricals=False)
-    truths = [world.truth(start, kind) for start in STATES for kind in KINDS]
+    truths = [world.truth(start, kind) for start in STATES for kind in DEFAULT_KINDS]
     pd.concat(truths, ignore_index=True).to_csv(folder / "truth.csv", index=False)
 
 

@@ -11,14 +11,14 @@ from jaxtyping import Bool
 
 from perturbloop.data.cells import Cells
 from perturbloop.evaluate.de import benefit, signed_de
-from perturbloop.schema import KINDS, PREDICTIONS, Kind, concat
+from perturbloop.schema import DEFAULT_KINDS, PREDICTIONS, Kind, concat
 
 
 def baselines(
     cells: Cells,
     is_goal_n: Bool[np.ndarray, " n"],
     *,
-    kinds: Iterable[Kind] = KINDS,
+    kinds: Iterable[Kind] = DEFAULT_KINDS,
     rng: np.random.Generator,
     de: pd.DataFrame | None = None,
 ) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from scipy import sparse, stats
 
 from perturbloop.data.cells import Cells
 from perturbloop.errors import StateError
-from perturbloop.schema import Kind
+from perturbloop.schema import ACTION, Kind
 from perturbloop.stats.correct import benjamini_hochberg
 
 DENSE_VALUES = 4_000_000
@@ -139,7 +139,7 @@ def benefit(de: pd.DataFrame, kind: Kind) -> Float[np.ndarray, " g"]:
     >>> benefit(pd.DataFrame({"z": [2.0, -1.0]}), "delete")
     array([-2.,  1.])
     """
-    sign = 1.0 if kind == "overexpress" else -1.0
+    sign = 1.0 if ACTION[kind] == "activate" else -1.0
     return sign * de["z"].to_numpy(float)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 
 from perturbloop.errors import InputError, LeakageError, some
-from perturbloop.schema import EFFECTS, METHODS, Kind, kind_of
+from perturbloop.schema import EFFECTS, METHODS, Kind, judges
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def held_out(effects: pd.DataFrame, kind: Kind) -> Truth:
     effects
         EFFECTS rows.
     kind
-        delete is judged by crispr_ko and crispri, overexpress by crispra; arms are never averaged, so a gene that
+        delete and inhibit are judged by crispr_ko and crispri, overexpress and activate by crispra; arms are never averaged, so a gene that
         was measured by two modalities of a kind is two targets.
 
     Raises
@@ -52,7 +52,7 @@ def held_out(effects: pd.DataFrame, kind: Kind) -> Truth:
         If a gene is held out in one modality of the kind and spent, or in another fold, in the next.
     """
     rows = EFFECTS.checked(effects).query("level == 'gene'")
-    rows = rows[rows["modality"].map(kind_of) == kind]
+    rows = rows[[judges(modality, kind) for modality in rows["modality"]]]
     folds = rows.groupby("gene_id")["fold"].nunique()
     mixed = folds.index[folds > 1]
     if len(mixed):

@@ -1,7 +1,8 @@
 """The arms of a round: each is one state model and the edits it scores."""
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ from perturbloop.data.cells import Cells
 from perturbloop.data.splits import trains
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.loop.inputs import Inputs, embed
-from perturbloop.perturb.collect import run_plan
-from perturbloop.perturb.plan import plan
+from perturbloop.perturb.collect import precision_of, run_plan, write_text
+from perturbloop.perturb.cost import Cost, NoiseFloor, cost, noise_floor
+from perturbloop.perturb.exact import ExactEngine
+from perturbloop.perturb.fast import PASSES_PER_SCREEN, RANDOM_SHARE, fast_shifts
+from perturbloop.perturb.plan import Plan, plan
 from perturbloop.perturb.readout import Readout
 from perturbloop.schema import Kind, PerturbConfig
 from perturbloop.store import step_key
@@ -103,36 +107,112 @@ def train_arm(
     return trained
 
 
+@dataclass(frozen=True)
+class Perturbed:
+    """What an arm's edits did."""
+
+    shifts: pd.DataFrame
+    """Table `SHIFTS`."""
+    estimates: pd.DataFrame | None
+    """Table `ESTIMATES` of the fast engine."""
+    lines: tuple[str, ...]
+    """What was spent, and the noise of the arithmetic."""
+
+
+def start_tokens(inputs: Inputs) -> Tokens:
+    """Encoded start cells: those that are edited."""
+    return inputs.tokens.select(np.flatnonzero(~inputs.states.is_goal_n))
+
+
+def is_fast(arm: Arm, config: PerturbConfig) -> bool:
+    """Whether the arm is screened: only where every gene is wanted does a screen save anything."""
+    return config.engine == "fast" and arm.fold < 0
+
+
+def plan_arm(arm: Arm, inputs: Inputs, tokens: Tokens) -> Plan:
+    """List the arm's edits; for the fast engine, all of the cells it screens."""
+    config = replace(inputs.config.perturb, kinds=arm.kinds)
+    words = inputs.model.vocabulary
+    if is_fast(arm, config):
+        drawn = np.random.default_rng([config.seed, 2]).permutation(tokens.n_cells)[: config.screen_cells]
+        everything = plan(tokens, words, replace(config, cells_per_gene=tokens.n_cells, not_expressed="skip"))
+        kept = everything.edits[everything.edits["cell"].isin(drawn)].reset_index(drop=True)
+        return replace(everything, edits=kept)
+    if arm.method != "frozen" and arm.fold < 0:
+        config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
+    wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(inputs, tokens, config)]
+    return plan(tokens, words, config, gene_ids=wanted)
+
+
 def perturb_arm(
     arm: Arm,
     trained: StateModel,
     inputs: Inputs,
     folder: Path,
     on_progress: Progress,
-) -> pd.DataFrame:
-    """Score the arm's edits in the start cells; shards that exist are reused. Returns table `SHIFTS`."""
-    config = replace(inputs.config.perturb, kinds=arm.kinds)
-    if arm.method != "frozen" and arm.fold < 0:
-        config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
-    start = np.flatnonzero(~inputs.states.is_goal_n)
-    tokens = inputs.tokens.select(start)
-    wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(inputs, tokens, config)]
-    edits = plan(tokens, inputs.model.vocabulary, config, gene_ids=wanted)
-    place = (
-        folder
-        / "shifts"
-        / trained.digest
-        / step_key("edits", config={"plan": edits.digest}, inputs=[inputs.key])
+    *,
+    workers: int = 0,
+) -> Perturbed:
+    """Score the arm's edits in the start cells; shards that exist are reused."""
+    config = inputs.config.perturb
+    tokens = start_tokens(inputs)
+    edits = plan_arm(arm, inputs, tokens)
+    key = step_key("edits", config={"plan": edits.digest}, inputs=[inputs.key])
+    fast = is_fast(arm, config)
+    if fast:
+        key = step_key("fast", config={"top": config.top, "width": config.width}, inputs=[key])
+    place = folder / "shifts" / trained.digest / key
+    precision = precision_of(place, config.precision, trained.model.device)
+    engine = ExactEngine(
+        trained.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
     )
-    return run_plan(
-        trained.model,
-        trained.readout,
+    title = f"perturb, {arm.title}"
+    noise = _noise(place, engine, tokens, edits)
+    if fast:
+        found = fast_shifts(
+            engine,
+            tokens,
+            edits,
+            place,
+            config=config,
+            workers=workers,
+            on_edits=lambda part, done, total: on_progress(f"{title}: {part}", done, total),
+        )
+        return Perturbed(found.shifts, found.estimates, (found.line(), noise))
+    shifts = run_plan(
+        engine,
         tokens,
         edits,
         place,
-        batch_tokens=config.batch_tokens,
-        on_edits=lambda done, total: on_progress(f"perturb, {arm.title}", done, total),
+        workers=workers,
+        on_edits=lambda done, total: on_progress(title, done, total),
     )
+    return Perturbed(shifts, None, (f"exact engine: {len(shifts):,} passes", noise))
+
+
+def cost_of_arm(arm: Arm, inputs: Inputs) -> Cost:
+    """What the arm's edits would cost; of the fast engine the screen and its random check, not what they will ask for."""
+    tokens = start_tokens(inputs)
+    edits = plan_arm(arm, inputs, tokens).edits
+    config = inputs.config.perturb
+    passes_n = np.bincount(edits["cell"].to_numpy(int), minlength=tokens.n_cells).astype(float)
+    if is_fast(arm, config):
+        screened = edits[["cell", "kind"]].drop_duplicates()
+        passes = screened["kind"].map(lambda kind: PASSES_PER_SCREEN.get(kind, 0.0))
+        passes_n = np.bincount(screened["cell"].to_numpy(int), passes, minlength=tokens.n_cells)
+        verified_n = RANDOM_SHARE * np.bincount(edits["cell"].to_numpy(int), minlength=tokens.n_cells)
+        passes_n = passes_n + verified_n
+    anything = np.ones(inputs.model.dim, dtype=np.float32)  # the cost does not depend on what is read
+    engine = ExactEngine(inputs.model, Readout(anything, anything, 0.0), batch_tokens=config.batch_tokens)
+    return cost(engine, tokens, passes_n=passes_n)
+
+
+def _noise(place: Path, engine: ExactEngine, tokens: Tokens, edits: Plan) -> str:
+    """Noise of the arithmetic, measured once in a run."""
+    note = place / "noise.json"
+    if not note.is_file():
+        write_text(note, json.dumps(asdict(noise_floor(engine, tokens, edits))))
+    return NoiseFloor(**json.loads(note.read_text())).line()
 
 
 def reference_genes(inputs: Inputs, tokens: Tokens, config: PerturbConfig) -> list[str]:

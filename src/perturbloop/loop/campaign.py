@@ -13,11 +13,12 @@ from perturbloop import __version__
 from perturbloop.data.cells import file_digest
 from perturbloop.errors import StoreError, closest
 from perturbloop.loop import outcomes
-from perturbloop.loop.arms import Progress
+from perturbloop.loop.arms import Progress, cost_of_arm
 from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, write_json
 from perturbloop.loop.inputs import Inputs, read_inputs
 from perturbloop.loop.review import review
 from perturbloop.loop.steps import STEPS, Work, choose, evaluate, models_of, perturb, train
+from perturbloop.perturb.cost import Cost
 from perturbloop.report import tables as report_tables
 from perturbloop.report import write as write_report
 from perturbloop.schema import EFFECTS, CampaignConfig, PerturbedConfig, concat
@@ -61,7 +62,9 @@ def record(folder: Path | str, entry: PerturbedConfig) -> tuple[dict[str, Any], 
     return report, new
 
 
-def play(folder: Path | str, *, until: str = "report", on_progress: Progress = quiet) -> Played:
+def play(
+    folder: Path | str, *, until: str = "report", workers: int = 0, on_progress: Progress = quiet
+) -> Played:
     """Do every step of a round that is stale, up to `until`; with nothing new no round is opened.
 
     A step's key is the hash of its config, its inputs and the keys before it. A step with a finished record of that
@@ -73,6 +76,8 @@ def play(folder: Path | str, *, until: str = "report", on_progress: Progress = q
         Campaign folder.
     until
         Last step: check, train, perturb, evaluate, propose or report.
+    workers
+        Processes of a local Ray cluster that share the in-silico edits; 0 = this process alone.
     on_progress
         Called with what is done, how much of it, and of how much.
 
@@ -88,7 +93,16 @@ def play(folder: Path | str, *, until: str = "report", on_progress: Progress = q
     with lock(folder):
         campaign = open_campaign(folder)
         with campaign.store:
-            return _play(campaign, until, on_progress)
+            return _play(campaign, until, workers, on_progress)
+
+
+def dry_run(folder: Path | str) -> dict[str, Cost]:
+    """Cost of the in-silico edits of the next round, by state model; nothing is trained, perturbed or written."""
+    campaign = open_campaign(Path(folder))
+    with campaign.store:
+        inputs = read_inputs(campaign.config)
+        work = Work(campaign, inputs, outcomes.read_outcomes(campaign, inputs), quiet)
+    return {arm.title: cost_of_arm(arm, inputs) for arm in work.arms}
 
 
 def latest_round(folder: Path | str) -> Path:
@@ -102,7 +116,7 @@ def latest_round(folder: Path | str) -> Path:
     return campaign.round_folder(finished[-1])
 
 
-def _play(campaign: Campaign, until: str, on_progress: Progress) -> Played:
+def _play(campaign: Campaign, until: str, workers: int, on_progress: Progress) -> Played:
     inputs = read_inputs(campaign.config)
     recorded = outcomes.read_outcomes(campaign, inputs)
     keys = _keys(campaign, inputs)
@@ -116,12 +130,14 @@ def _play(campaign: Campaign, until: str, on_progress: Progress) -> Played:
         number = (
             evaluated.round if evaluated else max((step.round for step in campaign.store.steps()), default=0)
         )
-    work = Work(campaign, inputs, recorded, on_progress)
+    work = Work(campaign, inputs, recorded, on_progress, workers=workers)
     for name in stale:
         _do(work, name, number, keys[name])
     if until == STEPS[-1] and (stale or campaign.store.rounds()[number].finished is None):
         campaign.store.finish_round(number)
-    lines = () if stale else ("Nothing is new: every step is up to date.",)
+    lines: tuple[str, ...] = ("Nothing is new: every step is up to date.",)
+    if stale:
+        lines = work.frozen.lines if work.perturbed else ()
     return Played(campaign.folder, number, tuple(stale), lines)
 
 
@@ -171,7 +187,8 @@ def _stamp(work: Work, name: str, key: str) -> dict[str, Any]:
         "vocabulary_digest": inputs.model.vocabulary.digest,
         "lines": inputs.lines() if name == "check" else [],
         "models": models_of(work),
-        "n_edits": sum(len(table) for table in work.shifts.values()),
+        "n_edits": sum(len(found.shifts) for found in work.perturbed.values()),
+        "spent": {arm.title: list(found.lines) for arm, found in work.perturbed.items()},
     }
 
 

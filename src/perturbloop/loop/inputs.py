@@ -69,7 +69,8 @@ def read_inputs(config: CampaignConfig) -> Inputs:
         config.cells.path, vocabulary=model.vocabulary, gene_column=config.cells.gene_column
     )
     states = state_cells(cells, config.cells, seed=config.train.seed)
-    tokens = tokenize(states.cells, model.vocabulary)
+    spare = int(config.perturb.after_delete == "refill")
+    tokens = tokenize(states.cells, model.vocabulary, spare=spare)
     empty = int((tokens.length_n <= 2 * tokens.has_cls).sum())
     if empty:
         msg = (

@@ -19,7 +19,7 @@ from perturbloop.evidence.score import LEAST_SHARED, own_genes, shared_genes, so
 from perturbloop.loop.arms import PerturbedExamples
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
-from perturbloop.schema import EFFECTS, PerturbedConfig, concat, kind_of
+from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, concat, judges, kind_of
 from perturbloop.store import Input, Target, step_key
 
 
@@ -43,7 +43,9 @@ class Outcomes:
     @property
     def kinds(self) -> tuple[Any, ...]:
         """In-silico kinds that were measured."""
-        return tuple(sorted({kind_of(modality) for modality in self.effects["modality"]}))
+        return tuple(
+            kind for kind in KINDS if any(judges(m, kind) for m in self.effects["modality"].unique())
+        )
 
 
 def record(
@@ -155,7 +157,7 @@ def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
 
 def _require_kind(entry: PerturbedConfig, campaign: Campaign) -> None:
     kind, kinds = kind_of(entry.modality), campaign.config.perturb.kinds
-    if kind not in kinds:
+    if not any(judges(entry.modality, made) for made in kinds):
         msg = (
             f"What `{entry.modality}` measures is compared with the in-silico edit `{kind}`; this campaign makes "
             f"{some(kinds)} only. Add it to `kinds` in `campaign.toml`, then record again."

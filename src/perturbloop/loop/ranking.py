@@ -5,14 +5,15 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.evaluate.flags import flags
 from perturbloop.schema import ACTION, PREDICTIONS, RANKING, Kind
+from perturbloop.stats.aggregate import mean_by_gene
 from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.null import matched_null
-from perturbloop.stats.resample import mean_by_gene
 
 
 def rank(
@@ -24,6 +25,7 @@ def rank(
     donor_n: np.ndarray | None,
     null_genes: int,
     fdr: float = 0.05,
+    estimates: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Rank every gene of the start cells by its logit shift, best first.
 
@@ -43,13 +45,16 @@ def rank(
         Rank- and expression-matched genes behind each null.
     fdr
         Highest padj of a call.
+    estimates
+        Table `ESTIMATES` of the fast engine: which genes were verified, and the error of those that were not; the interval
+        holds it beside the spread of the replicates.
 
     Returns
     -------
     Table `RANKING`; `benefit` is `logit_shift`. Genes that were not edited have the status `not_scored`.
     """
     rows = shifts[shifts["kind"] == kind]
-    gene_n = rows["gene_id"].to_numpy(str)
+    gene_n = pd.Categorical(rows["gene_id"])  # codes: rows are cells × genes
     donors = None if donor_n is None else donor_n[rows["cell"].to_numpy(int)].astype(str)
     logit = mean_by_gene(rows["logit_shift"].to_numpy(float), gene_n, donors)
     cosine = mean_by_gene(rows["shift_to_goal"].to_numpy(float), gene_n, donors)
@@ -59,6 +64,7 @@ def rank(
     frame = frame.join(logit.add_prefix("logit_"), on="gene_id").join(
         cosine["mean"].rename("shift_to_goal"), on="gene_id"
     )
+    frame = _with_basis(frame, kind, estimates)
     null = _null(frame["gene_id"], frame["logit_mean"], covariates(rows, start), null_genes)
     away = (null["null_z"] < 0) & (frame["logit_mean"] < 0)
     toward = (null["null_z"] > 0) & (frame["logit_mean"] > 0)
@@ -78,10 +84,29 @@ def rank(
         ),
         n_cells=frame["logit_n_cells"].fillna(0).astype(int),
         n_donors=frame["logit_n_donors"].fillna(0).astype(int),
+        cell_pvalue=frame["logit_cell_pvalue"],
+        donor_pvalue=frame["logit_pvalue"].where(frame["logit_n_donors"] > 1),
         flags=flags(frame["gene_name"].to_numpy(object)),
         status=np.where(scored, "scored", "not_scored"),
     )
     return RANKING.checked(_sorted(frame))
+
+
+def _with_basis(frame: pd.DataFrame, kind: Kind, estimates: pd.DataFrame | None) -> pd.DataFrame:
+    """Say what each number rests on, and widen its interval by the error of the screen."""
+    if estimates is None:
+        n_exact = frame["logit_n_cells"].fillna(0).astype(int)
+        return frame.assign(n_exact=n_exact, basis=np.where(n_exact > 0, "exact", ""))
+    rows = estimates[estimates["kind"] == kind].set_index("gene_id")
+    by_gene = rows.reindex(frame["gene_id"])
+    reach = stats.norm.isf(0.025) * by_gene["se"].to_numpy()
+    half = np.hypot((frame["logit_ci_high"] - frame["logit_ci_low"]) / 2, reach)
+    return frame.assign(
+        n_exact=by_gene["n_exact"].fillna(0).to_numpy(int),
+        basis=by_gene["basis"].fillna("").to_numpy(object),
+        logit_ci_low=frame["logit_mean"] - half,
+        logit_ci_high=frame["logit_mean"] + half,
+    )
 
 
 def covariates(shifts: pd.DataFrame, start: Cells) -> pd.DataFrame:

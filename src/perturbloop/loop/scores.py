@@ -12,7 +12,7 @@ from perturbloop.evaluate import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evidence.graphs import GeneGraph
 from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
 from perturbloop.report import GAINS, RANK_CORRELATIONS
-from perturbloop.schema import PREDICTIONS, EvaluateConfig, Kind, concat, kind_of, method
+from perturbloop.schema import PREDICTIONS, EvaluateConfig, Kind, concat, judges, method
 
 SHUFFLES = 20
 """Shuffles behind the control of the evidence channel."""
@@ -47,7 +47,8 @@ def evidence_of(
 
     A gene that several files measured for this kind has one effect: their mean, weighted by precision.
     """
-    rows = effects[effects["level"].eq("gene") & effects["modality"].map(kind_of).eq(kind)]
+    judging = [judges(modality, kind) for modality in effects["modality"]]
+    rows = effects[effects["level"].eq("gene") & pd.Series(judging, index=effects.index, dtype=bool)]
     precision = 1 / rows["se"].clip(lower=1e-9) ** 2
     by_gene = rows.assign(precision=precision, weighted=precision * rows["effect_to_goal"]).groupby("gene_id")
     total = by_gene["precision"].sum()

@@ -1,6 +1,7 @@
 """Every step of a round, each a function from what is recorded to what is written."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from perturbloop.design.propose import propose
 from perturbloop.evaluate import baselines, scoreboard, signed_de
 from perturbloop.evaluate.calls import with_pool_padj
 from perturbloop.evidence.graphs import coexpression
-from perturbloop.loop.arms import Arm, Progress, closed_arms, open_arms, perturb_arm, train_arm
+from perturbloop.loop.arms import Arm, Perturbed, Progress, closed_arms, open_arms, perturb_arm, train_arm
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.outcomes import Outcomes, keep_in_round, perturbed_examples
@@ -22,8 +23,10 @@ from perturbloop.loop.scores import (
     evidence_predictions,
     gains,
 )
+from perturbloop.perturb.interop import write_goal_state_csv
 from perturbloop.report import GAINS, RANK_CORRELATIONS
 from perturbloop.schema import EFFECTS, METRICS, PREDICTIONS, PROPOSALS, RANKING, Kind, concat
+from perturbloop.stats.geneformer import goal_state_stats
 from perturbloop.train.classifier import StateModel
 
 STEPS = ("check", "train", "perturb", "evaluate", "propose", "report")
@@ -38,7 +41,13 @@ class Work:
     outcomes: Outcomes | None
     on_progress: Progress
     models: dict[Arm, StateModel] = field(default_factory=dict)
-    shifts: dict[Arm, pd.DataFrame] = field(default_factory=dict)
+    perturbed: dict[Arm, Perturbed] = field(default_factory=dict)
+    workers: int = 0
+
+    @property
+    def frozen(self) -> Perturbed:
+        """Edits of the open loop."""
+        return next(found for arm, found in self.perturbed.items() if arm.method == "frozen")
 
     @property
     def arms(self) -> list[Arm]:
@@ -62,9 +71,14 @@ def perturb(work: Work) -> None:
     """Score the edits of every arm; finished shards are read."""
     train(work)
     for arm in work.arms:
-        if arm not in work.shifts:
-            work.shifts[arm] = perturb_arm(
-                arm, work.models[arm], work.inputs, work.campaign.folder, work.on_progress
+        if arm not in work.perturbed:
+            work.perturbed[arm] = perturb_arm(
+                arm,
+                work.models[arm],
+                work.inputs,
+                work.campaign.folder,
+                work.on_progress,
+                workers=work.workers,
             )
 
 
@@ -103,10 +117,28 @@ def evaluate(work: Work, number: int) -> None:
             predictions, pd.read_parquet(work.campaign.round_folder(0) / "predictions.parquet")
         )
     tables = {"ranking": ranking, "predictions": predictions, "metrics": metrics, "gains": gained}
+    if work.frozen.estimates is not None:
+        tables["estimates"] = work.frozen.estimates
     for name, table in (tables | {"rank_correlations": moved, "de": de}).items():
         write_table(folder / f"{name}.parquet", table)
+    if work.frozen.estimates is None:  # the published tool's table says nothing of screened shifts
+        _write_published(work, folder)
     work.campaign.store.save_scores(number, metrics)
     write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved))
+
+
+def _write_published(work: Work, folder: Path) -> None:
+    """Write the open loop's shifts as the published tool's goal-state table, for comparison."""
+    words = work.inputs.model.vocabulary
+    token_of = dict(zip(words.gene_ids, words.tokens, strict=True))
+    names = {gene: str(name) for gene, name in zip(words.gene_ids, words.gene_names, strict=True)}
+    for kind, rows in work.frozen.shifts.groupby("kind"):
+        shifts = pd.DataFrame(
+            {"state": "goal", "token": rows["gene_id"].map(token_of), "shift": rows["shift_to_goal"]}
+        )
+        ids = {int(token): str(gene) for gene, token in token_of.items()}
+        table = goal_state_stats(shifts, goal_state="goal", gene_ids=ids, gene_names=names)
+        write_goal_state_csv(table, folder / f"geneformer_{kind}.csv")
 
 
 def models_of(work: Work) -> dict[str, dict[str, float]]:
@@ -141,7 +173,7 @@ def _with_calls(
 ) -> pd.DataFrame:
     """Put the columns beside the predictions that the rule of a call needs."""
     config = work.campaign.config
-    shifts = next(table for arm, table in work.shifts.items() if arm.method == "frozen")
+    shifts = work.frozen.shifts
     if (
         config.evaluate.call == "geneformer"
     ):  # the published rule reads per-cell shifts, which only encoders have
@@ -155,14 +187,16 @@ def _with_calls(
 def _rank(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
     states, config = work.inputs.states, work.campaign.config
     donor_n = None if states.donor_n is None else states.donor_n[~states.is_goal_n]
+    found = work.perturbed[arm]
     return rank(
-        work.shifts[arm],
+        found.shifts,
         states.start,
         work.inputs.model.vocabulary,
         kind=kind,
         donor_n=donor_n,
         null_genes=config.perturb.null_genes,
         fdr=config.evaluate.fdr,
+        estimates=found.estimates,
     )
 
 

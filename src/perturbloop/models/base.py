@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 
 from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.models.encoder import Encoder
+from perturbloop.schema import Precision
 
 
 class CellModel(ABC):
@@ -36,6 +38,21 @@ class CellModel(ABC):
         self, tokens_bt: torch.Tensor, attention_bt: torch.Tensor | None = None
     ) -> Float[torch.Tensor, "b d"]:
         """Embed a batch of rows on the model's device; `attention_bt` is 1 at tokens and 0 at padding."""
+
+    @abstractmethod
+    def encoder(self, precision: Precision) -> Encoder:
+        """Forward pass that in-silico perturbation takes apart; float32 equals `encode`."""
+
+    @property
+    @abstractmethod
+    def first_only(self) -> bool:
+        """Whether the embedding reads the first position alone."""
+
+    @abstractmethod
+    def pool(
+        self, hidden_btd: Float[torch.Tensor, "b t d"], gate_bt: Float[torch.Tensor, "b t"] | None = None
+    ) -> Float[torch.Tensor, "b d"]:
+        """Cell embeddings from hidden states without padding; a gate is the weight of each token in a mean."""
 
     def embed(
         self,

@@ -17,6 +17,7 @@ from transformers.activations import ACT2FN
 from perturbloop.schema import Precision
 
 Hidden = Float[torch.Tensor, "b t d"]
+HiddenOrFirst = Float[torch.Tensor, "b #t d"]
 SPARE_HEAD_WIDTH = 8
 """Columns put beside queries and keys to carry a bias per key; fused attention wants a multiple of eight."""
 
@@ -95,7 +96,7 @@ class Encoder:
         *,
         key_bias_bt: Float[torch.Tensor, "b t"] | None = None,
         first_only: bool = False,
-    ) -> Hidden:
+    ) -> HiddenOrFirst:
         """Hidden states of the last layer.
 
         Parameters
@@ -116,7 +117,7 @@ class Encoder:
         *,
         key_bias_bt: Float[torch.Tensor, "b t"] | None = None,
         first_only: bool = False,
-    ) -> Hidden:
+    ) -> HiddenOrFirst:
         """Hidden states of the last layer, with the first layer's attention given where it is known already."""
         x = embedded_btd
         for number, layer in enumerate(self.layers):

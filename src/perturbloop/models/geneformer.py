@@ -16,6 +16,8 @@ from transformers.utils import logging as transformers_logging
 from perturbloop.data.vocabulary import Version, Vocabulary
 from perturbloop.errors import ModelError, VocabularyMismatch
 from perturbloop.models.base import CellModel
+from perturbloop.models.encoder import Encoder
+from perturbloop.schema import Precision
 
 Pooling = Literal["mean", "cls", "inner"]
 """mean: over all tokens of a row; cls: its first position; inner: mean without its first and last position."""
@@ -82,15 +84,34 @@ class Geneformer(CellModel):
         """Hash the weights anew at the next use: they are about to change."""
         self._digest = None
 
+    def encoder(self, precision: Precision) -> Encoder:
+        """Forward pass that in-silico perturbation takes apart; float32 equals `encode`."""
+        return Encoder(self.bert, precision=precision)
+
+    @property
+    def first_only(self) -> bool:
+        """Whether the embedding reads `<cls>` alone."""
+        return self.pooling == "cls"
+
+    def pool(
+        self, hidden_btd: Float[torch.Tensor, "b t d"], gate_bt: Float[torch.Tensor, "b t"] | None = None
+    ) -> Float[torch.Tensor, "b d"]:
+        """Cell embeddings from hidden states without padding; a gate is the weight of each token in a mean."""
+        if self.pooling == "cls":
+            return hidden_btd[:, 0]
+        if gate_bt is None:
+            return (hidden_btd[:, 1:-1] if self.pooling == "inner" else hidden_btd).mean(dim=1)
+        if self.pooling == "inner":
+            hidden_btd, gate_bt = hidden_btd[:, 1:-1], gate_bt[:, 1:-1]
+        return (hidden_btd * gate_bt[:, :, None]).sum(dim=1) / gate_bt.sum(dim=1, keepdim=True)
+
     def encode(
         self, tokens_bt: torch.Tensor, attention_bt: torch.Tensor | None = None
     ) -> Float[torch.Tensor, "b d"]:
         """Embed a batch by the model's pooling, over the tokens that are no padding."""
         hidden_btd = self.bert(input_ids=tokens_bt, attention_mask=attention_bt).last_hidden_state
-        if self.pooling == "cls":
-            return hidden_btd[:, 0]
-        if attention_bt is None:
-            return (hidden_btd[:, 1:-1] if self.pooling == "inner" else hidden_btd).mean(dim=1)
+        if self.pooling == "cls" or attention_bt is None:
+            return self.pool(hidden_btd)
         weight_bt = attention_bt.to(hidden_btd.dtype)
         if self.pooling == "inner":  # a position is inner if it has a token and so have both neighbors
             left, right = weight_bt.roll(1, dims=1), weight_bt.roll(-1, dims=1)

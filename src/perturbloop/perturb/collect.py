@@ -1,42 +1,45 @@
 """Run a plan in shards that survive a kill, and join them; gaps are refused by name."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+import torch
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.errors import StoreError, some
 from perturbloop.models.base import CellModel
-from perturbloop.perturb.exact import exact_shifts
+from perturbloop.perturb.exact import ExactEngine, exact_shifts
 from perturbloop.perturb.plan import Plan
-from perturbloop.perturb.readout import Readout
+from perturbloop.schema import Precision
 
 SHARD_EDITS = 1000
+OnEdits = Callable[[int, int], None]
 
 
 def run_plan(
-    model: CellModel,
-    readout: Readout,
+    engine: ExactEngine,
     tokens: Tokens,
     plan: Plan,
     folder: Path,
     *,
-    batch_tokens: int = 16384,
-    on_edits: Callable[[int, int], None] | None = None,
+    workers: int = 0,
+    on_edits: OnEdits | None = None,
 ) -> pd.DataFrame:
     """Score every edit of a plan; finished shards are read, not computed again.
 
     Parameters
     ----------
-    model, readout, tokens, plan
+    engine, tokens, plan
         What is edited, and how a shift is read.
     folder
         Holds this plan's shards and nothing else; name it by the hashes of model, readout, cells and plan.
-    batch_tokens
-        Tokens in a batch of the engine.
+    workers
+        Processes of a local Ray cluster that share the shards; 0 = this process alone. The table is the same.
     on_edits
         Called with edits done and edits in all.
 
@@ -45,16 +48,40 @@ def run_plan(
     Table `SHIFTS`, in the order of the plan.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    done = 0
-    for number, edits in enumerate(plan.shards(SHARD_EDITS)):
-        path = shard_path(folder, number)
-        if not path.is_file():
-            frame = exact_shifts(model, readout, tokens, edits, batch_tokens=batch_tokens)
-            write_parquet(frame, path)
-        done += len(edits)
+    shards = plan.shards(SHARD_EDITS)
+    missing = [number for number in range(len(shards)) if not shard_path(folder, number).is_file()]
+    done = sum(len(edits) for number, edits in enumerate(shards) if number not in set(missing))
+
+    def step(rows: int) -> None:
+        nonlocal done
+        done += rows
         if on_edits is not None:
             on_edits(done, len(plan.edits))
-    return collect(plan, folder, model)
+
+    step(0)
+    if workers and missing:
+        from perturbloop.perturb.on_ray import score_on_ray  # ray is an extra
+
+        score_on_ray(engine, tokens, plan, folder, missing, workers=workers, on_rows=step)
+    else:
+        for number in missing:
+            score_shard(engine, tokens, plan, folder, number, shards[number], on_rows=step)
+    return collect(plan, folder, engine.model)
+
+
+def score_shard(
+    engine: ExactEngine,
+    tokens: Tokens,
+    plan: Plan,
+    folder: Path,
+    number: int,
+    edits: pd.DataFrame,
+    *,
+    on_rows: Callable[[int], None] | None = None,
+) -> None:
+    """Score one shard and write it."""
+    frame = exact_shifts(engine, tokens, plan, edits=edits, on_rows=on_rows)
+    write_parquet(frame, shard_path(folder, number))
 
 
 def collect(plan: Plan, folder: Path, model: CellModel) -> pd.DataFrame:
@@ -82,6 +109,21 @@ def collect(plan: Plan, folder: Path, model: CellModel) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def precision_of(folder: Path, asked: Precision | Literal["auto"], device: torch.device) -> Precision:
+    """Precision of a run: what it was begun with, on whatever hardware it goes on; else what is asked for.
+
+    `auto` is mixed where the device multiplies bfloat16 faster than float32: a GPU, or a CPU with such units.
+    """
+    note = folder / "run.json"
+    if note.is_file():
+        return json.loads(note.read_text())["precision"]
+    units = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    chosen: Precision = ("mixed" if units else "float32") if asked == "auto" else asked
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(note, json.dumps({"precision": chosen}))
+    return chosen
+
+
 def shard_path(folder: Path, number: int) -> Path:
     """Return where a shard lies."""
     return folder / f"part-{number:05d}.parquet"
@@ -91,4 +133,11 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write beside and rename, so that a file is whole or not there."""
     beside = path.with_suffix(f".{os.getpid()}.partial")
     frame.to_parquet(beside, index=False)
+    beside.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside and rename, so that a file is whole or not there."""
+    beside = path.with_suffix(f".{os.getpid()}.partial")
+    beside.write_text(text)
     beside.replace(path)

@@ -1,74 +1,231 @@
 """The exact engine: every edited cell is encoded anew. It is the reference for anything faster."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import Float
 
 from perturbloop.data.tokens import Tokens
-from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.base import CellModel
-from perturbloop.perturb.edit import Row, delete, overexpress
+from perturbloop.perturb.edit import Row
+from perturbloop.perturb.first_layer import LEAST_EDITS, SharedFirstLayer
+from perturbloop.perturb.plan import Plan
 from perturbloop.perturb.readout import Readout
-from perturbloop.schema import SHIFTS
-from perturbloop.stats.shift import shift_to_goal
+from perturbloop.schema import SHIFTS, Kind, Precision
+
+Result = TypeVar("Result")
+OnRows = Callable[[int], None]
+Readings = Float[np.ndarray, "p 2"]
+"""Cosine to the goal state and logit of the head, one row per cell, float64."""
+
+
+class ExactEngine:
+    """Encodes rows and reads them, at one precision and within a budget of tokens a batch."""
+
+    def __init__(
+        self,
+        model: CellModel,
+        readout: Readout,
+        *,
+        precision: Precision = "float32",
+        batch_tokens: int = 16384,
+    ) -> None:
+        """Put the weights and the readout where they are used.
+
+        Parameters
+        ----------
+        model
+            Encoder, its pooling and layer.
+        readout
+            Goal state and state head in its embedding space.
+        precision
+            Arithmetic of the encoder; pooling and readout are float32 and float64.
+        batch_tokens
+            Tokens in a batch; halved by itself where the device's memory is too small.
+        """
+        self.model, self.readout = model, readout
+        self.precision, self.batch_tokens = precision, batch_tokens
+        self.encoder = model.encoder(precision)
+        goal_d = readout.goal_d.astype(np.float64)
+        self._goal = torch.from_numpy(goal_d / np.linalg.norm(goal_d)).to(model.device)
+        self._weight = torch.from_numpy(readout.weight_d.astype(np.float64)).to(model.device)
+
+    def read(self, rows: Sequence[Row], *, on_rows: OnRows | None = None) -> Readings:
+        """Encode rows of any length and read them; rows of equal length share a batch, so nothing is padded."""
+        readings = np.empty((len(rows), 2))
+        length_n = np.array([len(row) for row in rows])
+        for length in np.unique(length_n):
+            places, start = np.flatnonzero(length_n == length), 0
+            while start < len(places):
+                part = places[start : start + max(1, self.batch_tokens // int(length))]
+                batch = np.stack([rows[place] for place in part]).astype(np.int64)
+                found = self.within_memory(partial(self._read_tokens, batch), rows=len(part))
+                if found is not None:
+                    readings[part] = found
+                    start += len(part)
+                    if on_rows is not None:
+                        on_rows(len(part))
+        return readings
+
+    def read_single(
+        self, row: Row, kind: Kind, places: np.ndarray, *, edge: int, on_rows: OnRows | None = None
+    ) -> Readings:
+        """Read many single-gene edits of one cell, sharing the first layer's attention.
+
+        Parameters
+        ----------
+        row
+            Tokens of the unedited cell.
+        kind
+            `delete`, `overexpress`, or `inhibit` to the very end.
+        places
+            Places of the edited genes in the row.
+        edge
+            Special tokens at each end.
+        on_rows
+            Called with edits done.
+        """
+        readings = np.empty((len(places), 2))
+        order, start = np.argsort(places, kind="stable"), 0
+        while start < len(order):
+            size = max(1, self.batch_tokens // len(row))
+            for part in self._single_batches(row, kind, places[order[start:]], edge, size):
+                if part is None:  # the budget was halved: set up again and go on
+                    break
+                readings[order[start : start + len(part)]] = part
+                start += len(part)
+                if on_rows is not None:
+                    on_rows(len(part))
+        return readings
+
+    def _single_batches(
+        self, row: Row, kind: Kind, places: np.ndarray, edge: int, size: int
+    ) -> Iterator[Readings | None]:
+        with torch.inference_mode():
+            shared = SharedFirstLayer(self.encoder, row, kind, edge=edge)
+            for x, context in shared.edits(places, size):
+                yield self.within_memory(partial(self._read_first, x, context), rows=len(x))
+
+    def _read_first(self, x: torch.Tensor, context: torch.Tensor) -> Readings:
+        """Read a batch whose first attention is known."""
+        hidden = self.encoder.after_first_attention(x, context, first_only=self.model.first_only)
+        return self._read_hidden(hidden)
+
+    def _read_tokens(self, batch: np.ndarray) -> Readings:
+        with torch.inference_mode():
+            tokens = torch.from_numpy(batch).to(self.model.device)
+            positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
+            embedded = self.encoder.embedded(self.encoder.summed(tokens, positions))
+            return self._read_hidden(self.encoder.hidden(embedded, first_only=self.model.first_only))
+
+    def _read_hidden(self, hidden_btd: torch.Tensor) -> Readings:
+        """Pool and read on the device; two numbers a row come back."""
+        return self.reading(self.model.pool(hidden_btd)).cpu().numpy()
+
+    def reading(self, emb_bd: Float[torch.Tensor, "b d"]) -> Float[torch.Tensor, "b 2"]:
+        """Cosine to the goal state and logit of the head, float64, on the device."""
+        emb = emb_bd.double()
+        norm = emb.norm(dim=1)
+        cosine = emb @ self._goal / torch.where(norm > 0, norm, 1)
+        return torch.stack([cosine, emb @ self._weight + self.readout.bias], dim=1)
+
+    def within_memory(self, work: Callable[[], Result], *, rows: int) -> Result | None:
+        """Do the work, or halve the token budget where the device runs out of memory; `None` = try again."""
+        try:
+            return work()
+        except RuntimeError as error:  # torch.OutOfMemoryError, or the CPU allocator's
+            if rows == 1 or not is_out_of_memory(error):
+                raise
+        self.batch_tokens = max(1, self.batch_tokens // 2)
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch failed for want of memory, on any device."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def exact_shifts(
-    model: CellModel,
-    readout: Readout,
+    engine: ExactEngine,
     tokens: Tokens,
-    edits: pd.DataFrame,
+    plan: Plan,
     *,
-    batch_tokens: int = 16384,
-    on_batch: Callable[[int], None] | None = None,
+    edits: pd.DataFrame | None = None,
+    on_rows: OnRows | None = None,
 ) -> pd.DataFrame:
     """Score edits by encoding the edited and the unedited cell.
 
     Parameters
     ----------
-    model
-        Encoder.
-    readout
-        Goal state and state head in its embedding space.
+    engine
+        Model, readout, precision and token budget; the result does not depend on the budget beyond rounding.
     tokens
         Encoded cells.
+    plan
+        What the edits mean.
     edits
-        Rows of a plan: `cell`, `kind`, `token`, `position`.
-    batch_tokens
-        Tokens in a batch; the result does not depend on it beyond float32 rounding.
-    on_batch
+        Rows of the plan to score; all by default.
+    on_rows
         Called with the number of passes done.
 
     Returns
     -------
     Table `SHIFTS`, one row per edit in the order given.
     """
-    cells, place_p = np.unique(edits["cell"].to_numpy(), return_inverse=True)
-    original_nd = model.embed([tokens.row(cell) for cell in cells], batch_tokens=batch_tokens)
-    rows = [
-        edited(tokens.row(cell), kind, token, first=int(tokens.has_cls))
-        for cell, kind, token in zip(edits["cell"], edits["kind"], edits["token"], strict=True)
-    ]
-    perturbed_pd = model.embed(rows, batch_tokens=batch_tokens, on_batch=on_batch).astype(np.float64)
-    original_pd = original_nd[place_p].astype(np.float64)
+    edits = plan.edits if edits is None else edits
+    cells, place_p = np.unique(edits["cell"].to_numpy(int), return_inverse=True)
+    original_p2 = engine.read([tokens.row(cell) for cell in cells])[place_p]
+    perturbed_p2 = np.empty((len(edits), 2))
+    limit = engine.model.vocabulary.max_length
+    number_p = np.arange(len(edits))
+    rest = []
+    for (cell, kind), group in edits.assign(number=number_p).groupby(["cell", "kind"], sort=False):
+        places, numbers = group["position"].to_numpy(int), group["number"].to_numpy(int)
+        if _shareable(engine, tokens, plan, int(cell), kind, places):
+            edge = int(tokens.has_cls)
+            perturbed_p2[numbers] = engine.read_single(
+                tokens.row(cell), kind, places + edge, edge=edge, on_rows=on_rows
+            )
+        else:
+            rest.append(numbers)
+    if rest:
+        chosen = np.sort(np.concatenate(rest))
+        part = edits.iloc[chosen]
+        rows = [
+            plan.row(tokens, cell, kind, token, limit)
+            for cell, kind, token in zip(part["cell"], part["kind"], part["token"], strict=True)
+        ]
+        perturbed_p2[chosen] = engine.read(rows, on_rows=on_rows)
+    shift_p2 = perturbed_p2 - original_p2
+    gene_of = engine.model.vocabulary.gene_of_token
     frame = pd.DataFrame(
         {
             "cell": edits["cell"].to_numpy(),
-            "gene_id": _gene_ids(edits, model.vocabulary),
+            "gene_id": np.array([gene_of[token] for token in edits["token"]], dtype=object),
             "kind": edits["kind"].to_numpy(),
             "position": edits["position"].to_numpy(),
-            "shift_to_goal": shift_to_goal(original_pd, perturbed_pd, readout.goal_d.astype(np.float64)),
-            "logit_shift": readout.logit(perturbed_pd) - readout.logit(original_pd),
+            "shift_to_goal": shift_p2[:, 0],
+            "logit_shift": shift_p2[:, 1],
         }
     )
     return SHIFTS.checked(frame)
 
 
-def edited(row: Row, kind: str, token: int, *, first: int) -> Row:
-    """Return the row after one edit of one gene."""
-    return delete(row, (token,)) if kind == "delete" else overexpress(row, (token,), first=first)
+def _shareable(
+    engine: ExactEngine, tokens: Tokens, plan: Plan, cell: int, kind: Kind, places: np.ndarray
+) -> bool:
+    """Whether these edits of one cell differ by one moved or missing gene, and are many enough to share a layer.
 
-
-def _gene_ids(edits: pd.DataFrame, vocabulary: Vocabulary) -> np.ndarray:
-    return np.array([vocabulary.gene_of_token[token] for token in edits["token"]], dtype=object)
+    On a GPU the many small steps cost more than the attention they spare.
+    """
+    whole = kind in ("delete", "overexpress") or (kind == "inhibit" and plan.dose == 1)
+    kept = plan.policy.after_delete == "shorten" or not len(tokens.spare(cell))
+    once = len(np.unique(tokens.row(cell))) == len(tokens.row(cell))
+    on_cpu = engine.model.device.type == "cpu"
+    return whole and kept and once and on_cpu and len(places) >= LEAST_EDITS and bool((places >= 0).all())

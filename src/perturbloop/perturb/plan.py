@@ -1,7 +1,8 @@
 """List every edit before any is made; pure."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,10 @@ import pandas as pd
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.schema import PerturbConfig
+from perturbloop.perturb.edit import Perturbation, Policy, Row, Target, edited
+from perturbloop.schema import ACTION, Kind, PerturbConfig
+
+COLUMNS = ["cell", "kind", "token", "position"]
 
 
 @dataclass(frozen=True)
@@ -17,14 +21,20 @@ class Plan:
     """Edits to make: one row each, ordered by cell, so that a cell is encoded once."""
 
     edits: pd.DataFrame
-    """`cell` (row of the tokens), `kind`, `token`, `position` (rank of the gene among the cell's genes, from 0)."""
+    """`cell` (row of the tokens), `kind`, `token`, `position` (rank of the gene among the cell's genes, from 0; -1 where
+    the cell does not express it)."""
+    policy: Policy = field(default_factory=Policy)
+    """What an edit means at the edges of an encoding."""
+    dose: float = 1.0
+    """How far `inhibit` and `activate` move a gene."""
 
     @property
     def digest(self) -> str:
-        """Hash of all edits."""
-        return hashlib.sha256(
-            pd.util.hash_pandas_object(self.edits, index=False).to_numpy().tobytes()
-        ).hexdigest()[:16]
+        """Hash of all edits and of what they mean."""
+        hasher = hashlib.sha256(pd.util.hash_pandas_object(self.edits, index=False).to_numpy().tobytes())
+        if (self.policy, self.dose) != (Policy(), 1.0):
+            hasher.update(repr((self.policy, self.dose)).encode())
+        return hasher.hexdigest()[:16]
 
     def shards(self, size: int) -> list[pd.DataFrame]:
         """Cut the edits into parts of about `size`, never through a cell."""
@@ -36,20 +46,35 @@ class Plan:
                 cuts.append(end)
         return [self.edits.iloc[a:b] for a, b in pairwise(cuts) if b > a]
 
+    def row(self, tokens: Tokens, cell: int, kind: Kind, token: int, limit: int) -> Row:
+        """Return the cell after one edit of the plan."""
+        row = edited(
+            tokens.row(cell),
+            (Target(token, kind, self.dose),),
+            policy=self.policy,
+            limit=limit,
+            spare=tokens.spare(cell),
+            has_cls=tokens.has_cls,
+        )
+        if row is None:
+            msg = f"edit {kind} of token {token} changes nothing in cell {cell}"
+            raise ValueError(msg)
+        return row
+
 
 def plan(
     tokens: Tokens,
     vocabulary: Vocabulary,
     config: PerturbConfig,
     *,
-    gene_ids: list[str] | None = None,
+    gene_ids: Sequence[str] | None = None,
 ) -> Plan:
     """Choose the cells in which each gene is edited.
 
     A gene is edited in at most `cells_per_gene` of the cells that express it, so the number of passes is bounded by
-    genes, not by cells. The draw of a gene depends on the seed and the gene only. A cell whose first gene it is, is
-    left out for `overexpress`: the edit would change nothing; a cell whose only gene it is, is left out for `delete`:
-    nothing would be left.
+    genes, not by cells. The draw of a gene depends on the seed and the gene only. Cells in which the edit would
+    change nothing, or leave nothing, are left out: those whose first gene it is for `overexpress`, those whose only gene
+    it is for `delete`. Under `not_expressed = "insert"` raised genes are drawn among all cells.
 
     Parameters
     ----------
@@ -58,45 +83,76 @@ def plan(
     vocabulary
         Names the genes.
     config
-        Kinds, cells per gene, seed.
+        Kinds, dose, policies, cells per gene, seed.
     gene_ids
         Genes to edit; all that the cells express by default.
     """
-    first = int(tokens.has_cls)
-    n_genes_n = tokens.length_n - 2 * first
+    edge = int(tokens.has_cls)
+    n_genes_n = tokens.length_n - 2 * edge
     cell_e, column_e = np.nonzero(_is_gene(tokens))
     token_e = tokens.tokens_nt[cell_e, column_e]
     order = np.argsort(token_e, kind="stable")
     genes, starts = np.unique(token_e[order], return_index=True)
-    wanted = (
-        None
-        if gene_ids is None
-        else {int(vocabulary.tokens[vocabulary.position[g]]) for g in gene_ids if g in vocabulary.position}
-    )
+    places_of = dict(zip(genes.tolist(), np.split(order, starts[1:]), strict=True))
+    wanted = genes.tolist()
+    if gene_ids is not None:
+        known = [gene for gene in gene_ids if gene in vocabulary.position]
+        wanted = sorted({int(vocabulary.tokens[vocabulary.position[gene]]) for gene in known})
     parts = []
-    for token, places in zip(genes.tolist(), np.split(order, starts[1:]), strict=True):
-        if wanted is not None and token not in wanted:
-            continue
+    for token in wanted:
+        places = places_of.get(token, order[:0])
         for kind in config.kinds:
-            kept = column_e[places] > first if kind == "overexpress" else n_genes_n[cell_e[places]] > 1
-            eligible = places[kept]
-            draw = np.random.default_rng([config.seed, token]).permutation(len(eligible))[
-                : config.cells_per_gene
-            ]
-            chosen = eligible[np.sort(draw)]
+            cell, position = cell_e[places], column_e[places] - edge
+            if config.not_expressed == "insert" and ACTION[kind] == "activate":
+                absent = np.setdiff1d(np.arange(tokens.n_cells), cell)
+                cell = np.concatenate([cell, absent])
+                position = np.concatenate([position, np.full(len(absent), -1)])
+                by_cell = np.argsort(cell, kind="stable")
+                cell, position = cell[by_cell], position[by_cell]
+            eligible = np.flatnonzero(_changes(kind, position, n_genes_n[cell], config.dose))
+            draw = np.random.default_rng([config.seed, token]).permutation(len(eligible))
+            chosen = eligible[np.sort(draw[: config.cells_per_gene])]
             parts.append(
                 pd.DataFrame(
-                    {
-                        "cell": cell_e[chosen],
-                        "kind": kind,
-                        "token": token,
-                        "position": column_e[chosen] - first,
-                    }
+                    {"cell": cell[chosen], "kind": kind, "token": token, "position": position[chosen]}
                 )
             )
-    columns = ["cell", "kind", "token", "position"]
-    edits = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    return Plan(edits.sort_values(["cell", "kind", "position"], ignore_index=True))
+    edits = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+    edits = edits.sort_values(["cell", "kind", "position", "token"], ignore_index=True)
+    return Plan(edits, Policy.of(config), config.dose)
+
+
+def plan_together(
+    tokens: Tokens, vocabulary: Vocabulary, perturbation: Perturbation, config: PerturbConfig
+) -> tuple[np.ndarray, list[Row]]:
+    """Cells to which a set applies, at most `cells_per_gene` of them drawn by seed, and their edited rows."""
+    found = []
+    for cell in range(tokens.n_cells):
+        row = edited(
+            tokens.row(cell),
+            perturbation.targets,
+            policy=Policy.of(config),
+            limit=vocabulary.max_length,
+            spare=tokens.spare(cell),
+            has_cls=tokens.has_cls,
+        )
+        if row is not None:
+            found.append((cell, row))
+    seed = [config.seed, *sorted(target.token for target in perturbation.targets)]
+    kept = np.sort(np.random.default_rng(seed).permutation(len(found))[: config.cells_per_gene])
+    return np.array([found[place][0] for place in kept], dtype=int), [found[place][1] for place in kept]
+
+
+def _changes(kind: Kind, position: np.ndarray, n_genes: np.ndarray, dose: float) -> np.ndarray:
+    """Whether an edit changes the order of a cell's genes and leaves it any."""
+    rank = np.where(position < 0, n_genes, position)
+    if kind == "delete":
+        return n_genes > 1
+    if kind == "overexpress":
+        return rank > 0
+    if kind == "inhibit":
+        return np.rint(dose * (n_genes - 1 - rank)) > 0
+    return np.rint((1 - dose) * rank) < rank
 
 
 def _is_gene(tokens: Tokens) -> np.ndarray:

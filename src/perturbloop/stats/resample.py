@@ -1,12 +1,10 @@
-"""Intervals: by the bootstrap over genes, and by Student's t over cells or donors."""
+"""Intervals by the bootstrap over genes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Float, Shaped
-from scipy import stats
+from jaxtyping import Shaped
 
 
 @dataclass(frozen=True)
@@ -77,55 +75,3 @@ def bootstrap_interval(
     return Interval(
         float(statistic(*column_g)), float(low), float(high), defined.size, n_samples - defined.size
     )
-
-
-def mean_by_gene(
-    value_n: Float[np.ndarray, " n"],
-    gene_n: Shaped[np.ndarray, " n"],
-    donor_n: Shaped[np.ndarray, " n"] | None = None,
-    *,
-    level: float = 0.95,
-) -> pd.DataFrame:
-    r"""Mean per gene with Student's t interval; the donor is the replicate where donors are named.
-
-    Parameters
-    ----------
-    value_n
-        One value per (cell, gene) pair, such as a shift; pairs with NaN are left out.
-    gene_n
-        Gene of each pair.
-    donor_n
-        Donor of each pair; `None` where no donors are known.
-    level
-        Coverage of the interval.
-
-    Returns
-    -------
-    Table indexed by gene, sorted: `mean` and `se` (unit of the values), `ci_low`, `ci_high`, `n_cells`, `n_donors`
-    (0 without donors). A single replicate has no interval: `se` and the ends are NaN.
-
-    Notes
-    -----
-    With donors, cells are averaged to one value per donor and :math:`\bar x \pm t_{r-1} s / \sqrt r` is taken over
-    the r donors, each with equal weight; cells of one donor are not independent, and a test over cells would say
-    more than is known. Without donors r counts cells, and the interval speaks of these cells only.
-
-    Examples
-    --------
-    >>> mean_by_gene(np.array([1.0, 3.0, 5.0]), np.array(["JAK2", "JAK2", "STAT1"]))[["mean", "se", "n_cells"]]
-           mean   se  n_cells
-    gene
-    JAK2    2.0  1.0        2
-    STAT1   5.0  NaN        1
-    """
-    pairs = pd.DataFrame({"gene": gene_n, "value": value_n, "donor": "" if donor_n is None else donor_n})
-    pairs = pairs.dropna(subset=["value"])
-    replicate = pairs if donor_n is None else pairs.groupby(["gene", "donor"], as_index=False)["value"].mean()
-    by_gene = replicate.groupby("gene")["value"]
-    count = by_gene.size()
-    table = pd.DataFrame({"mean": by_gene.mean(), "se": by_gene.std() / np.sqrt(count)})
-    reach = table["se"] * stats.t.isf((1 - level) / 2, df=count - 1)
-    table["ci_low"], table["ci_high"] = table["mean"] - reach, table["mean"] + reach
-    table["n_cells"] = pairs.groupby("gene").size()
-    table["n_donors"] = 0 if donor_n is None else count
-    return table

@@ -1,0 +1,72 @@
+"""`perturbloop combine`: gene sets, pairs and drugs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perturbloop.cli.output import progress, refusals, say
+
+
+def combine(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Campaign folder.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Gene sets (.gmt), genes (.txt), or pairs and drugs (.tsv)."),
+    ],
+    kind: Annotated[
+        str, typer.Option(help="delete, overexpress, inhibit or activate; a .tsv file names its own.")
+    ] = "delete",
+    dose: Annotated[float, typer.Option(help="How far inhibit and activate move a gene, 0 to 1.")] = 1.0,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Edit all pairs of a list of genes.")] = False,
+    not_expressed: Annotated[
+        str | None,
+        typer.Option(
+            help="skip: only cells that express every gene; insert: all; the campaign's by default."
+        ),
+    ] = None,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Count unknown gene names as missing, do not refuse them.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Perturb gene sets, pairs and drugs in silico, and say which pairs are more than their sum."""
+    from perturbloop.loop.combine import combine as run
+    from perturbloop.loop.combine import results_path
+
+    with refusals(), progress() as on_progress:
+        table = run(
+            folder,
+            file,
+            kind=kind,
+            dose=dose,
+            pairs=pairs,
+            not_expressed=not_expressed,
+            skip_unknown=skip_unknown,
+            on_progress=on_progress,
+        )
+    path = results_path(folder, file, kind=kind, dose=dose, pairs=pairs, not_expressed=not_expressed)
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    lines = [f"{'logit shift':>11} {'95 % interval':>18} {'synergy':>8} {'cells':>6}  name: what is done"]
+    lines += [
+        f"{_signed(row.logit_shift):>11} {_signed(row.ci_low):>9}{_signed(row.ci_high):>9} {_signed(row.synergy):>8} "
+        f"{row.n_cells:6d}  {row.name}: {_short(row.targets)}"
+        + (f" ({row.n_missing} genes without a token left out)" if row.n_missing else "")
+        for row in table.itertuples(index=False)
+    ]
+    if none := int((table["n_cells"] == 0).sum()):
+        lines.append(
+            f"{none:,} perturbations apply to no cell. Where genes that are not expressed are skipped, a cell must express "
+            "all of them; `--not-expressed insert` edits those it has."
+        )
+    lines.append(f"Table: {path}")
+    say({"path": str(path), "combinations": rows}, lines, as_json=as_json)
+
+
+def _signed(value: float) -> str:
+    return "-" if value != value else f"{value:+.3f}"
+
+
+def _short(targets: str, *, limit: int = 4) -> str:
+    parts = targets.split(" + ")
+    return targets if len(parts) <= limit else f"{' + '.join(parts[:limit])} + … ({len(parts):,} genes)"

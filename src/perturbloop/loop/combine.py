@@ -1,0 +1,157 @@
+"""Score gene sets, pairs and drugs in the start cells of a campaign."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from perturbloop import __version__
+from perturbloop.data.cells import file_digest
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import InputError
+from perturbloop.loop.arms import Progress, open_arms, start_tokens, train_arm
+from perturbloop.loop.campaign import quiet
+from perturbloop.loop.folder import open_campaign, write_json, write_table
+from perturbloop.loop.inputs import read_inputs
+from perturbloop.perturb.collect import precision_of
+from perturbloop.perturb.combine import Combination, combination_shifts, pairs, read_perturbations, singles
+from perturbloop.perturb.edit import Perturbation
+from perturbloop.perturb.exact import ExactEngine
+from perturbloop.store import lock
+
+
+def combine(
+    folder: Path | str,
+    path_or_genes: Path | str | Sequence[str],
+    *,
+    kind: str = "delete",
+    dose: float = 1.0,
+    pairs: bool = False,
+    not_expressed: str | None = None,
+    skip_unknown: bool = False,
+    on_progress: Progress = quiet,
+) -> pd.DataFrame:
+    """Score perturbations of several genes with the frozen state model, and keep them in the campaign folder.
+
+    The table goes to `combinations/` as Parquet, with a JSON file of what made it; a further run with the same file name
+    and options replaces both.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    path_or_genes
+        File of gene sets (`.gmt`), genes (`.txt`) or pairs and drugs (`.tsv`), or a list of genes.
+    kind, dose
+        Edit of the genes, where the file does not say.
+    pairs
+        Whether to edit all pairs of a list of genes, rather than one by one.
+    not_expressed
+        `skip` or `insert`; the campaign's own by default.
+    skip_unknown
+        Whether names that nobody knows count as missing genes; else they are refused. Pairs are made of the known ones.
+    on_progress
+        Called with what is done, how much of it, and of how much.
+
+    Returns
+    -------
+    Table `COMBINATIONS`, most toward the goal first; perturbations that apply to no cell come last.
+    """
+    folder = Path(folder)
+    options = {"kind": kind, "dose": dose, "pairs": pairs, "not_expressed": not_expressed}
+    with lock(folder):
+        campaign = open_campaign(folder)
+        campaign.store.close()
+        own = campaign.config.perturb.not_expressed
+        config = replace(campaign.config.perturb, not_expressed=cast("Any", not_expressed or own))
+        inputs = read_inputs(campaign.config)
+        asked = _asked(
+            path_or_genes, inputs.model.vocabulary, kind=kind, dose=dose, paired=pairs, skip=skip_unknown
+        )
+        arm = open_arms(config.kinds)[0]
+        trained = train_arm(arm, inputs, None, folder, on_progress)
+        place = results_path(folder, path_or_genes, **cast("Any", options))
+        precision = precision_of(place.parent, config.precision, trained.model.device)
+        engine = ExactEngine(
+            trained.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
+        )
+        donor_n = inputs.states.donor_n
+        table = combination_shifts(
+            engine,
+            start_tokens(inputs),
+            asked,
+            config,
+            donor_n=None if donor_n is None else donor_n[~inputs.states.is_goal_n],
+            on_edits=lambda done, total: on_progress("combine", done, total),
+        )
+        table = table.sort_values("logit_shift", ascending=False, kind="stable", ignore_index=True)
+        is_file = isinstance(path_or_genes, (str, Path))
+        write_table(place, table)
+        write_json(
+            place.with_suffix(".json"),
+            {
+                "version": __version__,
+                "seed": config.seed,
+                "options": options | {"not_expressed": config.not_expressed, "skip_unknown": skip_unknown},
+                "precision": precision,
+                "file_digest": file_digest(Path(str(path_or_genes))) if is_file else None,
+                "data_digest": inputs.cells.digest,
+                "model_digest": trained.digest,
+                "vocabulary_digest": inputs.model.vocabulary.digest,
+                "missing": {
+                    one.name: one.missing for one in asked if isinstance(one, Combination) and one.missing
+                },
+                "config": campaign.config.to_dict(),
+            },
+        )
+    return table
+
+
+def results_path(
+    folder: Path | str,
+    path_or_genes: Path | str | Sequence[str],
+    *,
+    kind: str = "delete",
+    dose: float = 1.0,
+    pairs: bool = False,
+    not_expressed: str | None = None,
+) -> Path:
+    """Where `combine` keeps its table: named after the file, or the hash of the genes, and options that are not the default.
+
+    >>> results_path("study", "genes.txt", pairs=True).as_posix()
+    'study/combinations/genes-pairs.parquet'
+    """
+    if isinstance(path_or_genes, (str, Path)):
+        words = [Path(path_or_genes).stem]
+    else:
+        words = [hashlib.sha256("\n".join(path_or_genes).encode()).hexdigest()[:16]]
+    words += ["pairs"] * pairs + [kind] * (kind != "delete") + [f"{dose:g}"] * (dose != 1)
+    words += [not_expressed] if not_expressed else []
+    return Path(folder) / "combinations" / f"{'-'.join(words)}.parquet"
+
+
+def _asked(
+    path_or_genes: Path | str | Sequence[str],
+    vocabulary: Vocabulary,
+    *,
+    kind: str,
+    dose: float,
+    paired: bool,
+    skip: bool,
+) -> tuple[Perturbation, ...]:
+    if paired and isinstance(path_or_genes, (str, Path)) and Path(path_or_genes).suffix != ".txt":
+        msg = (
+            f"`--pairs` needs a list of genes, a file that ends in '.txt'; `{path_or_genes}` does not. "
+            "List the genes, or leave the option out: sets are edited together as they are."
+        )
+        raise InputError(msg)
+    if not isinstance(path_or_genes, (str, Path)):
+        found = singles(path_or_genes, vocabulary, kind=kind, dose=dose, skip_unknown=skip)
+    else:
+        found = read_perturbations(path_or_genes, vocabulary, kind=kind, dose=dose, skip_unknown=skip)
+    if not paired:
+        return found
+    return pairs([one.name for one in found if one.targets], vocabulary, kind=kind, dose=dose)

@@ -1,0 +1,263 @@
+"""The fast engine: screen every edit of every cell, then encode exactly those that decide.
+
+What is wanted is stated (`top` genes, or a `width` of every interval); the engine spends what it takes and says what
+it spent. A random subset of edits, drawn by seed, tells how far the screen may be trusted; then the genes that may still
+belong to the best are verified in more and more of their cells until it is decided. Each round is a plan of its own,
+written before it runs, so that a killed run goes on with the same choices.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.data.tokens import Tokens
+from perturbloop.perturb.collect import run_plan, shard_path, write_parquet
+from perturbloop.perturb.exact import ExactEngine
+from perturbloop.perturb.plan import COLUMNS, Plan
+from perturbloop.perturb.screen import READINGS, screen
+from perturbloop.schema import ESTIMATES, SHIFTS, PerturbConfig
+from perturbloop.stats.control_variate import STRATA, corrected_means
+
+RANDOM_SHARE = 0.02
+"""Share of all edits that is verified at random."""
+LEAST_RANDOM_GENES = 6
+"""Fewest genes of a stratum that are verified at random, in two cells each."""
+PASSES_PER_SCREEN = {"delete": 12.0, "overexpress": 100.0}
+"""Passes that cost as much as the screen of one cell: states times a forward and two backward passes, roughly."""
+FIRST_CELLS = 2
+SCREENED_CELLS = 8
+"""Cells of a shard of the screen."""
+
+
+@dataclass(frozen=True)
+class FastShifts:
+    """What the fast engine found, and what it spent."""
+
+    shifts: pd.DataFrame
+    """Table `SHIFTS`: exact where verified, else the screen plus its gene's correction."""
+    estimates: pd.DataFrame
+    """Table `ESTIMATES`, one row per gene and kind."""
+    n_edits: int
+    """Edits in all."""
+    n_screened: int
+    """Cells screened, once per kind."""
+    n_verified: int
+    """Edits that were encoded exactly."""
+
+    def line(self) -> str:
+        """Say it in words."""
+        return (
+            f"fast engine: {self.n_screened:,} screens and {self.n_verified:,} exact passes for {self.n_edits:,} edits "
+            f"({self.n_verified / max(self.n_edits, 1):.1%})"
+        )
+
+
+def fast_shifts(
+    engine: ExactEngine,
+    tokens: Tokens,
+    plan: Plan,
+    folder: Path,
+    *,
+    config: PerturbConfig,
+    workers: int = 0,
+    on_edits: Callable[[str, int, int], None] | None = None,
+) -> FastShifts:
+    """Estimate every gene's mean shift over the cells of a plan, with intervals.
+
+    Parameters
+    ----------
+    engine
+        Exact engine; the screen uses its model, readout and precision.
+    tokens
+        Encoded cells.
+    plan
+        All edits of the cells: what an exact run would do.
+    folder
+        Holds this run's shards and nothing else.
+    config
+        `top`, `width`, `seed`.
+    workers
+        Processes of a local Ray cluster for the verification.
+    on_edits
+        Called with the part of the work, what is done of it, and all of it.
+    """
+
+    def report(part: str, done: int, total: int) -> None:
+        if on_edits is not None:
+            on_edits(part, done, total)
+
+    table = screened(engine, tokens, plan, folder / "screen", on_cells=lambda *done: report("screen", *done))
+
+    def verify(number: int, choose: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        path = folder / f"verify-{number:02d}" / "plan.parquet"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_parquet(choose(), path)
+        edits = pd.read_parquet(path)
+        if edits.empty:
+            return edits
+        part = Plan(edits, plan.policy, plan.dose)
+        found = run_plan(
+            engine,
+            tokens,
+            part,
+            path.parent,
+            workers=workers,
+            on_edits=lambda *done: report(f"verify {number}", *done),
+        )
+        return edits.assign(**{reading: found[reading].to_numpy() for reading in READINGS})
+
+    return refine(table, config=config, verify=verify)
+
+
+Verify = Callable[[int, Callable[[], pd.DataFrame]], pd.DataFrame]
+"""Given the number of a round and how its edits are chosen, return them with their exact `READINGS`; none = the end."""
+
+
+def refine(table: pd.DataFrame, *, config: PerturbConfig, verify: Verify) -> FastShifts:
+    """Verify round by round until what was asked for is decided.
+
+    Parameters
+    ----------
+    table
+        What `screened` returns: edits of a plan with their screened `READINGS` and gene ids.
+    config
+        `top`, `width`, `seed`.
+    verify
+        Makes the exact values of a round.
+    """
+    table = table.assign(**{f"exact_{reading}": np.nan for reading in READINGS})
+    key = pd.MultiIndex.from_frame(table[COLUMNS])
+    place_of = pd.Series(table.index, index=key)
+    number = 0
+    while True:
+        choose = partial(_next, table, config, first=number == 0)
+        found = verify(number, choose)
+        if found.empty:
+            break
+        places = place_of.loc[pd.MultiIndex.from_frame(found[COLUMNS])].to_numpy()
+        for reading in READINGS:
+            table.loc[places, f"exact_{reading}"] = found[reading].to_numpy()
+        number += 1
+    return _result(table, n_screened=len(table[["cell", "kind"]].drop_duplicates()))
+
+
+def screened(
+    engine: ExactEngine,
+    tokens: Tokens,
+    plan: Plan,
+    folder: Path,
+    *,
+    on_cells: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Screen the cells of a plan in shards; its edits, in order, with `gene_id` and the screened `READINGS`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cells, edge = plan.edits["cell"].unique(), int(tokens.has_cls)
+    frames = []
+    for number, start in enumerate(range(0, len(cells), SCREENED_CELLS)):
+        here = plan.edits[plan.edits["cell"].isin(cells[start : start + SCREENED_CELLS])]
+        path = shard_path(folder, number)
+        if not path.is_file():
+            parts = []
+            for (cell, kind), group in here.groupby(["cell", "kind"], sort=False):
+                found_g2 = screen(engine, tokens.row(cell), kind, edge=edge)
+                parts.append(
+                    pd.DataFrame(found_g2[group["position"].to_numpy()], columns=READINGS, index=group.index)
+                )
+            write_parquet(pd.concat(parts).sort_index(), path)
+        frames.append(pd.read_parquet(path).set_index(here.index))
+        if on_cells is not None:
+            on_cells(min(start + SCREENED_CELLS, len(cells)), len(cells))
+    table = plan.edits.join(pd.concat(frames))
+    gene_of = engine.model.vocabulary.gene_of_token
+    return table.assign(gene_id=[gene_of[token] for token in table["token"]])
+
+
+def _next(table: pd.DataFrame, config: PerturbConfig, *, first: bool) -> pd.DataFrame:
+    """Edits to verify next; none when what was asked for is decided."""
+    chosen = []
+    for kind, rows in table.groupby("kind", sort=False):
+        gene_ids, gene_e = np.unique(rows["gene_id"].to_numpy(str), return_inverse=True)
+        turn_e = _turns(rows, config.seed)
+        if first:
+            rng = np.random.default_rng([config.seed, len(str(kind))])
+            wanted_g = _random_genes(rows["logit_shift"].to_numpy(), gene_e, len(gene_ids), rng)
+        else:
+            wanted_g = _undecided(rows, gene_e, config)
+        known = rows["exact_logit_shift"].notna().to_numpy()
+        n_exact = np.bincount(gene_e[known], minlength=len(gene_ids))
+        aim_g = np.where(wanted_g, np.maximum(FIRST_CELLS, 2 * n_exact), n_exact)
+        take = (turn_e < aim_g[gene_e]) & ~known
+        chosen.append(rows.index.to_numpy()[take])
+    return table.loc[np.sort(np.concatenate(chosen)), COLUMNS].reset_index(drop=True)
+
+
+def _turns(rows: pd.DataFrame, seed: int) -> np.ndarray:
+    """Place of each cell in the random order in which its gene is verified; it depends on seed, gene and cell only."""
+    draw = np.empty(len(rows))
+    for cell, places in rows.groupby("cell", sort=False).indices.items():
+        token = rows["token"].to_numpy()[places]
+        draw[places] = np.random.default_rng([seed, int(cell)]).random(int(token.max()) + 1)[token]
+    order = pd.DataFrame({"token": rows["token"].to_numpy(), "draw": draw})
+    return order.groupby("token")["draw"].rank(method="first").to_numpy(int) - 1
+
+
+def _random_genes(
+    screen_e: np.ndarray, gene_e: np.ndarray, n_genes: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw as many genes from every stratum of the screen."""
+    mean_g = np.bincount(gene_e, screen_e, n_genes) / np.bincount(gene_e, minlength=n_genes)
+    by_rank = np.array_split(np.argsort(np.abs(mean_g), kind="stable"), STRATA)
+    size = max(LEAST_RANDOM_GENES, round(RANDOM_SHARE * len(gene_e) / FIRST_CELLS / STRATA))
+    wanted_g = np.zeros(n_genes, dtype=bool)
+    for genes in by_rank:
+        wanted_g[rng.permutation(genes)[:size]] = True
+    return wanted_g
+
+
+def _undecided(rows: pd.DataFrame, gene_e: np.ndarray, config: PerturbConfig) -> np.ndarray:
+    """Genes that may or may not be among the best, the best without exact cells, and intervals that are too wide."""
+    found = corrected_means(
+        rows["logit_shift"].to_numpy(float), rows["exact_logit_shift"].to_numpy(float), gene_e
+    )
+    mean, low, high = (found[name].to_numpy() for name in ("mean", "ci_low", "ci_high"))
+    threshold = np.sort(mean)[::-1][min(config.top, len(mean)) - 1]
+    open_g = found["basis"].ne("exact").to_numpy()
+    unsure = (high >= threshold) & ~(low > threshold)
+    unproved = (mean >= threshold) & found["basis"].eq("screen+pooled").to_numpy()
+    wide = (high - low > config.width) if config.width else np.zeros(len(mean), dtype=bool)
+    return open_g & (unsure | unproved | wide)
+
+
+def _result(table: pd.DataFrame, *, n_screened: int) -> FastShifts:
+    estimates, shifts = [], []
+    for kind, rows in table.groupby("kind", sort=False):
+        gene_ids, gene_e = np.unique(rows["gene_id"].to_numpy(str), return_inverse=True)
+        found = {
+            reading: corrected_means(
+                rows[reading].to_numpy(float), rows[f"exact_{reading}"].to_numpy(float), gene_e
+            )
+            for reading in READINGS
+        }
+        main = found["logit_shift"].assign(gene_id=gene_ids, kind=kind)
+        main["shift_to_goal"] = found["shift_to_goal"]["mean"].to_numpy()
+        main["shift_to_goal_se"] = found["shift_to_goal"]["se"].to_numpy()
+        estimates.append(main.rename(columns={"mean": "logit_shift"}))
+        corrected = {
+            reading: rows[f"exact_{reading}"].fillna(
+                rows[reading] + found[reading]["correction"].to_numpy()[gene_e]
+            )
+            for reading in READINGS
+        }
+        shifts.append(rows.assign(**corrected))
+    return FastShifts(
+        SHIFTS.checked(pd.concat(shifts).sort_index()),
+        ESTIMATES.checked(pd.concat(estimates, ignore_index=True)),
+        n_edits=len(table),
+        n_screened=n_screened,
+        n_verified=int(table["exact_logit_shift"].notna().sum()),
+    )

@@ -1,0 +1,162 @@
+"""Cost before a run, noise of its arithmetic, and the same table from several worker processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from perturbloop.perturb.collect import precision_of, run_plan, shard_path
+from perturbloop.perturb.cost import cost, flops_per_pass, noise_floor
+from perturbloop.perturb.exact import ExactEngine
+from perturbloop.perturb.plan import plan
+from perturbloop.schema import PerturbConfig
+
+
+def test_flops_are_those_of_the_products(model):
+    encoder = model.encoder("float32")
+    length, dim, wide, layers = 7, 8, 16, 2
+    products = 4 * 2 * length * dim * dim + 2 * 2 * length * dim * wide + 2 * 2 * length * length * dim
+    assert flops_per_pass(encoder, length) == layers * products
+
+
+def test_a_cost_counts_passes_and_grows_with_them(model, tokens, readout):
+    engine = ExactEngine(model, readout)
+    one = cost(engine, tokens, passes_n=np.ones(tokens.n_cells))
+    ten = cost(engine, tokens, passes_n=np.full(tokens.n_cells, 10.0))
+    assert ten.passes == 10 * one.passes == 10 * tokens.n_cells
+    assert ten.flops == pytest.approx(10 * one.flops)
+    assert one.seconds > 0
+    assert "passes" in one.lines()[0]
+
+
+def test_the_noise_of_float32_is_nothing_beside_the_shifts(model, tokens, readout):
+    edits = plan(tokens, model.vocabulary, PerturbConfig())
+    found = noise_floor(ExactEngine(model, readout), tokens, edits)
+    assert found.precision == 0
+    assert found.repeat < 1e-5
+    assert found.shift_sd > 0
+    mixed = noise_floor(ExactEngine(model, readout, precision="mixed"), tokens, edits)
+    assert 0 < mixed.precision < mixed.shift_sd
+
+
+def test_a_run_keeps_the_precision_it_was_begun_with(tmp_path):
+    assert precision_of(tmp_path, "mixed", torch.device("cpu")) == "mixed"
+    assert precision_of(tmp_path, "float32", torch.device("cpu")) == "mixed"
+    assert precision_of(tmp_path / "other", "float32", torch.device("cpu")) == "float32"
+
+
+def test_another_batch_size_gives_the_same_table(model, tokens, readout, tmp_path):
+    edits = plan(tokens, model.vocabulary, PerturbConfig())
+    one = run_plan(ExactEngine(model, readout), tokens, edits, tmp_path / "a")
+    other = run_plan(ExactEngine(model, readout, batch_tokens=16), tokens, edits, tmp_path / "b")
+    pd.testing.assert_frame_equal(one, other, rtol=0, atol=1e-6)
+
+
+WORLD = """
+    import os, sys, time
+    import numpy as np, torch
+    from pathlib import Path
+    from transformers import BertConfig, BertModel
+    from perturbloop.data.tokens import Tokens
+    from perturbloop.data.vocabulary import Vocabulary
+    from perturbloop.models.geneformer import Geneformer
+    from perturbloop.perturb import collect
+    from perturbloop.perturb.exact import ExactEngine
+    from perturbloop.perturb.plan import plan
+    from perturbloop.perturb.readout import Readout
+    from perturbloop.schema import PerturbConfig
+
+    torch.manual_seed(0)
+    genes = [f"ENSG{number:011d}" for number in range(40)]
+    words = Vocabulary.of_genes(genes, genes, np.ones(40), max_length=48)
+    shape = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
+    bert = BertModel(BertConfig(vocab_size=42, max_position_embeddings=48, **shape), add_pooling_layer=False)
+    model = Geneformer(bert, words, pooling="mean")
+    rng = np.random.default_rng(0)
+    tokens = Tokens.of_rows([2 + rng.permutation(40) for _ in range(60)])
+    readout = Readout(rng.normal(size=16), rng.normal(size=16), 0.0)
+    edits = plan(tokens, words, PerturbConfig(cells_per_gene=99))
+    engine = ExactEngine(model, readout)
+"""
+
+
+def run(body: str, *args: str, **more: object) -> subprocess.Popen:
+    code = textwrap.dedent(WORLD) + textwrap.dedent(body)
+    return subprocess.Popen([sys.executable, "-c", code, *args], text=True, stdout=subprocess.PIPE, **more)
+
+
+def test_a_run_killed_without_warning_goes_on_where_it_stopped(tmp_path):
+    body = """
+        def told(done, total):
+            print(done, flush=True)
+            time.sleep(0.02)
+        table = collect.run_plan(engine, tokens, edits, Path(sys.argv[1]), on_edits=told)
+        table.to_parquet(sys.argv[1] + ".parquet")
+    """
+    killed = run(body, str(tmp_path / "killed"))
+    while not list((tmp_path / "killed").glob("part-*.parquet")):
+        assert killed.poll() is None
+        killed.stdout.readline()
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("part-*.parquet")}
+    assert shards
+    assert not (tmp_path / "killed.parquet").is_file()
+    resumed = run(body, str(tmp_path / "killed"))
+    whole = run(body, str(tmp_path / "whole"))
+    for process in (resumed, whole):
+        process.communicate()
+        assert process.returncode == 0
+    assert all(path.stat().st_mtime_ns == time for path, time in shards.items())
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "killed.parquet"), pd.read_parquet(tmp_path / "whole.parquet")
+    )
+
+
+def test_ray_workers_give_the_same_table_and_a_killed_one_costs_its_shard(tmp_path):
+    pytest.importorskip("ray")
+    body = """
+        alone = collect.run_plan(engine, tokens, edits, Path(sys.argv[1]) / "alone")
+        marker = Path(sys.argv[1]) / "died"
+
+        class Dying(ExactEngine):
+            def read(self, rows, **more):
+                if os.getpid() != int(os.environ["DRIVER"]) and not marker.exists():
+                    marker.touch()
+                    os.kill(os.getpid(), 9)
+                return super().read(rows, **more)
+
+        os.environ["DRIVER"] = str(os.getpid())
+        dying = Dying(model, readout)
+        seen = []
+        shared = collect.run_plan(
+            dying, tokens, edits, Path(sys.argv[1]) / "ray", workers=2, on_edits=lambda done, total: seen.append(done)
+        )
+        assert marker.exists()
+        assert seen == sorted(seen) and seen[-1] == len(edits.edits)
+        assert abs(shared["logit_shift"] - alone["logit_shift"]).max() < 1e-5
+        assert shared.drop(columns=["logit_shift", "shift_to_goal"]).equals(
+            alone.drop(columns=["logit_shift", "shift_to_goal"])
+        )
+        print("same")
+    """
+    env = {**os.environ, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    process = run(body, str(tmp_path), env=env, stderr=subprocess.PIPE)
+    out, error = process.communicate(timeout=180)
+    assert out.strip().endswith("same"), error[-3000:]
+
+
+def test_without_ray_several_workers_are_refused(model, tokens, readout, tmp_path, monkeypatch):
+    from perturbloop.errors import InputError
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    edits = plan(tokens, model.vocabulary, PerturbConfig())
+    with pytest.raises(InputError, match=r"Ray; it is not installed.*perturbloop\[ray\]"):
+        run_plan(ExactEngine(model, readout), tokens, edits, tmp_path, workers=2)
+    assert not shard_path(tmp_path, 0).exists()

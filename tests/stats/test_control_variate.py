@@ -1,0 +1,63 @@
+"""The control variate against plain means, and the coverage of its intervals by simulation."""
+
+import numpy as np
+import pytest
+
+from perturbloop.stats.control_variate import corrected_means
+
+
+def simulated(rng, *, n_genes=300, n_cells=12, n_exact=4, residual=0.3):
+    gene_e = np.repeat(np.arange(n_genes), n_cells)
+    truth_g = rng.normal(size=n_genes)
+    exact_e = truth_g[gene_e] + rng.normal(size=gene_e.size)
+    bias_g = rng.normal(scale=residual, size=n_genes)
+    screen_e = exact_e + bias_g[gene_e] + rng.normal(scale=residual, size=gene_e.size)
+    turn_e = np.concatenate([rng.permutation(n_cells) for _ in range(n_genes)])
+    return screen_e, exact_e, np.where(turn_e < n_exact, exact_e, np.nan), gene_e
+
+
+def test_the_mean_is_the_screens_plus_the_mean_residual_of_verified_cells(rng):
+    screen_e, _, known_e, gene_e = simulated(rng)
+    found = corrected_means(screen_e, known_e, gene_e)
+    for gene in (0, 17, 299):
+        here = gene_e == gene
+        residual = np.nanmean(known_e[here] - screen_e[here])
+        assert found["mean"][gene] == pytest.approx(screen_e[here].mean() + residual)
+
+
+def test_intervals_cover_the_exact_mean_and_the_screen_narrows_them(rng):
+    inside, ratio = [], []
+    for _ in range(10):
+        screen_e, exact_e, known_e, gene_e = simulated(rng)
+        found = corrected_means(screen_e, known_e, gene_e)
+        truth = np.bincount(gene_e, exact_e) / np.bincount(gene_e)
+        inside.append(((found["ci_low"] <= truth) & (truth <= found["ci_high"])).mean())
+        bare = corrected_means(np.zeros_like(screen_e), known_e, gene_e)
+        ratio.append(((bare["ci_high"] - bare["ci_low"]) / (found["ci_high"] - found["ci_low"])).median())
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(ratio) == pytest.approx(1 / 0.3, rel=0.2)
+
+
+def test_genes_verified_everywhere_are_exact_and_have_no_error(rng):
+    screen_e, exact_e, _, gene_e = simulated(rng, n_genes=5)
+    found = corrected_means(screen_e, exact_e, gene_e)
+    np.testing.assert_allclose(found["mean"], np.bincount(gene_e, exact_e) / 12)
+    assert (found["se"] == 0).all()
+    assert (found["basis"] == "exact").all()
+
+
+def test_genes_without_exact_cells_borrow_from_genes_of_like_rank_and_are_covered(rng):
+    screen_e, exact_e, known_e, gene_e = simulated(rng, n_genes=500)
+    hidden_g = np.arange(500) % 3 > 0
+    known_e = np.where(hidden_g[gene_e], np.nan, known_e)
+    found = corrected_means(screen_e, known_e, gene_e)[hidden_g]
+    truth = (np.bincount(gene_e, exact_e) / 12)[hidden_g]
+    assert (found["basis"] == "screen+pooled").all()
+    assert ((found["ci_low"] <= truth) & (truth <= found["ci_high"])).mean() == pytest.approx(0.95, abs=0.04)
+
+
+def test_a_worthless_screen_leaves_the_mean_unbiased(rng):
+    _, exact_e, known_e, gene_e = simulated(rng, n_genes=2000)
+    found = corrected_means(rng.normal(size=gene_e.size), known_e, gene_e)
+    error = found["mean"] - np.bincount(gene_e, exact_e) / 12
+    assert abs(error.mean()) < 4 * error.std() / np.sqrt(2000)
