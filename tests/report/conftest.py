@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from perturbloop.report import GAINS, PATHWAYS, RANK_CORRELATIONS, RoundReport
-from perturbloop.schema import ACTION, EFFECTS, DEFAULT_KINDS, METHODS, METRICS, PROPOSALS, RANKING
+from perturbloop.schema import ACTION, DEFAULT_KINDS, EFFECTS, METHODS, METRICS, PROPOSALS, RANKING
 
 NAMES = ["STAT1", "JAK2", "<script>alert(1)</script>", "A&B", "ACTB", "$x_1$"]
 
