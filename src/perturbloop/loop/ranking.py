@@ -5,7 +5,6 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.vocabulary import Vocabulary
@@ -99,7 +98,7 @@ def _with_basis(frame: pd.DataFrame, kind: Kind, estimates: pd.DataFrame | None)
         return frame.assign(n_exact=n_exact, basis=np.where(n_exact > 0, "exact", ""))
     rows = estimates[estimates["kind"] == kind].set_index("gene_id")
     by_gene = rows.reindex(frame["gene_id"])
-    reach = stats.norm.isf(0.025) * by_gene["se"].to_numpy()
+    reach = ((by_gene["ci_high"] - by_gene["ci_low"]) / 2).to_numpy()
     half = np.hypot((frame["logit_ci_high"] - frame["logit_ci_low"]) / 2, reach)
     return frame.assign(
         n_exact=by_gene["n_exact"].fillna(0).to_numpy(int),

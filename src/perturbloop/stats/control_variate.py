@@ -62,7 +62,7 @@ def corrected_means(
     square = np.bincount(gene_k, (residual - own[gene_k]) ** 2, n_genes)
     variance = _divided(square, n_exact - 1)
     stratum = _strata(screened)
-    pooled, spread = _pooled(own, stratum)
+    pooled, spread, pooled_df = _pooled(own, stratum)
     moderated, df = _moderated(variance, n_exact - 1, stratum)
 
     whole, several = n_exact == n_cells, n_exact >= 2
@@ -70,7 +70,7 @@ def corrected_means(
     se = np.where(whole, 0.0, se)
     correction = np.where(whole | several, own, pooled)
     mean = screened + correction
-    reach = np.where(se > 0, stats.t.isf((1 - level) / 2, np.where(several, df, np.inf)) * se, 0.0)
+    reach = np.where(se > 0, stats.t.isf((1 - level) / 2, np.where(several, df, pooled_df)) * se, 0.0)
     return pd.DataFrame(
         {
             "mean": mean,
@@ -95,9 +95,12 @@ def _strata(screened: np.ndarray) -> np.ndarray:
     return (rank * STRATA // max(len(screened), 1)).astype(int)
 
 
-def _pooled(own: np.ndarray, stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean residual of the genes of a stratum, and how far a further gene may lie from it; of all genes where it has few."""
-    mean, spread = np.zeros(len(own)), np.full(len(own), np.nan)
+def _pooled(own: np.ndarray, stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean residual of a stratum's genes, how far a further gene may lie from it, and the degrees of freedom of that.
+
+    Where a stratum has few genes with exact cells, those of all strata are taken.
+    """
+    mean, spread, df = np.zeros(len(own)), np.full(len(own), np.nan), np.ones(len(own))
     for number in range(STRATA):
         here = stratum == number
         values = own[here & ~np.isnan(own)]
@@ -106,7 +109,8 @@ def _pooled(own: np.ndarray, stratum: np.ndarray) -> tuple[np.ndarray, np.ndarra
         if len(values) >= 2:
             mean[here] = values.mean()
             spread[here] = values.std(ddof=1) * np.sqrt(1 + 1 / len(values))
-    return mean, spread
+            df[here] = len(values) - 1
+    return mean, spread, df
 
 
 def _moderated(variance: np.ndarray, df: np.ndarray, stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
