@@ -8,7 +8,8 @@ from scipy import stats
 from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
-from perturbloop.perturb.combine import Combination, combination_shifts, pairs, read_perturbations, singles
+from perturbloop.perturb.asked import Combination, pairs, read_perturbations, singles
+from perturbloop.perturb.combine import combination_shifts
 from perturbloop.perturb.edit import Perturbation, Target
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.schema import COMBINATIONS, PerturbConfig

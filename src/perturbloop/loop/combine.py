@@ -16,8 +16,9 @@ from perturbloop.loop.arms import Progress, open_arms, start_tokens, train_arm
 from perturbloop.loop.campaign import quiet
 from perturbloop.loop.folder import open_campaign, write_json, write_table
 from perturbloop.loop.inputs import read_inputs
+from perturbloop.perturb.asked import Combination, pairs, read_perturbations, singles
 from perturbloop.perturb.collect import precision_of
-from perturbloop.perturb.combine import Combination, combination_shifts, pairs, read_perturbations, singles
+from perturbloop.perturb.combine import combination_shifts
 from perturbloop.perturb.edit import Perturbation
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.store import lock
