@@ -16,6 +16,7 @@ hook = install_import_hook(
     [
         f"perturbloop.{entry.parent.name}"
         for entry in Path(find_spec("perturbloop").origin).parent.glob("*/__init__.py")
+        if entry.parent.name != "schema"
     ],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )

@@ -1,0 +1,96 @@
+"""The nouns of perturbloop: the words, the columns of every table, and the configuration of every step.
+
+Signs. Outside, every number is a *benefit*: positive moves the start state toward the goal state, by the
+action named beside it (`inhibit` or `activate`). Inside, measured effects are also kept in canonical form, the
+effect of *raising* the gene product, so that modalities can be compared without guessing signs.
+"""
+
+from perturbloop.schema.configuration import (
+    CampaignConfig,
+    CellsConfig,
+    EvaluateConfig,
+    PerturbConfig,
+    PerturbedConfig,
+    TrainConfig,
+)
+from perturbloop.schema.methods import (
+    METHODS,
+    Method,
+    method,
+)
+from perturbloop.schema.tables import (
+    COMBINATIONS,
+    EFFECTS,
+    ESTIMATES,
+    METRICS,
+    PREDICTIONS,
+    PROPOSALS,
+    RANKING,
+    SHIFTS,
+    TABLES,
+    Column,
+    Table,
+    concat,
+)
+from perturbloop.schema.words import (
+    ACTION,
+    DEFAULT_KINDS,
+    KINDS,
+    MODALITIES,
+    STATUS,
+    AfterDelete,
+    CallRule,
+    Compat,
+    Design,
+    EngineName,
+    Kind,
+    LabelSource,
+    Modality,
+    NotExpressed,
+    Precision,
+    judges,
+    kind_of,
+    raising_sign,
+)
+
+__all__ = [
+    "CampaignConfig",
+    "CellsConfig",
+    "EvaluateConfig",
+    "PerturbConfig",
+    "PerturbedConfig",
+    "TrainConfig",
+    "METHODS",
+    "Method",
+    "method",
+    "COMBINATIONS",
+    "Column",
+    "EFFECTS",
+    "ESTIMATES",
+    "METRICS",
+    "PREDICTIONS",
+    "PROPOSALS",
+    "RANKING",
+    "SHIFTS",
+    "TABLES",
+    "Table",
+    "concat",
+    "ACTION",
+    "AfterDelete",
+    "CallRule",
+    "Compat",
+    "DEFAULT_KINDS",
+    "Design",
+    "EngineName",
+    "KINDS",
+    "Kind",
+    "LabelSource",
+    "MODALITIES",
+    "Modality",
+    "NotExpressed",
+    "Precision",
+    "STATUS",
+    "judges",
+    "kind_of",
+    "raising_sign",
+]

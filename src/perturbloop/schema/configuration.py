@@ -1,0 +1,317 @@
+"""One frozen record per step of a campaign; a campaign is one TOML file."""
+
+from collections.abc import Iterable
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from perturbloop.errors import InputError, some
+from perturbloop.schema.words import (
+    DEFAULT_KINDS,
+    KINDS,
+    MODALITIES,
+    AfterDelete,
+    CallRule,
+    Design,
+    EngineName,
+    Kind,
+    LabelSource,
+    Modality,
+    NotExpressed,
+    Precision,
+)
+
+
+def _require(condition: bool, need: str, came: object, todo: str) -> None:
+    if not condition:
+        msg = f"{need}; it is {came!r}. {todo}"
+        raise InputError(msg)
+
+
+def _require_at_least(owner: object, least: int, *names: str) -> None:
+    for name in names:
+        _require(
+            getattr(owner, name) >= least,
+            f"`{name}` must be at least {least}",
+            getattr(owner, name),
+            "Raise it.",
+        )
+
+
+def _require_choice(owner: object, name: str, choices: Iterable[str]) -> None:
+    value = getattr(owner, name)
+    _require(value in choices, f"`{name}` must be among {some(choices)}", value, "Correct it.")
+
+
+@dataclass(frozen=True)
+class CellsConfig:
+    """Which cells, which states, which donors."""
+
+    path: str
+    """AnnData file (h5ad) with raw counts, by its full path."""
+    state_column: str
+    """Column of `obs` that holds the state."""
+    start: str
+    """State the cells are in."""
+    goal: str
+    """State they should move to."""
+    donor_column: str | None = None
+    """Column of `obs` that holds the donor; `None` where the cells have none."""
+    design: Design | None = None
+    """paired: both states from the same donors; nested: each donor has one state; single: no donors."""
+    gene_column: str | None = None
+    """Column of `var` that holds gene ids; found by itself where it is `None`."""
+    min_cells: int = 20
+    """Least number of cells a state must have."""
+
+    def __post_init__(self) -> None:
+        """Refuse a goal that is the start."""
+        _require(self.start != self.goal, "`start` and `goal` must differ", self.goal, "Name two states.")
+        _require(self.min_cells >= 2, "`min_cells` must be at least 2", self.min_cells, "Raise it.")
+        if self.design is not None:
+            _require_choice(self, "design", get_args(Design))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the state classifier is trained."""
+
+    model: str = ""
+    """Folder of the foundation model: Hugging Face config, safetensors and its vocabulary."""
+    vocabulary: str | None = None
+    """Folder with the published dictionaries, where the model folder holds no vocabulary."""
+    emb_layer: int = 0
+    """Layer the cell embedding is read from: 0 = last, -1 = one before it."""
+    learning_rate: float = 2e-4
+    """Learning rate of full fine-tuning (AdamW)."""
+    epochs: int = 3
+    """Passes over the training cells in full fine-tuning."""
+    batch_tokens: int = 8192
+    """Tokens in a training batch."""
+    perturbed_share: float = 0.5
+    """Largest share of perturbed cells in the closed loop's training cells."""
+    max_cells: int = 4000
+    """Largest number of state cells used in full fine-tuning, drawn by seed."""
+    seed: int = 0
+    """Seed of splits, batches and initial head."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        _require(
+            self.emb_layer <= 0, "`emb_layer` must be 0 or negative", self.emb_layer, "0 is the last layer."
+        )
+        _require(
+            0 < self.perturbed_share <= 0.5,
+            "`perturbed_share` must be in (0, 0.5]",
+            self.perturbed_share,
+            "Lower it.",
+        )
+        _require_at_least(self, 1, "epochs", "batch_tokens", "max_cells")
+        _require(self.learning_rate > 0, "`learning_rate` must be positive", self.learning_rate, "Raise it.")
+
+
+@dataclass(frozen=True)
+class PerturbConfig:
+    """Which in-silico edits are made, in how many cells."""
+
+    kinds: tuple[Kind, ...] = DEFAULT_KINDS
+    """Edits to make."""
+    engine: EngineName = "exact"
+    """exact: every edited cell is encoded; fast: gradients screen all cells, and exact cells correct and confirm."""
+    top: int = 50
+    """Fast engine: best genes of each kind to be found and confirmed in exact cells."""
+    width: float = 0.0
+    """Fast engine: verify every gene until its 95 % interval is no wider than this, in logits; 0 = not asked for."""
+    screen_cells: int = 200
+    """Fast engine: start cells to screen, drawn by seed."""
+    dose: float = 1.0
+    """How far `inhibit` and `activate` move a gene: 0 = not at all, 1 = to the end or to the front of the encoding."""
+    after_delete: AfterDelete = "shorten"
+    """Whether the gene beyond the length limit moves up when one is deleted."""
+    not_expressed: NotExpressed = "skip"
+    """What happens to a gene in a cell that does not express it."""
+    precision: Precision | Literal["auto"] = "auto"
+    """Arithmetic: float32, mixed (bfloat16 matrix products), or auto: mixed where the device has bfloat16 units."""
+    cells_per_gene: int = 20
+    """Exact engine: start cells each gene is edited in, drawn by seed among those that express it."""
+    full_cells_per_gene: int = 2
+    """The same for the full ranking of a fine-tuned encoder; where it is judged, `cells_per_gene` hold."""
+    reference_genes: int = 200
+    """Genes a fine-tuned encoder scores beside the held-out targets of a fold, so that a target's place among all genes can
+    be told."""
+    batch_tokens: int = 16384
+    """Tokens in a batch of the engine."""
+    null_genes: int = 100
+    """Rank- and expression-matched genes behind a gene's null."""
+    seed: int = 0
+    """Seed of the draw of cells."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown kinds and empty plans."""
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        _require(
+            bool(self.kinds) and not unknown,
+            f"`kinds` must be among {some(KINDS)}",
+            list(self.kinds),
+            "Correct it.",
+        )
+        names = (
+            "cells_per_gene",
+            "full_cells_per_gene",
+            "reference_genes",
+            "batch_tokens",
+            "top",
+            "screen_cells",
+        )
+        _require_at_least(self, 1, *names)
+        _require_at_least(self, 10, "null_genes")
+        _require(0 <= self.dose <= 1, "`dose` must be between 0 and 1", self.dose, "Correct it.")
+        _require(self.width >= 0, "`width` must not be negative", self.width, "Correct it.")
+        _require_choice(self, "engine", get_args(EngineName))
+        _require_choice(self, "after_delete", get_args(AfterDelete))
+        _require_choice(self, "not_expressed", get_args(NotExpressed))
+        _require_choice(self, "precision", ("auto", *get_args(Precision)))
+        graded = [kind for kind in self.kinds if kind not in DEFAULT_KINDS]
+        _require(
+            self.engine == "exact" or not graded,
+            f"The fast engine screens {some(DEFAULT_KINDS)}",
+            graded,
+            'Set `engine = "exact"` for graded moves.',
+        )
+
+
+@dataclass(frozen=True)
+class PerturbedConfig:
+    """One file of really perturbed cells."""
+
+    path: str
+    """AnnData file (h5ad) with raw counts, by its full path."""
+    target_column: str
+    """Column of `obs` that holds the perturbed gene."""
+    control: str
+    """Label of the control cells in that column."""
+    modality: Modality
+    """What was done to the cells."""
+    gene_column: str | None = None
+    """Column of `var` that holds gene ids; found by itself where it is `None`."""
+    replicate_column: str | None = None
+    """Column of `obs` that holds the replicate; effects are read against controls of the same one."""
+    guide_column: str | None = None
+    """Column of `obs` that holds the guide."""
+    purity_column: str | None = None
+    """Column of `obs` with the purity of the guide call, 0 to 1; found by itself where it is `None`."""
+    min_purity: float = 0.0
+    """Least purity of a cell's guide call; needs a purity column when positive."""
+    condition_column: str | None = None
+    """Column of `obs` with the condition; only needed for labels of source `condition`."""
+    label_source: LabelSource = "state_score"
+    """Where the training label of a perturbed cell comes from: a soft state score, or `condition_column`, whose values must
+    then be the names of the start and the goal state."""
+    min_cells: int = 10
+    """Least number of cells of a target."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown modalities and purities outside 0 to 1."""
+        _require_choice(self, "modality", MODALITIES)
+        _require_choice(self, "label_source", get_args(LabelSource))
+        _require(
+            0 <= self.min_purity <= 1, "`min_purity` must be between 0 and 1", self.min_purity, "Correct it."
+        )
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What a hit is and how rankings are judged."""
+
+    fdr: float = 0.05
+    """A measured target is a hit below this padj …"""
+    min_effect: float = 0.3
+    """… and with an absolute effect of at least this, in standard deviations of the control cells."""
+    folds: int = 5
+    """Folds of leave-targets-out, where fewer than 30 targets are measured."""
+    call: CallRule = "matched-null"
+    """Rule that turns a shift into a call."""
+    budget: int = 20
+    """k of `budget-k`, of precision at k, and of a proposed batch."""
+    bootstrap: int = 1000
+    """Bootstrap samples over genes."""
+    seed: int = 0
+    """Seed of the bootstrap and of chance."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        _require(0 < self.fdr < 1, "`fdr` must be between 0 and 1", self.fdr, "Correct it.")
+        _require_choice(self, "call", get_args(CallRule))
+        _require_at_least(self, 2, "folds")
+        _require_at_least(self, 1, "budget", "bootstrap")
+        _require(self.min_effect >= 0, "`min_effect` must not be negative", self.min_effect, "Correct it.")
+
+
+@dataclass(frozen=True)
+class CampaignConfig:
+    """A campaign: one record per step; saved as `campaign.toml`."""
+
+    cells: CellsConfig
+    train: TrainConfig
+    perturb: PerturbConfig = PerturbConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    perturbed: tuple[PerturbedConfig, ...] = ()
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any]) -> "CampaignConfig":
+        """Build from nested dictionaries; unknown keys are refused with their name."""
+        parts = {
+            "cells": CellsConfig,
+            "train": TrainConfig,
+            "perturb": PerturbConfig,
+            "evaluate": EvaluateConfig,
+        }
+        unknown = [key for key in tree if key not in {*parts, "perturbed"}]
+        _require(
+            not unknown,
+            f"Campaign sections must be among {some([*parts, 'perturbed'])}",
+            unknown,
+            "Remove the others.",
+        )
+        built = {key: _build(kind, tree.get(key, {}), key) for key, kind in parts.items()}
+        built["perturbed"] = tuple(
+            _build(PerturbedConfig, entry, "perturbed") for entry in tree.get("perturbed", ())
+        )
+        return cls(**built)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested dictionaries without the unset values."""
+        return {key: _unset_dropped(value) for key, value in asdict(self).items()}
+
+
+def _build(kind: type, values: dict[str, Any], section: str) -> Any:
+    known = [field.name for field in fields(kind)]
+    unknown = [key for key in values if key not in known]
+    _require(
+        not unknown,
+        f"Section `{section}` has the options {some(known, limit=30)}",
+        unknown,
+        "Correct the name.",
+    )
+    needed = [field.name for field in fields(kind) if field.default is MISSING]
+    missing = [name for name in needed if name not in values]
+    _require(
+        not missing,
+        f"Section `{section}` needs the options {some(needed)}",
+        sorted(values),
+        f"Add {some(missing)}.",
+    )
+    try:
+        return kind(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        )
+    except TypeError as error:  # a text where a number is needed, or the other way round
+        msg = f"Section `{section}` holds a value of the wrong type: {error}. Correct it; numbers stand without quotes."
+        raise InputError(msg) from error
+
+
+def _unset_dropped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _unset_dropped(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [_unset_dropped(item) for item in value]
+    return value

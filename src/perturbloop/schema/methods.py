@@ -1,0 +1,80 @@
+"""The rows of the scoreboard: loop variants, baselines and negative controls."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the scoreboard: a loop variant, a baseline or a negative control."""
+
+    name: str
+    role: Literal["loop", "baseline", "control"]
+    title: str
+    meaning: str
+    uses_effects: bool = False
+    """Whether measured effects or perturbed cells go in, so that only rows of a held-out fold may be judged."""
+
+
+METHODS = (
+    Method("frozen", "loop", "open loop, frozen encoder", "in-silico edits, encoder frozen, linear head"),
+    Method("full-open", "loop", "open loop, full fine-tuning", "all weights fine-tuned on unperturbed cells"),
+    Method(
+        "full-closed",
+        "loop",
+        "closed loop, representation",
+        "all weights fine-tuned, perturbed cells added",
+        uses_effects=True,
+    ),
+    Method(
+        "full-shuffled",
+        "control",
+        "representation, shuffled labels",
+        "as full-closed, labels shuffled among the perturbed cells",
+        uses_effects=True,
+    ),
+    Method(
+        "propagation",
+        "baseline",
+        "propagation alone",
+        "measured effects spread over the gene graph, no model",
+        uses_effects=True,
+    ),
+    Method(
+        "evidence",
+        "loop",
+        "closed loop, evidence",
+        "z(frozen) + z(propagation): the default ranking once targets are measured",
+        uses_effects=True,
+    ),
+    Method(
+        "evidence-shuffled",
+        "control",
+        "evidence, shuffled effects",
+        "as evidence, effects shuffled among targets",
+        uses_effects=True,
+    ),
+    Method(
+        "both", "loop", "closed loop, both channels", "z(full-closed) + z(propagation)", uses_effects=True
+    ),
+    Method(
+        "de-propagation",
+        "baseline",
+        "signed DE + propagation",
+        "z(signed DE) + z(propagation): shows what the model adds",
+        uses_effects=True,
+    ),
+    Method("de", "baseline", "signed DE", "rank-sum z of goal against start, signed for the action"),
+    Method("expression", "baseline", "expression", "mean log-normalized expression in start cells"),
+    Method("detection", "baseline", "detection rate", "share of start cells that express the gene"),
+    Method("chance", "control", "chance", "random scores, seeded"),
+)
+
+
+def method(name: str) -> Method:
+    """Look a method up by name.
+
+    >>> method("de").title
+    'signed DE'
+    """
+    return next(entry for entry in METHODS if entry.name == name)
