@@ -1,0 +1,147 @@
+"""Gene kernels: how alike the effects of two genes are expected to be, before any is measured."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int, Shaped
+from scipy import sparse
+
+from perturbloop.data.cells import Cells
+from perturbloop.errors import GeneIdError, InputError, some
+from perturbloop.evidence.graphs import GeneGraph, centered_expression
+
+Vectors = np.ndarray | sparse.csr_matrix
+
+
+@dataclass(frozen=True)
+class Kernel:
+    r"""A similarity of genes, :math:`k(g, h) = (v_g \cdot v_h)^q`, read off one vector per gene.
+
+    A gene whose vector is zero is like no other: such a kernel says nothing of it.
+    """
+
+    name: str
+    """What the vectors are, for tables and reports."""
+    gene_ids: np.ndarray
+    """Ensembl ids, dtype object, one per row."""
+    vector_gd: Vectors
+    """One vector per gene, genes × dimensions, dense or sparse."""
+    power: int = 1
+    """q: 2 lets only near genes speak, and is blind to the sign of a similarity."""
+
+    def aligned(self, gene_ids: Shaped[np.ndarray, " g"]) -> "Kernel":
+        """Rows in this order; genes without a vector get zeros."""
+        place_g = pd.Index(self.gene_ids).get_indexer(pd.Index(gene_ids))
+        known_g = place_g >= 0
+        if sparse.issparse(self.vector_gd):
+            pick = sparse.csr_matrix(
+                (np.ones(known_g.sum()), (np.flatnonzero(known_g), place_g[known_g])),
+                shape=(len(gene_ids), len(self.gene_ids)),
+            )
+            return replace(self, gene_ids=gene_ids, vector_gd=sparse.csr_matrix(pick @ self.vector_gd))
+        vector_gd = np.where(known_g[:, None], np.asarray(self.vector_gd)[place_g], 0.0)
+        return replace(self, gene_ids=gene_ids, vector_gd=vector_gd)
+
+    def columns(self, place_p: Int[np.ndarray, " p"]) -> Float[np.ndarray, "g p"]:
+        """Similarity of every gene to the genes at these rows."""
+        product = self.vector_gd @ self.vector_gd[place_p].T
+        dense_gp = product.toarray() if sparse.issparse(product) else np.asarray(product)
+        return dense_gp.astype(float) ** self.power
+
+    def variance(self) -> Float[np.ndarray, " g"]:
+        """Similarity of each gene to itself: 1 for unit vectors."""
+        if sparse.issparse(self.vector_gd):
+            square_g = np.asarray(self.vector_gd.multiply(self.vector_gd).sum(axis=1)).ravel()
+        else:
+            square_g = (np.asarray(self.vector_gd, dtype=float) ** 2).sum(axis=1)
+        return square_g.astype(float) ** self.power
+
+
+def coexpression_kernel(cells: Cells, group_n: Shaped[np.ndarray, " n"] | None = None) -> Kernel:
+    r"""Genes that rise and fall together within a group have like effects: squared correlation.
+
+    Parameters
+    ----------
+    cells
+        Cells of the user's own data, raw counts.
+    group_n
+        State of each cell (or state and donor), whose mean is taken out; `None` = one group.
+
+    Notes
+    -----
+    The square of a correlation matrix is a kernel (Schur), keeps near genes near, and brings the noise of thousands of weak
+    correlations close to zero, which a graph of nearest neighbors would raise to full weight.
+    """
+    expression_ng = centered_expression(cells, group_n)
+    return Kernel("co-expression", cells.gene_ids, _unit(expression_ng.T), power=2)
+
+
+def vector_kernel(
+    name: str, gene_ids: Shaped[np.ndarray, " g"], vector_gd: Vectors, *, power: int = 2
+) -> Kernel:
+    """Genes whose vectors point the same way have like effects: a model's embeddings, gene sets, or other screens.
+
+    Examples
+    --------
+    >>> ids = np.array(["STAT1", "STAT2", "MYC"], dtype=object)
+    >>> vector_kernel("example", ids, np.array([[1.0, 0.0], [3.0, 3.0], [0.0, 2.0]])).columns(np.array([0])).round(2)
+    array([[1. ],
+           [0.5],
+           [0. ]])
+    """
+    _require_vectors(name, gene_ids, vector_gd)
+    return Kernel(name, gene_ids, _unit(vector_gd), power=power)
+
+
+def graph_kernel(graph: GeneGraph) -> Kernel:
+    """Genes with like neighbors, themselves among them, have like effects."""
+    weight_gg = graph.weights_gg.maximum(graph.weights_gg.T)
+    with_self = sparse.csr_matrix(weight_gg / max(float(weight_gg.max()), 1e-12)) + sparse.eye_array(
+        graph.n_genes
+    )
+    return Kernel(graph.name, graph.gene_ids, _unit(sparse.csr_matrix(with_self)))
+
+
+def feature_kernel(
+    name: str, gene_ids: Shaped[np.ndarray, " g"], value_g: Float[np.ndarray, " g"]
+) -> Kernel:
+    """Effects rise or fall along one number per gene, such as its expression; a gene without it stands at the mean."""
+    spread = float(np.nanstd(value_g)) or 1.0
+    value_g = np.nan_to_num((value_g - np.nanmean(value_g)) / spread)
+    return Kernel(name, gene_ids, value_g[:, None])
+
+
+def constant_kernel(gene_ids: Shaped[np.ndarray, " g"]) -> Kernel:
+    """All genes share one effect: what a panel that was chosen for its hits has in common."""
+    return Kernel("constant", gene_ids, np.ones((len(gene_ids), 1)))
+
+
+def aligned(kernels: Iterable[Kernel], gene_ids: Shaped[np.ndarray, " g"]) -> tuple[Kernel, ...]:
+    """Bring kernels to one list of genes."""
+    return tuple(kernel.aligned(gene_ids) for kernel in kernels)
+
+
+def _unit(vector_gd: Vectors) -> Vectors:
+    if sparse.issparse(vector_gd):
+        length_g = np.sqrt(np.asarray(vector_gd.multiply(vector_gd).sum(axis=1)).ravel())
+        scale_g = np.divide(1.0, length_g, out=np.zeros_like(length_g), where=length_g > 0)
+        return sparse.csr_matrix(sparse.diags_array(scale_g) @ vector_gd)
+    dense_gd = np.asarray(vector_gd)
+    length_g = np.linalg.norm(dense_gd, axis=1, keepdims=True)
+    return dense_gd / np.where(length_g > 0, length_g, 1)
+
+
+def _require_vectors(name: str, gene_ids: np.ndarray, vector_gd: Vectors) -> None:
+    twice = pd.Index(gene_ids)[pd.Index(gene_ids).duplicated()].unique()
+    if len(twice):
+        msg = f"Each gene of the kernel '{name}' needs one vector; these have several: {some(twice)}. Keep one of each."
+        raise GeneIdError(msg)
+    values = vector_gd.data if sparse.issparse(vector_gd) else np.asarray(vector_gd)
+    if vector_gd.shape[0] != len(gene_ids) or not np.isfinite(values).all():
+        msg = (
+            f"The kernel '{name}' needs one row of finite numbers for each of its {len(gene_ids):,} genes; it got "
+            f"{vector_gd.shape[0]:,} rows. Correct the table."
+        )
+        raise InputError(msg)
