@@ -5,7 +5,13 @@ import pytest
 from scipy.stats import brunnermunzel, norm, t, ttest_ind
 from sklearn.metrics import roc_auc_score
 
-from perturbloop.stats.delong import auroc_difference, auroc_interval, components, delong_covariance
+from perturbloop.stats.delong import (
+    auroc_difference,
+    auroc_interval,
+    components,
+    delong_covariance,
+    stratified_auroc,
+)
 
 
 def wins(first, second):
@@ -86,6 +92,41 @@ def test_order_and_scale_do_not_matter_and_turning_the_score_mirrors_it(genes, r
     assert (again.low, again.high) == pytest.approx((found.low, found.high))
     turned = auroc_interval(hit_n, -score_rn[0])
     assert (1 - turned.high, 1 - turned.low) == pytest.approx((found.low, found.high))
+
+
+def test_within_one_stratum_it_is_the_plain_auroc(genes):
+    hit_n, score_rn = genes
+    plain = auroc_interval(hit_n, score_rn[0])
+    found = stratified_auroc(hit_n, score_rn[0], np.zeros(60, dtype=int))
+    assert (found.value, found.se, found.low, found.high) == pytest.approx(
+        (plain.value, plain.se, plain.low, plain.high)
+    )
+
+
+def test_the_error_within_strata_is_that_of_the_bootstrap(rng):
+    stratum_n = rng.integers(0, 4, size=400)
+    hit_n = rng.random(400) < 0.15 + 0.15 * stratum_n
+    score_n = rng.normal(size=400) + 0.8 * hit_n + stratum_n
+
+    def slowly(hit_n, score_n, stratum_n):
+        parts = [(hit_n[stratum_n == one], score_n[stratum_n == one]) for one in range(4)]
+        pairs = np.array([hits.sum() * (~hits).sum() for hits, _ in parts])
+        return pairs @ [roc_auc_score(*part) for part in parts] / pairs.sum()
+
+    found = stratified_auroc(hit_n, score_n, stratum_n)
+    assert found.value == pytest.approx(slowly(hit_n, score_n, stratum_n))
+    assert found.value < auroc_interval(hit_n, score_n).value - 0.05
+    drawn = rng.integers(400, size=(400, 400))
+    resampled = [slowly(hit_n[rows], score_n[rows], stratum_n[rows]) for rows in drawn]
+    assert found.se == pytest.approx(np.std(resampled), rel=0.15)
+
+
+def test_strata_that_cannot_tell_are_left_out(rng):
+    hit_n = np.array([True, True, False, False, True, False])
+    stratum_n = np.array([0, 0, 1, 1, 2, 2])
+    found = stratified_auroc(hit_n, np.arange(6.0), stratum_n)
+    assert (found.value, found.method) == (0, "newcombe")
+    assert np.isnan(stratified_auroc(hit_n[:4], np.arange(4.0), stratum_n[:4]).value)
 
 
 def coverage(rng, interval, *, n_hits, n_other, gap, times):

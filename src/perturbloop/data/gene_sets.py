@@ -6,6 +6,7 @@ set is a claim with a date: one that was written from the screen it is judged by
 """
 
 import gzip
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,6 +130,26 @@ def read_gmt(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | N
         member_gs=sparse.csr_matrix((ones, (at_g, at_s)), shape=(len(gene_ids), len(rows))),
         unknown=unknown,
     )
+
+
+def read_gene_list(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | None) -> frozenset[str]:
+    """Read the Ensembl ids of a text file with one symbol or id a line; what lies behind a tab or comma is left out.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or none of its labels has an Ensembl id.
+    """
+    path = Path(path)
+    labels = [re.split(r"[\t,]", line)[0].strip() for line in _text(path).splitlines()]
+    found = frozenset(gene for gene in _ids([label for label in labels if label], vocabulary) if gene)
+    if not found:
+        msg = (
+            f"`{path.name}` must hold one gene symbol or Ensembl id a line; of its {len(labels):,} lines none is a gene that the "
+            f"vocabulary knows: {some(labels)}. Give a text file of genes."
+        )
+        raise GeneIdError(msg)
+    return found
 
 
 def _ids(labels: list[str], vocabulary: Vocabulary | Mapping[str, str] | None) -> list[str]:
