@@ -31,7 +31,7 @@ class Gain:
     """95 % paired bootstrap interval over genes."""
     delong_low: float
     delong_high: float
-    """95 % interval of DeLong's paired comparison; the two intervals agree unless hits are few."""
+    """95 % interval of DeLong's paired comparison; with few hits it is wider than the bootstrap's, and right."""
     pvalue: float
     """Two-sided p of no difference, by DeLong; NaN where the genes cannot tell."""
     n_genes: int

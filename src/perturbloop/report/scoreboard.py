@@ -122,7 +122,8 @@ def gain_section(report: RoundReport) -> Section:
         "Gain: AUROC of the method minus that of the other on the same genes; positive = better. The control has the same "
         "inputs with labels shuffled among cells (representation) or effects shuffled among targets (evidence): what it keeps "
         "of a gain does not come from what was measured. The first interval is of the bootstrap over genes, the second of "
-        "DeLong; the p-value is of one comparison, not corrected for the number of rows."
+        "DeLong, which holds its promise with few hits, where the first is too narrow; the p-value is of one comparison, not corrected for the "
+        "number of rows."
     )
     return Section("gains", title, (said,), (Grid("Gains", columns, rows, WORDS),))
 
