@@ -86,7 +86,7 @@ def coverage(
         width=("width", "mean"),
         defined=("inside", "count"),
     )
-    left = 1 - found["n_genes"] / score_g.size
+    left = np.maximum(1 - found["n_genes"] / score_g.size, 1e-12)
     return found.assign(
         se=np.sqrt(found["coverage"] * (1 - found["coverage"]) / found["defined"]),
         without=1 - found["defined"] / times,
