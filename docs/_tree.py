@@ -38,6 +38,7 @@ COMMENTS = {
     "benchmarks/": "what measures science and speed",
     "benchmarks/isp/": "speed, memory and accuracy of in-silico perturbation",
     "benchmarks/state_head/": "which linear head reads in-silico edits",
+    "benchmarks/coverage/": "do intervals hold what they promise",
     "benchmarks/closed_loop/": "does closing the loop help, on simulated worlds whose answer is known",
 }
 FIRST = ("src", "tests", "docs", "benchmarks")

@@ -82,6 +82,13 @@ def init(
         str, typer.Option(help="skip, or insert: raise genes in cells that do not express them.")
     ] = "skip",
     precision: Annotated[str, typer.Option(help="auto, float32 or mixed (bfloat16 products).")] = "auto",
+    gene_sets: Annotated[
+        Path | None,
+        typer.Option(help="GMT file; targets that share no set with a training target are judged apart."),
+    ] = None,
+    essential_genes: Annotated[
+        Path | None, typer.Option(help="Text file of core-essential genes, one a line, judged apart.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of splits, draws and training.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -119,7 +126,11 @@ def init(
             "precision": precision,
             "seed": seed,
         },
-        "evaluate": {"seed": seed},
+        "evaluate": {
+            "seed": seed,
+            "gene_sets": str(gene_sets.resolve()) if gene_sets else None,
+            "essential_genes": str(essential_genes.resolve()) if essential_genes else None,
+        },
     }
     with refusals():
         inputs = make(folder, CampaignConfig.from_dict(tree))

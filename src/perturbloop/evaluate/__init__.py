@@ -1,7 +1,7 @@
 """Tables in, scores out; nothing here trains.
 
 Input: EFFECTS (what was measured), PREDICTIONS (what each method said) and RANKING (what is called). Output:
-METRICS. A *hit* is a target whose measured effect is beyond the thresholds of `EvaluateConfig`; it counts as a hit
+METRICS and STRATA. A *hit* is a target whose measured effect is beyond the thresholds of `EvaluateConfig`; it counts as a hit
 of a ranking only where it moved cells *toward the goal*. Only held-out targets are judged (`fold` >= 0), and a
 method that used effects is judged by the rows that were made without the target's fold: anything else raises
 `LeakageError`. Genes that a method could not score are never dropped in silence: every metric is given on the
@@ -15,10 +15,12 @@ from perturbloop.evaluate.calls import RULES, call
 from perturbloop.evaluate.compare import scoreboard
 from perturbloop.evaluate.controls import CONTROLS, in_ranking, recognize
 from perturbloop.evaluate.de import signed_de
+from perturbloop.evaluate.disjoint import pathway_disjoint
 from perturbloop.evaluate.flags import flags
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evaluate.metrics import METRICS
 from perturbloop.evaluate.power import power
+from perturbloop.evaluate.strata import strata
 
 __all__ = [
     "CONTROLS",
@@ -30,9 +32,11 @@ __all__ = [
     "in_ranking",
     "kept_by_control",
     "paired_gain",
+    "pathway_disjoint",
     "power",
     "rank_correlation",
     "recognize",
     "scoreboard",
     "signed_de",
+    "strata",
 ]

@@ -10,6 +10,7 @@ from perturbloop.data.genes import GeneReport
 from perturbloop.data.states import StateCells, state_cells
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.errors import InputError
+from perturbloop.loop.annotations import Annotations, read_annotations
 from perturbloop.models.geneformer import Geneformer, load_geneformer
 from perturbloop.schema import CampaignConfig
 from perturbloop.store import step_key
@@ -25,6 +26,8 @@ class Inputs:
     genes: GeneReport
     tokens: Tokens
     """Encoded start and goal cells."""
+    annotations: Annotations
+    """Gene sets and core-essential genes that the evaluation reads."""
 
     @property
     def cells(self) -> Cells:
@@ -54,6 +57,7 @@ class Inputs:
             f"{int(np.median(length)):,} tokens a cell (median); "
             f"{float(np.mean(length == self.model.vocabulary.max_length)):.0%} of cells cut at "
             f"{self.model.vocabulary.max_length:,}",
+            *self.annotations.lines(),
         ]
 
 
@@ -78,7 +82,8 @@ def read_inputs(config: CampaignConfig) -> Inputs:
             "Remove cells without counts."
         )
         raise InputError(msg)
-    return Inputs(config, model, states, genes, tokens)
+    annotations = read_annotations(config.evaluate, model.vocabulary)
+    return Inputs(config, model, states, genes, tokens, annotations)
 
 
 def embed(model: Geneformer, tokens: Tokens) -> np.ndarray:

@@ -236,6 +236,12 @@ class EvaluateConfig:
     """Bootstrap samples over genes."""
     seed: int = 0
     """Seed of the bootstrap and of chance."""
+    gene_sets: str | None = None
+    """GMT file of pathways or complexes, by its full path; every metric is then given a second time for the held-out targets
+    that share no set (of 5 to 500 genes) with a target in training. It must not have been made from the screen that is judged."""
+    essential_genes: str | None = None
+    """Text file of the genes that every cell needs, one symbol or Ensembl id a line, by its full path; targets are then judged
+    among them and among the others as well."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""

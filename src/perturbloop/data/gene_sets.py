@@ -1,0 +1,208 @@
+"""Gene sets (pathways, complexes, modules) from a GMT file, as a table of genes × sets.
+
+A GMT file has one set a line, its parts divided by tabs: name, description, then the genes, as symbols or Ensembl
+ids. MSigDB, Reactome, Enrichr and g:Profiler offer such files; perturbloop ships and downloads none, because a gene
+set is a claim with a date: one that was written from the screen it is judged by knows the answer.
+"""
+
+import gzip
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+from scipy import sparse
+
+from perturbloop.data.genes import mouse_labels, resolve
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import GeneIdError, InputError, some
+
+_LEAST_SHARE, _LEAST_GENES = 0.1, 20
+
+
+@dataclass(frozen=True, eq=False)
+class GeneSets:
+    """Which gene is in which set, and what was lost on the way."""
+
+    name: str
+    """Name of the file."""
+    set_names: np.ndarray
+    """Names of the sets in the order of the file, dtype object, each once."""
+    gene_ids: np.ndarray
+    """Ensembl ids of all members, sorted, dtype object."""
+    member_gs: sparse.csr_matrix
+    """1 where the gene is in the set; genes × sets, float32."""
+    unknown: tuple[str, ...] = ()
+    """Labels of the file that have no Ensembl id, sorted; they are members of nothing."""
+
+    @property
+    def size_s(self) -> Int[np.ndarray, " s"]:
+        """Genes of each set."""
+        return np.asarray(self.member_gs.sum(axis=0)).ravel().astype(int)
+
+    @property
+    def degree_g(self) -> Int[np.ndarray, " g"]:
+        """Sets of each gene: how well it is annotated, which is how well it was studied."""
+        return np.asarray(self.member_gs.sum(axis=1)).ravel().astype(int)
+
+    def between(self, smallest: int, largest: int) -> "GeneSets":
+        """Keep the sets of `smallest` to `largest` genes, both included, and the genes that are in one of them."""
+        kept_s = (self.size_s >= smallest) & (self.size_s <= largest)
+        member_gs = self.member_gs[:, np.flatnonzero(kept_s)]
+        kept_g = np.flatnonzero(np.diff(member_gs.indptr))
+        return replace(
+            self,
+            set_names=self.set_names[kept_s],
+            gene_ids=self.gene_ids[kept_g],
+            member_gs=member_gs[kept_g],
+        )
+
+    def lines(self) -> list[str]:
+        """Say it in words, one fact a line."""
+        size_s = self.size_s
+        spread = f", {size_s.min():,} to {size_s.max():,} genes each" if size_s.size else ""
+        facts = [f"{self.name}: {size_s.size:,} gene sets of {self.gene_ids.size:,} genes{spread}"]
+        if self.unknown:
+            facts.append(f"{self.name}: labels without an Ensembl id, left out: {some(self.unknown)}")
+        return facts
+
+
+def read_gmt(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | None) -> GeneSets:
+    """Read a GMT file, plain or gzipped.
+
+    Parameters
+    ----------
+    path
+        File in GMT format, `.gmt` or `.gmt.gz`.
+    vocabulary
+        What turns symbols into Ensembl ids: the vocabulary of a model, or a mapping of symbols to ids. With `None` only
+        Ensembl ids are understood.
+
+    Returns
+    -------
+    `GeneSets`. A gene that a set names twice is in it once; sets without a known gene are kept, empty. Of several
+    sets of one name all are kept, the later ones with a number behind the name.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is not in GMT format.
+    GeneIdError
+        If hardly any label has an Ensembl id, or the genes are those of a mouse.
+
+    Notes
+    -----
+    A numeric weight behind a gene (`STAT1,0.8`, as Enrichr writes it) is dropped: membership is yes or no.
+    """
+    path = Path(path)
+    rows = _rows(path)
+    labels = list(dict.fromkeys(label for _, genes in rows for label in genes))
+    mouse = mouse_labels(labels)
+    if len(mouse) > len(labels) / 2:
+        msg = (
+            f"The genes of `{path.name}` must be human; {len(mouse):,} of {len(labels):,} labels are mouse genes: "
+            f"{some(mouse)}. Take the file for human genes."
+        )
+        raise GeneIdError(msg)
+    id_of = dict(zip(labels, _ids(labels, vocabulary), strict=True))
+    unknown = tuple(sorted(label for label, gene in id_of.items() if not gene))
+    n_known = len(labels) - len(unknown)
+    if n_known < _LEAST_GENES and n_known < _LEAST_SHARE * len(labels):
+        msg = (
+            f"The genes of `{path.name}` must be human symbols or Ensembl ids that the vocabulary knows; "
+            f"{n_known:,} of {len(labels):,} labels are; unknown are for instance {some(unknown)}. "
+            "Take a file with symbols, or pass a mapping of its labels to Ensembl ids."
+        )
+        raise GeneIdError(msg)
+    gene_ids = sorted({gene for gene in id_of.values() if gene})
+    place = {gene: at for at, gene in enumerate(gene_ids)}
+    pairs = sorted(
+        {(place[id_of[label]], at) for at, (_, genes) in enumerate(rows) for label in genes if id_of[label]}
+    )
+    at_g, at_s = np.array(pairs, dtype=np.int64).T
+    ones = np.ones(len(pairs), dtype=np.float32)
+    return GeneSets(
+        name=path.name,
+        set_names=np.array(_once([name for name, _ in rows]), dtype=object),
+        gene_ids=np.array(gene_ids, dtype=object),
+        member_gs=sparse.csr_matrix((ones, (at_g, at_s)), shape=(len(gene_ids), len(rows))),
+        unknown=unknown,
+    )
+
+
+def read_gene_list(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | None) -> frozenset[str]:
+    """Read the Ensembl ids of a text file with one symbol or id a line; what lies behind a tab or comma is left out.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or none of its labels has an Ensembl id.
+    """
+    path = Path(path)
+    labels = [re.split(r"[\t,]", line)[0].strip() for line in _text(path).splitlines()]
+    found = frozenset(gene for gene in _ids([label for label in labels if label], vocabulary) if gene)
+    if not found:
+        msg = (
+            f"`{path.name}` must hold one gene symbol or Ensembl id a line; of its {len(labels):,} lines none is a gene that the "
+            f"vocabulary knows: {some(labels)}. Give a text file of genes."
+        )
+        raise GeneIdError(msg)
+    return found
+
+
+def _ids(labels: list[str], vocabulary: Vocabulary | Mapping[str, str] | None) -> list[str]:
+    if vocabulary is None or isinstance(vocabulary, Vocabulary):
+        return resolve(labels, vocabulary)
+    upper = {symbol.upper(): gene for symbol, gene in vocabulary.items()}
+    return [
+        gene or upper.get(label.upper(), "")
+        for label, gene in zip(labels, resolve(labels, None), strict=True)
+    ]
+
+
+def _rows(path: Path) -> list[tuple[str, list[str]]]:
+    """Name and gene labels of each line."""
+    rows, broken = [], []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        name, *rest = line.rstrip().split("\t")
+        genes = [label.split(",")[0].strip() for label in rest[1:]]
+        if not line.strip():
+            continue
+        if not name.strip() or not any(genes):
+            broken.append(number)
+        rows.append((name.strip(), [label for label in genes if label]))
+    if broken or not rows:
+        msg = (
+            f"Each line of `{path.name}` must hold a set's name, a description and its genes, divided by tabs (GMT); "
+            f"of {len(rows):,} lines these do not: {some(broken)}. Give a file in GMT format."
+        )
+        raise InputError(msg)
+    return rows
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+        return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        msg = (
+            f"`{path}` must be a text file of gene sets, plain or gzipped; it could not be read: {error}. "
+            "Check the path, or download the file again."
+        )
+        raise InputError(msg) from None
+
+
+def _once(names: list[str]) -> list[str]:
+    """Number the names that come again.
+
+    >>> _once(["P53", "TCR", "P53"])
+    ['P53', 'TCR', 'P53 (2)']
+    """
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return out
