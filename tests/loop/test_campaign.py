@@ -14,6 +14,7 @@ import pytest
 
 from perturbloop.errors import InputError, StateError, StoreError
 from perturbloop.loop.campaign import checked, init, play, record, show
+from perturbloop.schema import CampaignConfig
 from perturbloop.store import lock
 
 LOOP = {"frozen", "full-open", "full-closed", "evidence", "both", "propagation", "de-propagation"}
@@ -31,7 +32,22 @@ def test_round_0_ranks_every_expressed_gene_and_judges_nothing(campaign):
 
 def test_the_closed_loop_stands_beside_baselines_and_controls(campaign):
     judged = set(campaign.table(1, "metrics")["method"])
-    assert judged >= LOOP | CONTROLS | {"de", "expression", "detection"}
+    assert judged >= LOOP | CONTROLS | {"de", "de-absolute", "de-isp", "expression", "detection"}
+
+
+def test_table_and_report_name_the_test_of_differential_expression(campaign):
+    named = campaign.table(1, "de")["de_test"].unique().tolist()
+    assert named == ["PyDESeq2 on pseudobulks of 8 donors, paired"]
+    assert named[0] in (campaign.folder / "rounds" / "001" / "report.html").read_text()
+
+
+def test_a_test_that_the_cells_do_not_allow_makes_no_campaign(made, tmp_path):
+    tree = made.config().to_dict()
+    tree["cells"].pop("donor_column")
+    tree["cells"]["design"] = "single"
+    with pytest.raises(StateError, match="Pseudobulks need at least 3 donors"):
+        init(tmp_path / "refused", CampaignConfig.from_dict(tree | {"evaluate": {"de": "pseudobulk"}}))
+    assert not (tmp_path / "refused").exists()
 
 
 def test_a_target_is_judged_by_rankings_that_never_saw_it(campaign, made):

@@ -82,6 +82,15 @@ def init(
         str, typer.Option(help="skip, or insert: raise genes in cells that do not express them.")
     ] = "skip",
     precision: Annotated[str, typer.Option(help="auto, float32 or mixed (bfloat16 products).")] = "auto",
+    de: Annotated[
+        str, typer.Option(help="Test of differential expression: auto, pseudobulk, metacells or rank-sum.")
+    ] = "auto",
+    pathway: Annotated[
+        str | None,
+        typer.Option(
+            help="Stimulus whose pathway is a baseline; the one recognized in the states by default."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of splits, draws and training.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -119,7 +128,7 @@ def init(
             "precision": precision,
             "seed": seed,
         },
-        "evaluate": {"seed": seed},
+        "evaluate": {"de": de, "pathway": pathway, "seed": seed},
     }
     with refusals():
         inputs = make(folder, CampaignConfig.from_dict(tree))

@@ -15,9 +15,12 @@ from perturbloop.evaluate.calls import RULES, call
 from perturbloop.evaluate.compare import scoreboard
 from perturbloop.evaluate.controls import CONTROLS, in_ranking, recognize
 from perturbloop.evaluate.de import signed_de
+from perturbloop.evaluate.de_isp import de_isp
+from perturbloop.evaluate.deseq import chosen_test, differential
 from perturbloop.evaluate.flags import flags
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evaluate.metrics import METRICS
+from perturbloop.evaluate.pathways import static_pathway
 from perturbloop.evaluate.power import power
 
 __all__ = [
@@ -26,6 +29,9 @@ __all__ = [
     "RULES",
     "baselines",
     "call",
+    "chosen_test",
+    "de_isp",
+    "differential",
     "flags",
     "in_ranking",
     "kept_by_control",
@@ -35,4 +41,5 @@ __all__ = [
     "recognize",
     "scoreboard",
     "signed_de",
+    "static_pathway",
 ]

@@ -32,15 +32,16 @@ def review(campaign: Campaign, inputs: Inputs, number: int) -> RoundReport:
         for name in ("ranking", "metrics", "gains", "rank_correlations", "proposals")
     }
     models = json.loads((folder / "scores.json").read_text())["models"]
-    found = recognize(pd.read_parquet(folder / "de.parquet"), inputs.cells.gene_names)
+    de = pd.read_parquet(folder / "de.parquet")
+    found = recognize(de, inputs.cells.gene_names)
     config, outcomes = campaign.config, of_round(folder)
     return RoundReport(
         title=campaign.folder.name,
         round_number=number,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
-        facts=_facts(config, inputs),
-        warnings=_warnings(models, inputs, outcomes, found),
+        facts=_facts(config, inputs) | {"differential expression": str(de["de_test"].iloc[0])},
+        warnings=_warnings(models, inputs, outcomes, found, str(de["de_test"].iloc[0])),
         check_lines=tuple(inputs.lines()),
         model_lines=_model_lines(models, Path(config.train.model) / CARD_FILE),
         effects=outcomes.effects if outcomes else pd.DataFrame(columns=EFFECTS.names),
@@ -70,7 +71,11 @@ def _facts(config: CampaignConfig, inputs: Inputs) -> dict[str, str]:
 
 
 def _warnings(
-    models: Models, inputs: Inputs, outcomes: Outcomes | None, found: tuple[Recognized, ...]
+    models: Models,
+    inputs: Inputs,
+    outcomes: Outcomes | None,
+    found: tuple[Recognized, ...],
+    de_test: str,
 ) -> tuple[str, ...]:
     warnings = list(inputs.states.warnings)
     warnings += [
@@ -83,6 +88,8 @@ def _warnings(
         warnings.append(
             "No known stimulus was recognized in these states, so the ranking has no positive control."
         )
+    if "not installed" in de_test:
+        warnings.append(f"Differential expression is by {de_test}.")
     for report in outcomes.reports if outcomes else ():
         warnings += [f"{report['source']}: {line}" for line in report["warnings"]]
     return tuple(warnings)

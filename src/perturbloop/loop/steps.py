@@ -8,7 +8,14 @@ import pandas as pd
 
 from perturbloop.data.splits import trains
 from perturbloop.design.propose import propose
-from perturbloop.evaluate import baselines, scoreboard, signed_de
+from perturbloop.evaluate import (
+    baselines,
+    de_isp,
+    differential,
+    recognize,
+    scoreboard,
+    static_pathway,
+)
 from perturbloop.evaluate.calls import with_pool_padj
 from perturbloop.evidence.graphs import coexpression
 from perturbloop.loop.arms import Arm, Perturbed, Progress, closed_arms, open_arms, perturb_arm, train_arm
@@ -89,17 +96,32 @@ def evaluate(work: Work, number: int) -> None:
     rankings = {arm: pd.concat([_rank(work, arm, kind) for kind in arm.kinds]) for arm in work.arms}
     frozen = next(table for arm, table in rankings.items() if arm.method == "frozen")
     states = work.inputs.states
-    de = signed_de(states.cells, states.is_goal_n, donor_n=states.donor_n)
+    de = differential(
+        states.cells,
+        states.is_goal_n,
+        donor_n=states.donor_n,
+        by=config.evaluate.de,
+        seed=config.evaluate.seed,
+    )
     rng = np.random.default_rng(config.evaluate.seed)
+    found = recognize(de, states.cells.gene_names)
     base = concat(
         PREDICTIONS,
         [
             *(predictions_of(table, method=arm.method, fold=arm.fold) for arm, table in rankings.items()),
-            baselines(states.cells, states.is_goal_n, kinds=config.perturb.kinds, rng=rng, de=de),
+            baselines(
+                states.cells,
+                states.is_goal_n,
+                kinds=config.perturb.kinds,
+                rng=rng,
+                de=de,
+                pathway=static_pathway(config.evaluate.pathway, found),
+            ),
         ],
     )
+    base = concat(PREDICTIONS, [base, de_isp(base)])
     evidence = _evidence(work)
-    parts = [evidence_predictions(base, found, kind=kind, rng=rng) for kind, found in evidence.items()]
+    parts = [evidence_predictions(base, entry, kind=kind, rng=rng) for kind, entry in evidence.items()]
     predictions = concat(PREDICTIONS, [base, *parts])
     ranking = concat(
         RANKING, [_default(work, frozen, predictions, kind, evidence) for kind in config.perturb.kinds]

@@ -12,6 +12,7 @@ from perturbloop.schema.words import (
     AfterDelete,
     CallRule,
     Design,
+    DeTest,
     EngineName,
     Kind,
     LabelSource,
@@ -234,13 +235,19 @@ class EvaluateConfig:
     """k of `budget-k`, of precision at k, and of a proposed batch."""
     bootstrap: int = 1000
     """Bootstrap samples over genes."""
+    de: DeTest = "auto"
+    """Test of differential expression: PyDESeq2 on donors' pseudobulks or on metacells, or the rank-sum of cells; auto takes
+    the first of them that the cells allow."""
+    pathway: str | None = None
+    """Known pathway behind the baseline `pathway`, by the name of its stimulus; `None` = the one recognized in the states."""
     seed: int = 0
-    """Seed of the bootstrap and of chance."""
+    """Seed of the bootstrap, of chance and of metacells."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         _require(0 < self.fdr < 1, "`fdr` must be between 0 and 1", self.fdr, "Correct it.")
         _require_choice(self, "call", get_args(CallRule))
+        _require_choice(self, "de", get_args(DeTest))
         _require_at_least(self, 2, "folds")
         _require_at_least(self, 1, "budget", "bootstrap")
         _require(self.min_effect >= 0, "`min_effect` must not be negative", self.min_effect, "Correct it.")
