@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from perturbloop.evaluate.flags import FLAGS, flags, flags_of
+from perturbloop.errors import InputError
+from perturbloop.evaluate.flags import FLAGS, flags, flags_of, read_essential
 
 
 @pytest.mark.parametrize(
@@ -15,6 +16,7 @@ from perturbloop.evaluate.flags import FLAGS, flags, flags_of
         ("stress", ["FOS", "JUN", "HSPA1A", "DNAJB1", "EGR1"]),
         ("interferon", ["ISG15", "IFI6", "IFI44L", "IFIT1", "IFITM3", "MX1", "OAS1", "OASL", "STAT1"]),
         ("cell-cycle", ["MKI67", "TOP2A", "MCM5"]),
+        ("core-essential", ["RPL3", "RPS4X", "PSMD1", "POLR2A", "CCT3", "SNRPD1", "PLK1", "KPNB1"]),
         ("ambient", ["S100A8", "LYZ", "PPBP", "HBB"]),
     ],
 )
@@ -37,6 +39,11 @@ def test_known_members_carry_their_flag(flag, gene_names):
         "FOSL2",
         "IFNAR1",
         "IRF4",
+        "PSMB8",
+        "CCT6B",
+        "POLR3G",
+        "EIF2AK2",
+        "CDC42",
     ],
 )
 def test_regulators_with_similar_names_carry_none(gene_name):
@@ -46,3 +53,53 @@ def test_regulators_with_similar_names_carry_none(gene_name):
 def test_flags_are_one_text_per_gene_in_order():
     assert flags(np.array(["HBA1", "VAV1"], dtype=object)).tolist() == ["hemoglobin,ambient", ""]
     assert all("," not in flag.name for flag in FLAGS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CD3E\nJak1\n",
+        "gene,core_essential\nCD3E,1\nJAK1,1\n",
+        "GENE\tHGNC_ID\nCD3E\tHGNC:1674\nJAK1\tHGNC:6190\n",
+        "Gene\nCD3E (916)\nJAK1 (3716)\n",
+        "id;symbol\n1;CD3E\n2;JAK1\n",
+    ],
+)
+def test_a_list_of_essential_genes_is_read_in_the_common_forms(tmp_path, text):
+    path = tmp_path / "essential.csv"
+    path.write_text(text)
+    assert read_essential(path) == {"CD3E", "JAK1"}
+
+
+def test_a_list_of_the_users_own_takes_the_place_of_the_built_in_families():
+    found = flags(np.array(["CD3E", "RPL3", "PLK1"], dtype=object), essential=frozenset({"CD3E"}))
+    assert found.tolist() == ["core-essential", "ribosomal", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "0 entries"),
+        ("CD3E\nnot a gene\n", "'NOT A GENE'"),
+        ("id,score\nCD3E,0.3 0.4\nJAK1,-,\n(,1", r"'\('"),
+    ],
+)
+def test_a_list_without_symbols_is_refused(tmp_path, text, said):
+    path = tmp_path / "essential.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_essential(path)
+    with pytest.raises(InputError, match=r"nowhere\.txt` must be a list of essential genes"):
+        read_essential(tmp_path / "nowhere.txt")
+
+
+@pytest.mark.shared_data
+def test_the_built_in_families_are_mostly_in_the_published_list(shared):
+    essential = read_essential(shared / "knowledge" / "features" / "core_essential_cegv2.csv.gz")
+    assert len(essential) == 684
+    hgnc = (shared / "knowledge" / "hgnc_all_genes.tsv").read_text().splitlines()[1:]
+    names = [line.split("\t")[1] for line in hgnc]
+    flagged = {name for name in names if "core-essential" in flags_of(name)}
+    assert len(flagged & essential) > 2 / 3 * len(flagged)
+    rest = len(essential - flagged) / len(set(names) - flagged)
+    assert rest < 0.02  # of all other genes

@@ -167,6 +167,46 @@ def test_a_changed_option_that_is_changed_back_is_not_fresh(campaign, tmp_path):
     pd.testing.assert_frame_equal(before, now)
 
 
+def test_a_failing_control_gate_comes_first_and_hides_no_number(campaign, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(campaign.folder, folder)
+    worst = campaign.table(1, "ranking").query("status == 'scored'").nsmallest(4, "logit_shift")["gene_name"]
+    named = json.dumps([f"{name}:inhibit" for name in worst])
+    toml = (folder / "campaign.toml").read_text()
+    (folder / "campaign.toml").write_text(
+        toml.replace("positive_controls = []", f"positive_controls = {named}")
+    )
+    played = play(folder)
+    assert played.lines[0].startswith("CONTROL GATE FAILED")
+    assert worst.iloc[0] in played.lines[0]
+    path, tables, tree = show(folder)
+    assert tables[0].title.plain == "Warnings"
+    assert _text(tables[0]).startswith("CONTROL GATE FAILED")
+    assert "CONTROL GATE FAILED" in path.read_text()
+    assert {entry["check"] for entry in tree["gate"] if entry["passed"] is False} >= {
+        "positive controls, delete"
+    }
+    number = played.round
+    now = pd.read_parquet(folder / "rounds" / f"{number:03d}" / "metrics.parquet")
+    pd.testing.assert_frame_equal(now, campaign.table(1, "metrics"))
+
+
+def test_a_list_of_essential_genes_flags_them_and_a_changed_list_is_read_again(campaign, tmp_path):
+    folder, listed = tmp_path / "copy", tmp_path / "essential.txt"
+    shutil.copytree(campaign.folder, folder)
+    names = campaign.table(1, "ranking")["gene_name"]
+    toml = (folder / "campaign.toml").read_text()
+    (folder / "campaign.toml").write_text(
+        toml.replace("[evaluate]", f'[evaluate]\nessential_genes = "{listed}"')
+    )
+    for name in names[:2]:
+        listed.write_text(f"{name}\n")
+        played = play(folder)
+        ranking = pd.read_parquet(folder / "rounds" / f"{played.round:03d}" / "ranking.parquet")
+        flagged = ranking["flags"].str.contains("core-essential")
+        assert ranking.loc[flagged, "gene_name"].tolist() == [name]
+
+
 def test_the_published_rule_of_a_call_can_be_asked_for(campaign, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(campaign.folder, folder)

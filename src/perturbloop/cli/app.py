@@ -91,6 +91,18 @@ def init(
             help="Stimulus whose pathway is a baseline; the one recognized in the states by default."
         ),
     ] = None,
+    positive_controls: Annotated[
+        str,
+        typer.Option(
+            help="Genes that must move cells to the goal, by commas: CD3E, or with action CD3E:inhibit."
+        ),
+    ] = "",
+    negative_controls: Annotated[
+        str, typer.Option(help="Genes that can do nothing in these cells, separated by commas.")
+    ] = "",
+    essential_genes: Annotated[
+        Path | None, typer.Option(help="File of core essential genes to flag: one symbol a line, or a csv.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of splits, draws and training.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -128,12 +140,23 @@ def init(
             "precision": precision,
             "seed": seed,
         },
-        "evaluate": {"de": de, "pathway": pathway, "seed": seed},
+        "evaluate": {
+            "de": de,
+            "pathway": pathway,
+            "positive_controls": _listed(positive_controls),
+            "negative_controls": _listed(negative_controls),
+            "essential_genes": str(essential_genes.resolve()) if essential_genes else None,
+            "seed": seed,
+        },
     }
     with refusals():
         inputs = make(folder, CampaignConfig.from_dict(tree))
     lines = [*inputs.lines(), *inputs.states.warnings, f"Campaign made. Next: perturbloop play {folder}"]
     say({"folder": str(folder), "lines": lines}, lines, as_json=as_json)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _step(folder: Path, until: str, as_json: bool, *, workers: int = 0) -> None:

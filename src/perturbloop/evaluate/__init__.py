@@ -19,6 +19,7 @@ from perturbloop.evaluate.de_isp import de_isp
 from perturbloop.evaluate.deseq import chosen_test, differential
 from perturbloop.evaluate.flags import flags
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
+from perturbloop.evaluate.gate import Verdict, failure, gate, positives
 from perturbloop.evaluate.metrics import METRICS
 from perturbloop.evaluate.pathways import static_pathway
 from perturbloop.evaluate.power import power
@@ -27,15 +28,19 @@ __all__ = [
     "CONTROLS",
     "METRICS",
     "RULES",
+    "Verdict",
     "baselines",
     "call",
     "chosen_test",
     "de_isp",
     "differential",
+    "failure",
     "flags",
+    "gate",
     "in_ranking",
     "kept_by_control",
     "paired_gain",
+    "positives",
     "power",
     "rank_correlation",
     "recognize",

@@ -1,14 +1,23 @@
 r"""Caution flags: reasons to look twice at a gene of the ranking. Flagged genes are never removed.
 
 Each flag is a pattern on HGNC symbols, kept short on purpose: it names the genes that mislead most often in
-single-cell data, not every member of a pathway.
+single-cell data, not every member of a pathway. Which genes are core essential depends on the cells, so a list of the
+user's own takes the place of the pattern.
 """
 
+import gzip
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
+
+from perturbloop.errors import InputError, some
+
+ESSENTIAL = "core-essential"
+_GENE_COLUMNS = ("gene", "gene_name", "gene_symbol", "symbol", "hgnc_symbol")
+_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -79,24 +88,91 @@ FLAGS = (
         "abundant enough in the soup of blood samples to be seen in cells that do not make it",
         r"HB[AB]\d?|S100A[89]|S100A12|LYZ|PPBP|PF4|IG[HKL]C\w*|IGHG\d|IGHA\d|IGHM|JCHAIN|FTL|FTH1|MALAT1|NEAT1",
     ),
+    # Machines that every dividing cell needs: families most of whose members are core essential in
+    # doi:10.1534/g3.117.041277; a list of the user's own replaces them.
+    Flag(
+        ESSENTIAL,
+        "its loss kills or stops most cell types: a shift may be that of dying cells",
+        _names(
+            r"RPL(?!22)\d+A? RPS\d+[AX]? RPLP[0-2] RPSA "
+            r"PSM(A[1-7]|B[1-7]|C[1-6]|D(1|2|3|4|6|7|8|11|12|13|14)) POLR2[A-L] CCT[2-8] TCP1 "
+            r"MCM[2-7] GINS[1-4] CDC45 PCNA RFC[2-5] RPA1 SF3A[1-3] SF3B[1-5] SNRPD[1-3] SNRP(A1|B|E|F|G|200) PRPF(8|19|31) "
+            r"EFTUD2 U2AF[12] EIF2S1 EIF3[ABDGI] EIF4A3 EIF5B COP(A|B1|B2|Z1) EXOSC[2-8] PLK1 CDK1 AURKB KIF11 KIF23 "
+            r"CDC(16|20|27) BUB1B BUB3 TOP2A RRM1 RRM2 SMC1A SMC2 SMC3 RAD21 KPNB1 RAN XPO1 VCP HSPA9 RUVBL[12] UBA1 RBX1"
+        ),
+    ),
 )
 
 _COMPILED = tuple((flag.name, re.compile(flag.pattern)) for flag in FLAGS)
 
 
-def flags_of(gene_name: str) -> tuple[str, ...]:
+def flags_of(gene_name: str, *, essential: frozenset[str] | None = None) -> tuple[str, ...]:
     """Names of the flags of one gene, in the order of `FLAGS`.
 
-    >>> flags_of("HBA1"), flags_of("CD3E")
-    (('hemoglobin', 'ambient'), ())
+    With `essential`, symbols in capitals, that list alone decides which genes are core essential.
+
+    >>> flags_of("HBA1"), flags_of("CD3E"), flags_of("CD3E", essential=frozenset({"CD3E"}))
+    (('hemoglobin', 'ambient'), (), ('core-essential',))
     """
-    return tuple(name for name, pattern in _COMPILED if pattern.fullmatch(gene_name))
+    found = [name for name, pattern in _COMPILED if pattern.fullmatch(gene_name)]
+    if essential is not None:
+        found = [name for name in found if name != ESSENTIAL]
+        found += [ESSENTIAL] if gene_name.upper() in essential else []
+    return tuple(found)
 
 
-def flags(gene_names: Shaped[np.ndarray, " g"]) -> Shaped[np.ndarray, " g"]:
+def flags(
+    gene_names: Shaped[np.ndarray, " g"], *, essential: frozenset[str] | None = None
+) -> Shaped[np.ndarray, " g"]:
     """Flags of every gene as one text each, separated by commas; empty where there are none.
 
     >>> flags(np.array(["STAT1", "MT-CO1", "VAV1"], dtype=object)).tolist()
     ['interferon', 'mitochondrial', '']
     """
-    return np.array([",".join(flags_of(str(name))) for name in gene_names], dtype=object)
+    found = [",".join(flags_of(str(name), essential=essential)) for name in gene_names]
+    return np.array(found, dtype=object)
+
+
+def read_essential(path: Path | str) -> frozenset[str]:
+    """Read a list of core essential genes: one symbol a line, or a table with a column named `gene`.
+
+    Parameters
+    ----------
+    path
+        Text, csv or tsv file, plain or gzipped. DepMap's `AchillesCommonEssentialControls.csv` (`STAT1 (6772)`) and the
+        gene lists of the BAGEL repository can be given as they are.
+
+    Returns
+    -------
+    Symbols in capitals.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or holds no symbol.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        msg = (
+            f"`{path}` must be a list of essential genes, one symbol a line or a csv with a column `gene`; it cannot be "
+            f"read: {error}. Check the path."
+        )
+        raise InputError(msg) from None
+    rows = [
+        [cell.strip() for cell in re.split(r"[\t,;]", line)] for line in text.splitlines() if line.strip()
+    ]
+    head = [cell.lower() for cell in rows[0]] if rows else []
+    place = next((head.index(name) for name in _GENE_COLUMNS if name in head), None)
+    cells = [row[place or 0] for row in (rows if place is None else rows[1:]) if len(row) > (place or 0)]
+    names = frozenset(re.sub(r"\s*\(\d+\)$", "", cell).upper() for cell in cells)
+    wrong = sorted(name for name in names if not _SYMBOL.fullmatch(name))
+    if not names or wrong:
+        msg = (
+            f"`{path.name}` must hold gene symbols, one a line or in a column named `gene`; of its {len(names):,} entries these "
+            f"are none: {some(wrong)}. Correct the file, or name the column."
+        )
+        raise InputError(msg)
+    return names

@@ -16,7 +16,7 @@ from perturbloop.loop import outcomes
 from perturbloop.loop.arms import Progress, cost_of_arm
 from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, write_json
 from perturbloop.loop.inputs import Inputs, read_inputs
-from perturbloop.loop.review import review
+from perturbloop.loop.review import gate_failure, review
 from perturbloop.loop.steps import STEPS, Work, choose, evaluate, models_of, perturb, train
 from perturbloop.perturb.cost import Cost
 from perturbloop.report import tables as report_tables
@@ -138,6 +138,9 @@ def _play(campaign: Campaign, until: str, workers: int, on_progress: Progress) -
     lines: tuple[str, ...] = ("Nothing is new: every step is up to date.",)
     if stale:
         lines = work.frozen.lines if work.perturbed else ()
+    if stale and STEPS.index(until) >= STEPS.index("evaluate"):
+        failed = gate_failure(campaign.round_folder(number))
+        lines = (failed, *lines) if failed else lines
     return Played(campaign.folder, number, tuple(stale), lines)
 
 
@@ -204,7 +207,13 @@ def _keys(campaign: Campaign, inputs: Inputs) -> dict[str, str]:
         upstream=[keys["check"]],
     )
     keys["perturb"] = step_key("perturb", config=config["perturb"], upstream=[keys["train"]])
-    keys["evaluate"] = step_key("evaluate", config=config["evaluate"], upstream=[keys["perturb"]])
+    listed = campaign.config.evaluate.essential_genes
+    keys["evaluate"] = step_key(
+        "evaluate",
+        config=config["evaluate"] | {"essential_genes": ""},
+        inputs=[file_digest(Path(listed))] if listed else [],
+        upstream=[keys["perturb"]],
+    )
     for name, before in (("propose", "evaluate"), ("report", "propose")):
         keys[name] = step_key(name, config={}, upstream=[keys[before]])
     return keys

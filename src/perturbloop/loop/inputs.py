@@ -11,6 +11,7 @@ from perturbloop.data.states import StateCells, state_cells
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.errors import InputError
 from perturbloop.evaluate import chosen_test, static_pathway
+from perturbloop.evaluate.flags import read_essential
 from perturbloop.models.geneformer import Geneformer, load_geneformer
 from perturbloop.schema import CampaignConfig
 from perturbloop.store import step_key
@@ -26,6 +27,8 @@ class Inputs:
     genes: GeneReport
     tokens: Tokens
     """Encoded start and goal cells."""
+    essential: frozenset[str] | None = None
+    """Core essential genes to flag; `None` = the built-in families."""
 
     @property
     def cells(self) -> Cells:
@@ -74,6 +77,8 @@ def read_inputs(config: CampaignConfig) -> Inputs:
         states.is_goal_n, states.donor_n, by=config.evaluate.de
     )  # refused now, not after hours of edits
     static_pathway(config.evaluate.pathway, ())
+    listed = config.evaluate.essential_genes
+    essential = read_essential(listed) if listed else None
     spare = int(config.perturb.after_delete == "refill")
     tokens = tokenize(states.cells, model.vocabulary, spare=spare)
     empty = int((tokens.length_n <= 2 * tokens.has_cls).sum())
@@ -83,7 +88,7 @@ def read_inputs(config: CampaignConfig) -> Inputs:
             "Remove cells without counts."
         )
         raise InputError(msg)
-    return Inputs(config, model, states, genes, tokens)
+    return Inputs(config, model, states, genes, tokens, essential)
 
 
 def embed(model: Geneformer, tokens: Tokens) -> np.ndarray:

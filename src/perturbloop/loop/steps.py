@@ -1,6 +1,6 @@
 """Every step of a round, each a function from what is recorded to what is written."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +9,18 @@ import pandas as pd
 from perturbloop.data.splits import trains
 from perturbloop.design.propose import propose
 from perturbloop.evaluate import (
+    Verdict,
     baselines,
     de_isp,
     differential,
+    gate,
+    positives,
     recognize,
     scoreboard,
     static_pathway,
 )
 from perturbloop.evaluate.calls import with_pool_padj
+from perturbloop.evaluate.controls import Recognized
 from perturbloop.evidence.graphs import coexpression
 from perturbloop.loop.arms import Arm, Perturbed, Progress, closed_arms, open_arms, perturb_arm, train_arm
 from perturbloop.loop.folder import Campaign, write_json, write_table
@@ -146,7 +150,28 @@ def evaluate(work: Work, number: int) -> None:
     if work.frozen.estimates is None:  # the published tool's table says nothing of screened shifts
         _write_published(work, folder)
     work.campaign.store.save_scores(number, metrics)
-    write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved))
+    verdicts = _gate(work, ranking, found)
+    write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved, verdicts))
+
+
+def _gate(work: Work, ranking: pd.DataFrame, found: tuple[Recognized, ...]) -> tuple[Verdict, ...]:
+    """Judge the open loop of a round by its controls."""
+    config = work.campaign.config
+    known = positives(
+        config.evaluate.positive_controls,
+        found,
+        work.inputs.cells.gene_names,
+        start=config.cells.start,
+        goal=config.cells.goal,
+    )
+    frozen = next(trained for arm, trained in work.models.items() if arm.method == "frozen")
+    return gate(
+        ranking,
+        heldout_auroc=frozen.heldout_auroc,
+        positive=known,
+        named_negative=config.evaluate.negative_controls,
+        fdr=config.evaluate.fdr,
+    )
 
 
 def _write_published(work: Work, folder: Path) -> None:
@@ -219,6 +244,7 @@ def _rank(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
         null_genes=config.perturb.null_genes,
         fdr=config.evaluate.fdr,
         estimates=found.estimates,
+        essential=work.inputs.essential,
     )
 
 
@@ -250,7 +276,11 @@ def _default(
 
 
 def _sidecar(
-    work: Work, metrics: pd.DataFrame, gained: pd.DataFrame, moved: pd.DataFrame
+    work: Work,
+    metrics: pd.DataFrame,
+    gained: pd.DataFrame,
+    moved: pd.DataFrame,
+    verdicts: tuple[Verdict, ...],
 ) -> dict[str, object]:
     inputs, config = work.inputs, work.campaign.config
     return {
@@ -260,6 +290,7 @@ def _sidecar(
         "vocabulary_digest": inputs.model.vocabulary.digest,
         "seed": config.train.seed,
         "models": models_of(work),
+        "gate": [asdict(verdict) for verdict in verdicts],
         "metrics": metrics.astype(object).where(metrics.notna(), None).to_dict("records"),
         "gains": gained.astype(object).where(gained.notna(), None).to_dict("records"),
         "rank_correlations": moved.astype(object).where(moved.notna(), None).to_dict("records"),

@@ -1,5 +1,6 @@
 """One frozen record per step of a campaign; a campaign is one TOML file."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -240,6 +241,14 @@ class EvaluateConfig:
     the first of them that the cells allow."""
     pathway: str | None = None
     """Known pathway behind the baseline `pathway`, by the name of its stimulus; `None` = the one recognized in the states."""
+    positive_controls: tuple[str, ...] = ()
+    """Symbols of genes that must move cells toward the goal, alone or with the action (`CD3E:inhibit`); where none is named, the
+    pathway of the stimulus recognized in the states, and a gene that a state's name says is knocked out."""
+    negative_controls: tuple[str, ...] = ()
+    """Symbols of genes that can do nothing here, beside those that no start cell expresses and olfactory receptors."""
+    essential_genes: str | None = None
+    """File of core essential genes for the flag `core-essential`: one symbol a line, or a table with a column `gene`; `None` = a
+    short built-in list of gene families."""
     seed: int = 0
     """Seed of the bootstrap, of chance and of metacells."""
 
@@ -248,6 +257,17 @@ class EvaluateConfig:
         _require(0 < self.fdr < 1, "`fdr` must be between 0 and 1", self.fdr, "Correct it.")
         _require_choice(self, "call", get_args(CallRule))
         _require_choice(self, "de", get_args(DeTest))
+        wrong = [
+            name
+            for name in self.positive_controls
+            if not re.fullmatch(r"[^:\s]+(:(inhibit|activate))?", name)
+        ]
+        _require(
+            not wrong,
+            "`positive_controls` must be symbols, each alone or with `:inhibit` or `:activate`",
+            wrong,
+            "Write them like CD3E or CD3E:inhibit.",
+        )
         _require_at_least(self, 2, "folds")
         _require_at_least(self, 1, "budget", "bootstrap")
         _require(self.min_effect >= 0, "`min_effect` must not be negative", self.min_effect, "Correct it.")
