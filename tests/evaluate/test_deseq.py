@@ -89,6 +89,19 @@ def test_donors_with_one_state_are_left_out_of_pairs_and_used_where_none_are_pai
     assert nested.test == "PyDESeq2 on pseudobulks of 4 goal and 4 start donors"
 
 
+def test_pseudobulks_of_few_cells_are_left_out(simulated):
+    cells, is_goal_n, donor_n = simulated
+    lone_n = donor_n.copy()
+    lone_n[:9] = "d9"  # nine goal cells of a donor of their own
+    bulks = pseudobulks(cells, is_goal_n, lone_n)
+    assert sorted(set(bulks.pair_r)) == ["d1", "d2", "d3", "d4"]
+    counts_ng = cells.counts_ng.toarray()
+    kept = is_goal_n & (lone_n == "d1")
+    np.testing.assert_array_equal(
+        bulks.counts_rg[bulks.is_goal_r & (bulks.pair_r == "d1")][0], counts_ng[kept].sum(axis=0)
+    )
+
+
 def test_metacells_keep_states_apart_and_every_count(simulated):
     cells, is_goal_n, _ = simulated
     bulks = metacells(cells, is_goal_n, seed=0)
@@ -130,7 +143,9 @@ def test_auto_takes_what_the_cells_allow():
 
 
 def test_what_the_cells_do_not_allow_is_refused():
-    with pytest.raises(StateError, match="at least 3 donors of each state; there are 2"):
+    with pytest.raises(
+        StateError, match="at least 3 donors of each state with 10 cells or more; there are 2"
+    ):
         chosen_test(np.arange(60) < 30, np.array(list("ab") * 30, dtype=object), by="pseudobulk")
     with pytest.raises(StateError, match="at least 15 cells of each state; there are 10 goal and 50 start"):
         chosen_test(np.arange(60) < 10, None, by="metacells")

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from scipy import sparse
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 
 from perturbloop.data.cells import Cells
 from perturbloop.errors import InputError, StateError
@@ -24,6 +25,8 @@ from perturbloop.stats.correct import benjamini_hochberg
 
 LEAST_REPLICATES = 3
 """Fewest pseudobulks of each state, or pairs of them, that are tested as replicates."""
+LEAST_CELLS = 10
+"""Fewest cells of a pseudobulk; smaller ones are left out, since their sums are mostly noise."""
 METACELLS = 10
 """Metacells of each state …"""
 CELLS_PER_METACELL = 5
@@ -115,7 +118,8 @@ def chosen_test(
     if by == "pseudobulk" and not enough_donors:
         found = 0 if donor_n is None else _n_replicates(is_goal_n, donor_n)
         msg = (
-            f"Pseudobulks need at least {LEAST_REPLICATES} donors of each state; there are {found}. Name the donors with "
+            f"Pseudobulks need at least {LEAST_REPLICATES} donors of each state with {LEAST_CELLS} cells or more; there are "
+            f"{found}. Name the donors with "
             "`--donor-column`, or take `--de metacells`."
         )
         raise StateError(msg)
@@ -136,11 +140,15 @@ def chosen_test(
 def pseudobulks(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], donor_n: Shaped[np.ndarray, " n"]) -> Bulks:
     """Sum the counts of each donor and state; the donor is the replicate.
 
-    Where at least three donors have both states they are paired, and donors with one state are left out.
+    Pseudobulks of fewer than ten cells are left out. Where at least three donors have both states they are paired, and donors
+    with one state are left out.
     """
-    both = _paired_donors(is_goal_n, donor_n)
-    paired = len(both) >= LEAST_REPLICATES
-    kept_n = np.isin(donor_n.astype(str), both) if paired else np.ones(is_goal_n.size, dtype=bool)
+    start, goal = _donors(is_goal_n, donor_n)
+    paired = len(start & goal) >= LEAST_REPLICATES
+    if paired:
+        start = goal = start & goal
+    name_n = donor_n.astype(str)
+    kept_n = np.where(is_goal_n, np.isin(name_n, sorted(goal)), np.isin(name_n, sorted(start)))
     key = pd.DataFrame({"donor": donor_n[kept_n].astype(str), "goal": is_goal_n[kept_n]})
     groups = key.groupby(["donor", "goal"], sort=True)
     counts_rg = _summed(cells.select(kept_n), groups.ngroup().to_numpy(int))
@@ -252,14 +260,17 @@ def _pydeseq2() -> SimpleNamespace:
     )
 
 
-def _paired_donors(is_goal_n: np.ndarray, donor_n: np.ndarray) -> list[str]:
-    donor_n = donor_n.astype(str)
-    return sorted({*donor_n[is_goal_n]} & {*donor_n[~is_goal_n]})
+def _donors(is_goal_n: np.ndarray, donor_n: np.ndarray) -> tuple[set[str], set[str]]:
+    """Donors with enough cells of the start, and of the goal state."""
+    start, goal = (
+        pd.Series(donor_n[state_n].astype(str)).value_counts() for state_n in (~is_goal_n, is_goal_n)
+    )
+    return {*start.index[start >= LEAST_CELLS]}, {*goal.index[goal >= LEAST_CELLS]}
 
 
 def _n_replicates(is_goal_n: np.ndarray, donor_n: np.ndarray) -> int:
     """Donors of the state that has fewer."""
-    return min(np.unique(donor_n[state_n].astype(str)).size for state_n in (is_goal_n, ~is_goal_n))
+    return min(len(donors) for donors in _donors(is_goal_n, donor_n))
 
 
 def _n_metacells(is_goal_n: np.ndarray) -> int:
@@ -271,7 +282,9 @@ def _alike(log_ng: sparse.csr_matrix, k: int, seed: int) -> Int[np.ndarray, " n"
     """Group of each cell, 0 to k - 1."""
     n_components = min(COMPONENTS, min(log_ng.shape) - 1)
     emb_nd = PCA(n_components, svd_solver="arpack", random_state=seed).fit_transform(log_ng)
-    return KMeans(k, n_init=1, random_state=seed).fit_predict(emb_nd).astype(int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct cells than groups: fewer groups
+        return KMeans(k, n_init=1, random_state=seed).fit_predict(emb_nd).astype(int)
 
 
 def _summed(cells: Cells, group_n: np.ndarray) -> Float[np.ndarray, "r g"]:
