@@ -64,3 +64,11 @@ def test_spent_genes_have_no_place_among_the_scored(shifts, start):
     again = with_score(table, dict.fromkeys(GENES, 1.0), spent=frozenset({GENES[7]})).set_index("gene_id")
     assert again.loc[GENES[7], "status"] == "spent"
     assert again.index.get_loc(GENES[7]) >= 57
+
+
+def test_genes_that_were_only_put_in_are_ranked_as_the_deepest(shifts, start):
+    """An inserted gene has no rank of its own (position -1); its null is that of genes seen last."""
+    put_in = shifts["gene_id"].isin(GENES[:3])
+    table = ranked(shifts.assign(position=shifts["position"].where(~put_in, -1)), start)
+    assert table.loc[GENES[:3], "null_z"].notna().all()
+    assert table.loc[GENES[7], "call"] == "toward"

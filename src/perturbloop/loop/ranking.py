@@ -123,11 +123,14 @@ def covariates(shifts: pd.DataFrame, start: Cells) -> pd.DataFrame:
 
     Returns
     -------
-    Index: gene id. `position`, log(1 + mean rank) where the gene was edited; `expression`, logit of its detection rate.
+    Index: gene id. `position`, log(1 + mean rank) in the cells that express it; a gene that was only ever put in counts as
+    the deepest of all; `expression`, logit of its detection rate.
     """
     half = 0.5 / max(start.n_cells, 1)
     share = pd.Series(np.clip(start.detection(), half, 1 - half), index=start.gene_ids)
-    position = np.log1p(shifts.groupby("gene_id")["position"].mean())
+    expressed = shifts["position"].where(shifts["position"] >= 0)
+    position = np.log1p(expressed.groupby(shifts["gene_id"]).mean())
+    position = position.fillna(position.max() if position.notna().any() else 0.0)
     return pd.DataFrame({"position": position, "expression": np.log(share / (1 - share))})
 
 
