@@ -68,3 +68,9 @@ def test_degree_counts_the_sets_of_each_gene_and_is_there_only_with_gene_sets(fo
     found = table[table["kind"] == "delete"].pivot_table(index="gene_id", columns="method", values="score")
     assert found["degree"].tolist() == [0, 2, 1]
     assert found["pathway"].idxmax() == "ENSG03"
+
+
+def test_a_pathway_that_no_start_cell_expresses_is_no_baseline(four_cells, rng):
+    pathway = StaticPathway("other", frozenset({"ENSG77"}))
+    table = baselines(four_cells, np.array([False, False, True, True]), rng=rng, pathway=pathway)
+    assert "pathway" not in set(table["method"])

@@ -169,3 +169,12 @@ def test_interferon_cells_bring_their_own_positive_controls(shared):
     )
     assert {"STAT1", "IRF9", "TYK2"} <= {entry.gene_name for entry in found}
     assert {entry.action for entry in found} == {"inhibit"}
+
+
+def test_silent_genes_are_offered_only_where_they_can_be_edited(rng):
+    said = {
+        kind: gate(ranking(rng, kind), heldout_auroc=0.9, positive=())[-1].sentence
+        for kind in ("delete", "overexpress")
+    }
+    assert "insert" in said["overexpress"]
+    assert "insert" not in said["delete"]

@@ -66,7 +66,7 @@ def baselines(
         }
         if gene_sets is not None:
             scores["degree"] = degree(gene_sets, cells.gene_ids)
-        if pathway is not None:
+        if pathway is not None and pathway.expressed(cells.gene_names, expression_g).any():
             scores["pathway"] = pathway.score(cells.gene_names, expression_g, kind)
         parts += [_rows(name, kind, cells.gene_ids, score_g) for name, score_g in scores.items()]
     return concat(PREDICTIONS, parts)

@@ -253,9 +253,10 @@ def _negative(kind: str, rows: pd.DataFrame, named: set[str], fdr: float) -> Ver
     n = len(controls)
     check, head = f"negative controls, {kind}", f"Negative controls (`{kind}`)"
     if n < LEAST_NEGATIVES:
+        silent = ", or edit silent genes with `--not-expressed insert`"
         said = (
             f"{head}: cannot be judged, {n} could be edited and at least {LEAST_NEGATIVES} are needed. Name genes that do "
-            "nothing with `init --negative-controls`, or edit silent genes with `--not-expressed insert`."
+            f"nothing with `init --negative-controls`{silent if ACTION[cast('Kind', kind)] == 'activate' else ''}."
         )
         return Verdict(check, None, said)
     called = controls.loc[controls["padj"] < fdr, "gene_name"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 
 from perturbloop.errors import InputError, closest, some
 from perturbloop.evaluate.controls import CONTROLS, Recognized
@@ -25,6 +25,12 @@ class StaticPathway:
     raised_in: str = ""
     """State that the pathway raises, start or goal; empty where that is not known."""
 
+    def expressed(
+        self, gene_names: Shaped[np.ndarray, " g"], expression_g: Float[np.ndarray, " g"]
+    ) -> Bool[np.ndarray, " g"]:
+        """Whether a gene is of the pathway and seen in the start cells; with none there is no baseline."""
+        return np.isin(gene_names.astype(str), sorted(self.gene_names)) & (expression_g > 0)
+
     def score(
         self, gene_names: Shaped[np.ndarray, " g"], expression_g: Float[np.ndarray, " g"], kind: Kind
     ) -> Float[np.ndarray, " g"]:
@@ -39,7 +45,7 @@ class StaticPathway:
         >>> tcr.score(names, np.array([5.0, 1.0]), "delete"), tcr.score(names, np.array([5.0, 1.0]), "overexpress")
         (array([5., 7.]), array([ 5., -7.]))
         """
-        member_g = np.isin(gene_names.astype(str), sorted(self.gene_names)) & (expression_g > 0)
+        member_g = self.expressed(gene_names, expression_g)
         front = float(expression_g.max(initial=0.0)) + 1
         helps = self.raised_in == "" or (ACTION[kind] == "inhibit") == (self.raised_in == "start")
         return np.where(member_g, (front + expression_g) * (1 if helps else -1), expression_g).astype(float)

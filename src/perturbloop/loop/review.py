@@ -87,8 +87,8 @@ def gate_failure(folder: Path) -> str:
 def _gate_warnings(verdicts: tuple[Verdict, ...]) -> list[str]:
     """What failed comes first, then what could not be judged."""
     failed = failure(verdicts)
-    unjudged = [verdict.sentence for verdict in verdicts if verdict.passed is None]
-    return [*([failed] if failed else []), *unjudged]
+    unjudged = " ".join(verdict.sentence for verdict in verdicts if verdict.passed is None)
+    return [line for line in (failed, unjudged) if line]
 
 
 def _warnings(
