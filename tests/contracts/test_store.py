@@ -104,8 +104,10 @@ def test_a_step_of_an_earlier_round_serves_the_next_and_a_restart_forgets_its_en
 
 
 def metrics_of(value):
-    row = ["frozen", "delete", "scored", "auroc", value, np.nan, 1.0, 25, 4, ""]
-    return pd.DataFrame([row, [*row[:3], "lift", np.inf, *row[5:]]], columns=METRICS.names)
+    row = ["frozen", "delete", "scored", "auroc", value, np.nan, 1.0, 25, 4, "", "delong", True, "held-out"]
+    lift = [*row[:3], "lift", np.inf, *row[5:]]
+    other = [*lift[:9], "budget-k", "bootstrap", False, "pathway-disjoint"]
+    return pd.DataFrame([row, lift, other], columns=METRICS.names)
 
 
 def test_scores_come_back_as_they_were_and_a_second_writing_replaces_the_first(store, reopen):

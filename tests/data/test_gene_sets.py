@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
-from perturbloop.data.gene_sets import read_gmt
+from perturbloop.data.gene_sets import read_gene_list, read_gmt
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError
 
@@ -118,6 +118,27 @@ def test_another_species_or_unknown_labels_are_refused(gmt, vocabulary):
         read_gmt(gmt("A\tx\tStat1\tJak1"), vocabulary=vocabulary)
     with pytest.raises(GeneIdError, match="0 of 2 labels are; unknown are for instance '5923', '6772'"):
         read_gmt(gmt("A\tx\t6772\t5923"), vocabulary=vocabulary)
+
+
+def test_a_list_of_genes_is_read_and_one_without_genes_refused(gmt, vocabulary):
+    path = gmt("gene,essential", "STAT1,1", f"{IDS['JAK1']}.3\tx", "", "vav1", name="list.csv")
+    assert read_gene_list(path, vocabulary=vocabulary) == {IDS["STAT1"], IDS["JAK1"], IDS["VAV1"]}
+    with pytest.raises(GeneIdError, match=r"of its 2 lines none is a gene .*: '6772', '5923'"):
+        read_gene_list(gmt("6772", "5923", name="list.txt"), vocabulary=vocabulary)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("STAT1", "Jak1"),
+        ("GENE\tHGNC_ID", "STAT1\tHGNC:11362", "JAK1\tHGNC:6190"),
+        ("Gene", "STAT1 (6772)", "JAK1 (3716)"),
+        ("score;symbol", "1;STAT1", "2;JAK1"),
+    ],
+)
+def test_lists_and_tables_of_genes_are_read_in_the_common_forms(gmt, vocabulary, lines):
+    path = gmt(*lines, name="list.csv")
+    assert read_gene_list(path, vocabulary=vocabulary) == {IDS["STAT1"], IDS["JAK1"]}
 
 
 @pytest.mark.shared_data

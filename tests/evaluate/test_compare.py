@@ -1,11 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.metrics import roc_auc_score
 
+from perturbloop.data.gene_sets import GeneSets
 from perturbloop.errors import InputError, LeakageError
 from perturbloop.evaluate.compare import scoreboard
 from perturbloop.schema import METRICS, EvaluateConfig
+from perturbloop.stats.delong import auroc_interval
 
 GENES = [f"ENSG{place:02}" for place in range(40)]
 CONFIG = EvaluateConfig(bootstrap=30, budget=5)
@@ -40,8 +43,9 @@ def predictions_of(method, score_g, *, fold=-1, kind="delete", genes=GENES):
     return pd.DataFrame({"method": method, "kind": kind, "gene_id": genes, "score": score_g, "fold": fold})
 
 
-def value(board, metric, denominator="scored", column="value"):
-    return board[(board["metric"] == metric) & (board["denominator"] == denominator)][column].item()
+def value(board, metric, denominator="scored", column="value", targets="held-out"):
+    rows = board[board["declared"].astype(bool) & (board["targets"] == targets)]
+    return rows[(rows["metric"] == metric) & (rows["denominator"] == denominator)][column].item()
 
 
 @pytest.fixture
@@ -166,6 +170,73 @@ def test_a_call_names_its_rule(effects):
     assert value(de, "sensitivity") == 0.25
     assert value(de, "precision_at_k", column="rule") == "k = 4"
     assert value(de, "auroc", column="rule") == ""
+
+
+def test_every_rule_a_method_has_the_columns_of_is_judged_and_the_declared_one_leads(effects):
+    predictions = pd.concat(
+        [predictions_of(name, np.linspace(1, 0.1, 40)) for name in ("frozen", "de")], ignore_index=True
+    )
+    frozen_n = predictions["method"] == "frozen"
+    called = predictions["gene_id"].isin(GENES[4:6])
+    beside = {
+        "padj": np.where(called, 0.01, 0.5),
+        "null_z": 3.0,
+        "pool_padj": np.where(
+            frozen_n, np.where(predictions["gene_id"].isin(GENES[6:12]), 0.01, 0.5), np.nan
+        ),
+        "shift_to_goal": np.where(frozen_n, 1.0, np.nan),
+    }
+    for declared in ("matched-null", "geneformer", "budget-k"):
+        config = EvaluateConfig(bootstrap=30, budget=5, call=declared)
+        board = scoreboard(predictions.assign(**beside), effects, config=config)
+        rows = board.query("metric == 'sensitivity' and denominator == 'all' and method == 'frozen'")
+        found = dict(zip(rows["rule"], rows["value"], strict=True))
+        assert found == {"matched-null": 0.5, "geneformer": 0.5, "budget-k, k = 5 of 40": 0.25}
+        assert rows["declared"].tolist() == [True, False, False]
+        assert rows["rule"].iloc[0].startswith(declared)
+        assert set(board.query("metric == 'specificity' and method == 'de'")["rule"]) == {
+            "matched-null",
+            "budget-k, k = 5 of 40",
+        }
+    assert (
+        board.query("metric == 'ppv' and rule == 'geneformer'")["value"].tolist()
+        == [pytest.approx(1 / 3)] * 2
+    )
+    assert {"prevalence", "lift"} <= set(board.query("not declared")["metric"])
+
+
+def test_an_auroc_has_delongs_interval_and_the_rest_the_bootstraps(effects, rng):
+    score_g = rng.normal(size=40)
+    board = scoreboard(predictions_of("frozen", score_g), effects, config=CONFIG)
+    expected = auroc_interval(np.isin(GENES[4:20], GENES[4:8]), score_g[4:20])
+    assert (value(board, "auroc", column="ci_low"), value(board, "auroc", column="ci_high")) == pytest.approx(
+        (expected.low, expected.high)
+    )
+    named = board[board["value"].notna()].groupby("metric")["interval"].unique()
+    aurocs = named.index.str.startswith("auroc")
+    assert {method for found in named[aurocs] for method in found} == {"delong"}
+    assert {method for found in named[~aurocs] for method in found} == {"bootstrap"}
+
+
+def test_with_gene_sets_every_number_is_given_for_the_disjoint_targets_too(effects, rng):
+    score_g = rng.normal(size=40)
+    member_gs = np.eye(40, 8, dtype=np.float32)
+    member_gs[2:8, 0] = 1  # spent genes with the hits 4 to 7
+    sets = GeneSets(
+        "a.gmt",
+        np.array(list("abcdefgh"), dtype=object),
+        np.array(GENES, dtype=object),
+        csr_matrix(member_gs),
+    )
+    board = scoreboard(predictions_of("frozen", score_g), effects, config=CONFIG, gene_sets=sets)
+    plain = scoreboard(predictions_of("frozen", score_g), effects, config=CONFIG)
+    pd.testing.assert_frame_equal(board.query("targets == 'held-out'").reset_index(drop=True), plain)
+    assert value(board, "auroc", column="n_genes", targets="pathway-disjoint") == 12
+    assert value(board, "auroc", column="n_hits", targets="pathway-disjoint") == 0
+    away = np.isin(GENES[8:20], GENES[10:12])
+    assert value(board, "auroc_away", targets="pathway-disjoint") == pytest.approx(
+        roc_auc_score(away, -score_g[8:20])
+    )
 
 
 def test_the_order_of_rows_does_not_matter_and_the_seed_decides_the_intervals(effects, rng):

@@ -1,12 +1,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+from perturbloop.data.gene_sets import GeneSets
 from perturbloop.errors import InputError, LeakageError
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
 from perturbloop.schema import EFFECTS, EvaluateConfig
+from perturbloop.stats.delong import auroc_difference
 
 GENES = [f"ENSG{place:02}" for place in range(40)]
 CONFIG = EvaluateConfig(bootstrap=100)
@@ -42,18 +45,35 @@ def test_a_gain_is_the_difference_of_two_aurocs_on_the_same_genes(predictions, e
     )
     assert gain.value == pytest.approx(expected)
     assert gain.ci_low < gain.value < gain.ci_high
+    delong = auroc_difference(hit_n, scores(predictions, "frozen"), scores(predictions, "de"))
+    assert (gain.delong_low, gain.delong_high, gain.pvalue) == pytest.approx(
+        (delong.low, delong.high, delong.pvalue)
+    )
     assert (gain.n_genes, gain.n_hits) == (40, 10)
 
 
 def test_a_method_gains_nothing_over_itself(predictions, effects):
     gain = paired_gain(predictions, effects, "de", "de", kind="delete", config=CONFIG)
     assert (gain.value, gain.ci_low, gain.ci_high) == (0, 0, 0)
+    assert gain.pvalue == 1
 
 
 def test_only_genes_that_both_score_are_compared(predictions, effects):
     shorter = predictions[(predictions["method"] == "de") | ~predictions["gene_id"].isin(GENES[:4])]
     gain = paired_gain(shorter, effects, "frozen", "de", kind="delete", config=CONFIG)
     assert (gain.n_genes, gain.n_hits) == (36, 6)
+
+
+def test_with_gene_sets_only_targets_unlike_the_training_ones_are_compared(predictions, effects):
+    member_gs = csr_matrix(np.isin(np.arange(40), [*range(5, 9), 39]).astype(np.float32)[:, None])
+    sets = GeneSets("a.gmt", np.array(["a"], dtype=object), np.array(GENES, dtype=object), member_gs)
+    spent = effects.assign(fold=np.where(np.arange(40) == 39, -1, 0))
+    gain = paired_gain(predictions, spent, "frozen", "de", kind="delete", config=CONFIG, gene_sets=sets)
+    kept_n = ~np.isin(np.arange(40), [*range(5, 9), 39])
+    hit_n = effects["hit"].to_numpy()[kept_n]
+    expected = [roc_auc_score(hit_n, scores(predictions, name)[kept_n]) for name in ("frozen", "de")]
+    assert gain.value == pytest.approx(expected[0] - expected[1])
+    assert (gain.n_genes, gain.n_hits) == (35, 6)
 
 
 def test_leaking_and_missing_methods_are_refused(predictions, effects):

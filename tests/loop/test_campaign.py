@@ -97,8 +97,58 @@ def test_few_targets_are_left_out_in_folds_and_each_is_judged_once(campaign_of_f
 
 
 def test_every_method_is_called_by_the_rule_of_the_campaign(campaign):
-    rules = campaign.table(1, "metrics").query("metric == 'ppv'")["rule"]
-    assert set(rules) == {"matched-null"}
+    rows = campaign.table(1, "metrics").query("metric == 'ppv'")
+    assert set(rows.loc[rows["declared"], "rule"]) == {"matched-null"}
+
+
+def test_every_other_rule_that_applies_is_judged_beside_it(campaign):
+    rows = campaign.table(1, "metrics").query("metric == 'lift' and denominator == 'all' and not declared")
+    rules = {method: {rule.split(",")[0] for rule in own["rule"]} for method, own in rows.groupby("method")}
+    assert rules["frozen"] == rules["full-closed"] == {"geneformer", "budget-k"}
+    assert rules["evidence"] == rules["de"] == {"budget-k"}
+
+
+def test_targets_are_judged_among_genes_of_like_expression(campaign):
+    table = campaign.table(1, "strata")
+    assert set(table["method"]) == set(campaign.table(1, "metrics")["method"])
+    rows = table.query("method == 'expression' and by == 'expression'").set_index("stratum")
+    assert rows["n_genes"].drop(["all", "within strata"]).sum() == rows.loc["all", "n_genes"]
+    lowest, highest = rows.index[1], rows.index[-2]
+    assert (lowest[0], highest[0]) == ("1", highest[-1])
+
+
+def test_with_gene_sets_targets_like_the_training_ones_are_judged_apart(campaign, tmp_path):
+    folder, gmt = tmp_path / "copy", tmp_path / "sets.gmt"
+    shutil.copytree(campaign.folder, folder)
+    genes = campaign.effects.query("level == 'gene'")
+    spent = genes.loc[genes["fold"] == -1, "gene_name"].tolist()
+    held = genes.loc[genes["fold"] == 0, "gene_name"].tolist()
+    gmt.write_text("\t".join(["MODULE", "", *spent[:3], *held[:4]]) + "\n")
+    essential = tmp_path / "essential.txt"
+    essential.write_text("\n".join(held[:5]))
+    toml = (folder / "campaign.toml").read_text()
+    named = f'gene_sets = "{gmt}"\nessential_genes = "{essential}"\nbootstrap = 20'
+    (folder / "campaign.toml").write_text(toml.replace("bootstrap = 20", named))
+    number = play(folder).round
+    place = folder / "rounds" / f"{number:03d}"
+    metrics, gains = (pd.read_parquet(place / f"{name}.parquet") for name in ("metrics", "gains"))
+    n_genes = metrics.query("metric == 'auroc' and denominator == 'all' and method == 'frozen'").set_index(
+        "targets"
+    )["n_genes"]
+    assert n_genes.to_dict() == {"held-out": len(held), "pathway-disjoint": len(held) - 4}
+    assert set(gains["targets"]) == {"held-out", "pathway-disjoint"}
+    assert set(pd.read_parquet(place / "strata.parquet")["by"]) == {"expression", "essentiality"}
+    degree = pd.read_parquet(place / "predictions.parquet").query("method == 'degree'")
+    assert degree["score"].gt(0).any()
+    assert "degree" in set(metrics["method"])
+    assert "sets.gmt: 1 gene sets of 7 genes" in (place / "report.html").read_text()
+    moved = gmt.rename(tmp_path / "moved.gmt")
+    (folder / "campaign.toml").write_text(
+        (folder / "campaign.toml").read_text().replace("sets.gmt", "moved.gmt")
+    )
+    assert play(folder).done == ()
+    moved.write_text(moved.read_text() + "\t".join(["OTHER", "", *held]) + "\n")
+    assert play(folder).done == ("evaluate", "propose", "report")
 
 
 def test_the_frozen_shards_of_round_0_are_not_computed_again(campaign, made):
@@ -214,7 +264,7 @@ def test_the_published_rule_of_a_call_can_be_asked_for(campaign, tmp_path):
     (folder / "campaign.toml").write_text(toml.replace('call = "matched-null"', 'call = "geneformer"'))
     number = play(folder).round
     metrics = pd.read_parquet(folder / "rounds" / f"{number:03d}" / "metrics.parquet")
-    rules = metrics.query("metric == 'ppv' and denominator == 'all'").set_index("method")["rule"]
+    rules = metrics.query("metric == 'ppv' and denominator == 'all' and declared").set_index("method")["rule"]
     assert rules["frozen"] == "geneformer"
     assert rules["de"].startswith("budget-k")
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from perturbloop.report import GAINS, PATHWAYS, RANK_CORRELATIONS, RoundReport
-from perturbloop.schema import ACTION, DEFAULT_KINDS, EFFECTS, METHODS, METRICS, PROPOSALS, RANKING
+from perturbloop.schema import ACTION, DEFAULT_KINDS, EFFECTS, METHODS, METRICS, PROPOSALS, RANKING, STRATA
 
 NAMES = ["STAT1", "JAK2", "<script>alert(1)</script>", "A&B", "ACTB", "$x_1$"]
 
@@ -65,7 +65,38 @@ def metrics():
         for name, value in values.items()
     ]
     rows.append(("de", "delete", "all", "auroc_away", np.nan, np.nan, np.nan, 25, 1, ""))
-    return pd.DataFrame(rows, columns=METRICS.names)
+    shown = [(*row, "delong", True, "held-out") for row in rows]
+    other = [
+        (
+            "frozen",
+            "delete",
+            "all",
+            name,
+            0.3,
+            0.2,
+            0.4,
+            25,
+            4,
+            "budget-k, k = 5 of 60",
+            "bootstrap",
+            False,
+            "held-out",
+        )
+        for name in ("ppv", "npv", "lift")
+    ]
+    apart = [
+        (*row[:7], 11, 2, row[9], "delong", True, "pathway-disjoint") for row in rows if row[3] == "auroc"
+    ]
+    return pd.DataFrame([*shown, *other, *apart], columns=METRICS.names)
+
+
+def strata():
+    rows = [
+        ("de", "delete", "expression", "all", 0.7, 0.6, 0.8, "delong", 25, 4),
+        ("de", "delete", "expression", "1 of 2", np.nan, np.nan, np.nan, "", 12, 0),
+        ("de", "delete", "expression", "within strata", 0.55, 0.4, 0.7, "delong", 25, 4),
+    ]
+    return pd.DataFrame(rows, columns=STRATA.names)
 
 
 @pytest.fixture
@@ -81,6 +112,8 @@ def round_one():
         model_lines=("Held-out loss 4.1, unigram 5.2; see `pretrain`.",),
         ranking=ranking(),
         metrics=metrics(),
+        strata=strata(),
+        gene_sets="reactome.gmt: 3 gene sets of 9 genes, 5 to 6 genes each",
         effects=effects(),
         gains=pd.DataFrame(
             [
@@ -97,6 +130,10 @@ def round_one():
                     0.03,
                     0.38,
                     sentence,
+                    -0.03,
+                    0.2,
+                    0.14,
+                    "held-out",
                 )
             ],
             columns=GAINS.names,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -87,3 +89,41 @@ def test_a_table_without_its_columns_is_refused_by_name(round_one):
         type(round_one)(**fields)
     with pytest.raises(InputError, match="`top` must be at least 1; it is 0"):
         type(round_one)(**vars(round_one) | {"top": 0})
+
+
+def test_every_rule_has_its_calls_and_the_declared_one_is_bold(round_one):
+    grid = section(round_one, "rules").grids[0]
+    table = as_table(grid)
+    frozen = table[table["method"].str.contains("(frozen)", regex=False)]
+    assert frozen["rule of the call"].tolist() == ["matched-null", "budget-k, k = 5 of 60"]
+    assert frozen["PPV"].tolist() == ["0.50 [0.40, 0.60]", "0.30 [0.20, 0.40]"]
+    assert frozen["prevalence"].tolist() == ["0.16", "0.16"]
+    assert [place in grid.strong for place in frozen.index] == [True, False]
+    headlines = as_table(section(round_one, "scoreboard").grids[1])
+    assert "budget-k, k = 5 of 60" not in set(headlines["rule of the call"])
+
+
+def test_disjoint_targets_stand_apart_and_never_in_the_scoreboard(round_one):
+    table = as_table(section(round_one, "disjoint").grids[0])
+    assert set(table["genes"]) == {"11"}
+    assert "reactome.gmt: 3 gene sets" in section(round_one, "disjoint").lines[0]
+    assert "11" not in set(as_table(section(round_one, "scoreboard").grids[0])["genes"])
+    without = replace(round_one, gene_sets="")
+    assert "No gene sets were given" in section(without, "disjoint").lines[0]
+
+
+def test_strata_are_columns_and_the_adjusted_number_is_last(round_one):
+    table = as_table(section(round_one, "strata").grids[0])
+    assert list(table.columns) == ["method", "all", "1 of 2", "within strata"]
+    assert table.iloc[0].tolist()[1:] == [
+        "0.70 [0.60, 0.80] (4 of 25)",
+        "undefined (0 of 12)",
+        "0.55 [0.40, 0.70] (4 of 25)",
+    ]
+
+
+def test_gains_have_both_intervals_and_a_p_value(round_one):
+    row = as_table(section(round_one, "gains").grids[0]).iloc[0]
+    assert row["95 % paired interval"] == "[−0.020, +0.190]"
+    assert row["by DeLong"] == "[−0.030, +0.200]"
+    assert row["p (DeLong)"] == "0.140"

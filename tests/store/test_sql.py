@@ -75,11 +75,11 @@ def test_held_out_targets_that_were_changed_by_hand_are_noticed(path):
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(path, monkeypatch):
-    def m002_breaks(connection):
+    def m999_breaks(connection):
         connection.exec_driver_sql("CREATE TABLE half (done INTEGER)")
         connection.exec_driver_sql("SELECT * FROM missing")
 
-    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, ("m002_breaks", m002_breaks)])
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, ("m999_breaks", m999_breaks)])
     with pytest.raises(StoreError, match="no such table: missing"):
         open_store(path)
     monkeypatch.undo()
@@ -87,16 +87,40 @@ def test_a_migration_that_fails_leaves_nothing_behind(path, monkeypatch):
     open_store(path).close()
 
 
+def test_scores_of_version_0_1_are_kept_and_get_the_new_columns(path):
+    execute(path, "DELETE FROM migration WHERE name != 'm001_first_tables'")
+    execute(path, "DROP TABLE score")
+    execute(
+        path,
+        "CREATE TABLE score (round INTEGER, method TEXT, kind TEXT, denominator TEXT, metric TEXT, value FLOAT, "
+        "ci_low FLOAT, ci_high FLOAT, n_genes INTEGER, n_hits INTEGER, rule TEXT, place INTEGER, "
+        "PRIMARY KEY (round, method, kind, denominator, metric))",
+    )
+    execute(path, "INSERT INTO round VALUES (0, '2026-01-01 00:00:00.000000', NULL)")
+    execute(
+        path,
+        "INSERT INTO score VALUES (0, 'de', 'delete', 'all', 'ppv', 0.5, 0.1, NULL, 25, 4, 'budget-k', 0)",
+    )
+    for _ in range(2):
+        with open_store(path) as store:
+            scores = store.scores()
+    row = scores.iloc[0]
+    assert len(scores) == 1
+    assert (row["method"], row["value"], row["n_hits"], row["rule"]) == ("de", 0.5, 4, "budget-k")
+    assert (row["interval"], row["declared"], row["targets"]) == ("bootstrap", True, "held-out")
+    assert row.isna().sum() == 1
+
+
 def test_a_new_migration_is_applied_once(path, monkeypatch):
-    def m002_adds(connection):
+    def m999_adds(connection):
         connection.exec_driver_sql("CREATE TABLE more (done INTEGER)")
 
-    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, ("m002_adds", m002_adds)])
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, ("m999_adds", m999_adds)])
     for _ in range(2):
         open_store(path).close()
     assert [name for (name,) in execute(path, "SELECT name FROM migration")] == [
-        "m001_first_tables",
-        "m002_adds",
+        *(name for name, _ in migrations.MIGRATIONS[:-1]),
+        "m999_adds",
     ]
 
 

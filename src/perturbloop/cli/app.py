@@ -100,8 +100,17 @@ def init(
     negative_controls: Annotated[
         str, typer.Option(help="Genes that can do nothing in these cells, separated by commas.")
     ] = "",
+    gene_sets: Annotated[
+        Path | None,
+        typer.Option(
+            help="GMT file behind annotation degree; targets that share no set with a training target are judged apart."
+        ),
+    ] = None,
     essential_genes: Annotated[
-        Path | None, typer.Option(help="File of core essential genes to flag: one symbol a line, or a csv.")
+        Path | None,
+        typer.Option(
+            help="File of core essential genes, flagged and judged apart: one a line, or a table with a column gene."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of splits, draws and training.")] = 0,
     as_json: AsJson = False,
@@ -145,8 +154,9 @@ def init(
             "pathway": pathway,
             "positive_controls": _listed(positive_controls),
             "negative_controls": _listed(negative_controls),
-            "essential_genes": str(essential_genes.resolve()) if essential_genes else None,
             "seed": seed,
+            "gene_sets": str(gene_sets.resolve()) if gene_sets else None,
+            "essential_genes": str(essential_genes.resolve()) if essential_genes else None,
         },
     }
     with refusals():

@@ -1,7 +1,7 @@
 """Tables in, scores out; nothing here trains.
 
 Input: EFFECTS (what was measured), PREDICTIONS (what each method said) and RANKING (what is called). Output:
-METRICS. A *hit* is a target whose measured effect is beyond the thresholds of `EvaluateConfig`; it counts as a hit
+METRICS and STRATA. A *hit* is a target whose measured effect is beyond the thresholds of `EvaluateConfig`; it counts as a hit
 of a ranking only where it moved cells *toward the goal*. Only held-out targets are judged (`fold` >= 0), and a
 method that used effects is judged by the rows that were made without the target's fold: anything else raises
 `LeakageError`. Genes that a method could not score are never dropped in silence: every metric is given on the
@@ -17,12 +17,14 @@ from perturbloop.evaluate.controls import CONTROLS, in_ranking, recognize
 from perturbloop.evaluate.de import signed_de
 from perturbloop.evaluate.de_isp import de_isp
 from perturbloop.evaluate.deseq import chosen_test, differential
+from perturbloop.evaluate.disjoint import pathway_disjoint
 from perturbloop.evaluate.flags import flags
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evaluate.gate import Verdict, failure, gate, positives
 from perturbloop.evaluate.metrics import METRICS
 from perturbloop.evaluate.pathways import static_pathway
 from perturbloop.evaluate.power import power
+from perturbloop.evaluate.strata import strata
 
 __all__ = [
     "CONTROLS",
@@ -41,10 +43,12 @@ __all__ = [
     "kept_by_control",
     "paired_gain",
     "positives",
+    "pathway_disjoint",
     "power",
     "rank_correlation",
     "recognize",
     "scoreboard",
     "signed_de",
     "static_pathway",
+    "strata",
 ]

@@ -5,19 +5,13 @@ single-cell data, not every member of a pathway. Which genes are core essential 
 user's own takes the place of the pattern.
 """
 
-import gzip
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
-
-from perturbloop.errors import InputError, some
+from jaxtyping import Bool, Shaped
 
 ESSENTIAL = "core-essential"
-_GENE_COLUMNS = ("gene", "gene_name", "gene_symbol", "symbol", "hgnc_symbol")
-_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -106,73 +100,30 @@ FLAGS = (
 _COMPILED = tuple((flag.name, re.compile(flag.pattern)) for flag in FLAGS)
 
 
-def flags_of(gene_name: str, *, essential: frozenset[str] | None = None) -> tuple[str, ...]:
+def flags_of(gene_name: str, *, essential: bool | None = None) -> tuple[str, ...]:
     """Names of the flags of one gene, in the order of `FLAGS`.
 
-    With `essential`, symbols in capitals, that list alone decides which genes are core essential.
+    `essential` says whether a list of the user's own holds the gene; it takes the place of the built-in families.
 
-    >>> flags_of("HBA1"), flags_of("CD3E"), flags_of("CD3E", essential=frozenset({"CD3E"}))
+    >>> flags_of("HBA1"), flags_of("CD3E"), flags_of("CD3E", essential=True)
     (('hemoglobin', 'ambient'), (), ('core-essential',))
     """
     found = [name for name, pattern in _COMPILED if pattern.fullmatch(gene_name)]
     if essential is not None:
-        found = [name for name in found if name != ESSENTIAL]
-        found += [ESSENTIAL] if gene_name.upper() in essential else []
+        found = [name for name in found if name != ESSENTIAL] + [ESSENTIAL] * essential
     return tuple(found)
 
 
 def flags(
-    gene_names: Shaped[np.ndarray, " g"], *, essential: frozenset[str] | None = None
+    gene_names: Shaped[np.ndarray, " g"], *, essential_g: Bool[np.ndarray, " g"] | None = None
 ) -> Shaped[np.ndarray, " g"]:
     """Flags of every gene as one text each, separated by commas; empty where there are none.
 
     >>> flags(np.array(["STAT1", "MT-CO1", "VAV1"], dtype=object)).tolist()
     ['interferon', 'mitochondrial', '']
     """
-    found = [",".join(flags_of(str(name), essential=essential)) for name in gene_names]
-    return np.array(found, dtype=object)
-
-
-def read_essential(path: Path | str) -> frozenset[str]:
-    """Read a list of core essential genes: one symbol a line, or a table with a column named `gene`.
-
-    Parameters
-    ----------
-    path
-        Text, csv or tsv file, plain or gzipped. DepMap's `AchillesCommonEssentialControls.csv` (`STAT1 (6772)`) and the
-        gene lists of the BAGEL repository can be given as they are.
-
-    Returns
-    -------
-    Symbols in capitals.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or holds no symbol.
-    """
-    path = Path(path)
-    try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        msg = (
-            f"`{path}` must be a list of essential genes, one symbol a line or a csv with a column `gene`; it cannot be "
-            f"read: {error}. Check the path."
-        )
-        raise InputError(msg) from None
-    rows = [
-        [cell.strip() for cell in re.split(r"[\t,;]", line)] for line in text.splitlines() if line.strip()
+    listed = [None] * gene_names.size if essential_g is None else essential_g.tolist()
+    found = [
+        ",".join(flags_of(str(name), essential=known)) for name, known in zip(gene_names, listed, strict=True)
     ]
-    head = [cell.lower() for cell in rows[0]] if rows else []
-    place = next((head.index(name) for name in _GENE_COLUMNS if name in head), None)
-    cells = [row[place or 0] for row in (rows if place is None else rows[1:]) if len(row) > (place or 0)]
-    names = frozenset(re.sub(r"\s*\(\d+\)$", "", cell).upper() for cell in cells)
-    wrong = sorted(name for name in names if not _SYMBOL.fullmatch(name))
-    if not names or wrong:
-        msg = (
-            f"`{path.name}` must hold gene symbols, one a line or in a column named `gene`; of its {len(names):,} entries these "
-            f"are none: {some(wrong)}. Correct the file, or name the column."
-        )
-        raise InputError(msg)
-    return names
+    return np.array(found, dtype=object)

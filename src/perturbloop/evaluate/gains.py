@@ -7,10 +7,13 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from scipy.stats import spearmanr
 
+from perturbloop.data.gene_sets import GeneSets
 from perturbloop.errors import InputError, closest
+from perturbloop.evaluate.disjoint import pathway_disjoint
 from perturbloop.evaluate.held_out import Judged, Truth, held_out, judge, rankings_by_fold
 from perturbloop.evaluate.metrics import auroc
 from perturbloop.schema import PREDICTIONS, EvaluateConfig, Kind
+from perturbloop.stats.delong import auroc_difference
 from perturbloop.stats.resample import bootstrap_interval
 
 
@@ -26,6 +29,11 @@ class Gain:
     ci_low: float
     ci_high: float
     """95 % paired bootstrap interval over genes."""
+    delong_low: float
+    delong_high: float
+    """95 % interval of DeLong's paired comparison; the two intervals agree unless hits are few."""
+    pvalue: float
+    """Two-sided p of no difference, by DeLong; NaN where the genes cannot tell."""
     n_genes: int
     n_hits: int
 
@@ -56,6 +64,7 @@ def paired_gain(
     *,
     kind: Kind,
     config: EvaluateConfig,
+    gene_sets: GeneSets | None = None,
 ) -> Gain:
     """AUROC of a method minus that of a reference, on the held-out targets that both scored.
 
@@ -73,6 +82,8 @@ def paired_gain(
         Kind of edit.
     config
         Bootstrap samples and seed.
+    gene_sets
+        Pathways and complexes; with them only the `pathway-disjoint` targets are compared.
 
     Returns
     -------
@@ -87,11 +98,14 @@ def paired_gain(
 
     Notes
     -----
-    Both methods are resampled with the same genes, so what makes a gene hard for both cancels.
+    Both methods are compared on the same genes, so what makes a gene hard for both cancels. A p-value of one comparison
+    among many is no discovery, and a large one with few hits is no sign of equality: see `power`.
     """
     truth = held_out(effects, kind)
     place_n, other_n = (_judged(predictions, truth, name, kind).place_n for name in (method, reference))
     both_n = ~np.isnan(place_n + other_n)
+    if gene_sets is not None:
+        both_n &= pathway_disjoint(truth, effects, gene_sets)
     hit_n = truth.toward_n[both_n]
     interval = bootstrap_interval(
         _auroc_difference,
@@ -101,8 +115,19 @@ def paired_gain(
         rng=np.random.default_rng(config.seed),
         n_samples=config.bootstrap,
     )
+    delong = auroc_difference(hit_n, place_n[both_n], other_n[both_n])
     return Gain(
-        method, reference, kind, interval.value, interval.low, interval.high, hit_n.size, int(hit_n.sum())
+        method=method,
+        reference=reference,
+        kind=kind,
+        value=interval.value,
+        ci_low=interval.low,
+        ci_high=interval.high,
+        delong_low=delong.low,
+        delong_high=delong.high,
+        pvalue=delong.pvalue,
+        n_genes=hit_n.size,
+        n_hits=int(hit_n.sum()),
     )
 
 

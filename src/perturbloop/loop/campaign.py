@@ -13,6 +13,7 @@ from perturbloop import __version__
 from perturbloop.data.cells import file_digest
 from perturbloop.errors import StoreError, closest
 from perturbloop.loop import outcomes
+from perturbloop.loop.annotations import FILES, annotation_digests
 from perturbloop.loop.arms import Progress, cost_of_arm
 from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, write_json
 from perturbloop.loop.inputs import Inputs, read_inputs
@@ -207,11 +208,10 @@ def _keys(campaign: Campaign, inputs: Inputs) -> dict[str, str]:
         upstream=[keys["check"]],
     )
     keys["perturb"] = step_key("perturb", config=config["perturb"], upstream=[keys["train"]])
-    listed = campaign.config.evaluate.essential_genes
     keys["evaluate"] = step_key(
         "evaluate",
-        config=config["evaluate"] | {"essential_genes": ""},
-        inputs=[file_digest(Path(listed))] if listed else [],
+        config={name: value for name, value in config["evaluate"].items() if name not in FILES},
+        inputs=annotation_digests(campaign.config.evaluate),
         upstream=[keys["perturb"]],
     )
     for name, before in (("propose", "evaluate"), ("report", "propose")):

@@ -11,7 +11,7 @@ from perturbloop.data.states import StateCells, state_cells
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.errors import InputError
 from perturbloop.evaluate import chosen_test, static_pathway
-from perturbloop.evaluate.flags import read_essential
+from perturbloop.loop.annotations import Annotations, read_annotations
 from perturbloop.models.geneformer import Geneformer, load_geneformer
 from perturbloop.schema import CampaignConfig
 from perturbloop.store import step_key
@@ -27,8 +27,8 @@ class Inputs:
     genes: GeneReport
     tokens: Tokens
     """Encoded start and goal cells."""
-    essential: frozenset[str] | None = None
-    """Core essential genes to flag; `None` = the built-in families."""
+    annotations: Annotations
+    """Gene sets and core-essential genes that the evaluation reads."""
 
     @property
     def cells(self) -> Cells:
@@ -58,6 +58,7 @@ class Inputs:
             f"{int(np.median(length)):,} tokens a cell (median); "
             f"{float(np.mean(length == self.model.vocabulary.max_length)):.0%} of cells cut at "
             f"{self.model.vocabulary.max_length:,}",
+            *self.annotations.lines(),
         ]
 
 
@@ -77,8 +78,6 @@ def read_inputs(config: CampaignConfig) -> Inputs:
         states.is_goal_n, states.donor_n, by=config.evaluate.de
     )  # refused now, not after hours of edits
     static_pathway(config.evaluate.pathway, ())
-    listed = config.evaluate.essential_genes
-    essential = read_essential(listed) if listed else None
     spare = int(config.perturb.after_delete == "refill")
     tokens = tokenize(states.cells, model.vocabulary, spare=spare)
     empty = int((tokens.length_n <= 2 * tokens.has_cls).sum())
@@ -88,7 +87,8 @@ def read_inputs(config: CampaignConfig) -> Inputs:
             "Remove cells without counts."
         )
         raise InputError(msg)
-    return Inputs(config, model, states, genes, tokens, essential)
+    annotations = read_annotations(config.evaluate, model.vocabulary)
+    return Inputs(config, model, states, genes, tokens, annotations)
 
 
 def embed(model: Geneformer, tokens: Tokens) -> np.ndarray:

@@ -49,7 +49,7 @@ def rank(
         Table `ESTIMATES` of the fast engine: which genes were verified, and the error of those that were not; the interval
         holds it beside the spread of the replicates.
     essential
-        Core essential genes to flag; `None` = the built-in families.
+        Ensembl ids of core essential genes to flag; `None` = the built-in families.
 
     Returns
     -------
@@ -88,7 +88,10 @@ def rank(
         n_donors=frame["logit_n_donors"].fillna(0).astype(int),
         cell_pvalue=frame["logit_cell_pvalue"],
         donor_pvalue=frame["logit_pvalue"].where(frame["logit_n_donors"] > 1),
-        flags=flags(frame["gene_name"].to_numpy(object), essential=essential),
+        flags=flags(
+            frame["gene_name"].to_numpy(object),
+            essential_g=None if essential is None else frame["gene_id"].isin(essential).to_numpy(bool),
+        ),
         status=np.where(scored, "scored", "not_scored"),
     )
     return RANKING.checked(_sorted(frame))

@@ -29,7 +29,7 @@ def review(campaign: Campaign, inputs: Inputs, number: int) -> RoundReport:
     folder = campaign.round_folder(number)
     tables = {
         name: pd.read_parquet(folder / f"{name}.parquet")
-        for name in ("ranking", "metrics", "gains", "rank_correlations", "proposals")
+        for name in ("ranking", "metrics", "strata", "gains", "rank_correlations", "proposals")
     }
     scores = json.loads((folder / "scores.json").read_text())
     models, verdicts = scores["models"], tuple(Verdict(**entry) for entry in scores.get("gate", ()))
@@ -58,6 +58,7 @@ def review(campaign: Campaign, inputs: Inputs, number: int) -> RoundReport:
         context_lines=_context_lines(outcomes, found, inputs.cells.source),
         pathways=_pathways(tables["ranking"], found),
         runtime_lines=_runtime_lines(folder),
+        gene_sets=inputs.annotations.gene_sets.lines()[0] if inputs.annotations.gene_sets else "",
         **tables,
     )
 

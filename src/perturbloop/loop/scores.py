@@ -1,14 +1,19 @@
 """Both channels, baselines and controls on the same genes: predictions, gains, and what they can show."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
+from perturbloop.data.gene_sets import GeneSets
 from perturbloop.data.splits import trains
 from perturbloop.evaluate import kept_by_control, paired_gain, rank_correlation
+from perturbloop.evaluate.disjoint import DISJOINT, HELD_OUT
+from perturbloop.evaluate.gains import Gain
 from perturbloop.evidence.graphs import GeneGraph
 from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
 from perturbloop.report import GAINS, RANK_CORRELATIONS
@@ -124,22 +129,24 @@ def gains(
     evidence: Mapping[Kind, Evidence],
     *,
     config: EvaluateConfig,
+    gene_sets: GeneSets | None = None,
 ) -> pd.DataFrame:
-    """Paired gains of each channel with what its control keeps of them.
+    """Paired gains of each channel with what its control keeps of them; with gene sets once more on pathway-disjoint targets.
 
     Returns
     -------
     Table `report.GAINS`.
     """
     rows = []
-    for kind in evidence:
+    for kind, (targets, sets) in product(evidence, _targets(gene_sets)):
         here = predictions[predictions["kind"] == kind]
         known = set(here["method"])
+        compare = partial(paired_gain, effects=judged, kind=kind, gene_sets=sets)
         for name, against, control in COMPARISONS:
             if {name, against} - known:
                 continue
-            gain = paired_gain(here, judged, name, against, kind=kind, config=config)
-            kept = _kept(here, judged, evidence[kind], gain.value, name, against, control, kind, config)
+            gain = compare(here, method=name, reference=against, config=config)
+            kept = _kept(here, evidence[kind], gain.value, against, control, kind, config, compare)
             control_gain, share, sentence = kept
             rows.append(
                 {
@@ -155,27 +162,34 @@ def gains(
                     "control_gain": control_gain,
                     "kept_share": share,
                     "sentence": sentence,
+                    "delong_low": gain.delong_low,
+                    "delong_high": gain.delong_high,
+                    "pvalue": gain.pvalue,
+                    "targets": targets,
                 }
             )
     return pd.DataFrame(rows, columns=GAINS.names)
 
 
+def _targets(gene_sets: GeneSets | None) -> list[tuple[str, GeneSets | None]]:
+    return [(HELD_OUT, None), *([(DISJOINT, gene_sets)] if gene_sets is not None else [])]
+
+
 def _kept(
     here: pd.DataFrame,
-    judged: pd.DataFrame,
     evidence: Evidence,
     gain: float,
-    name: str,
     against: str,
     control: str | None,
     kind: Kind,
     config: EvaluateConfig,
+    compare: Callable[..., Gain],
 ) -> tuple[float, float, str]:
     """Gain of the control over the same reference; for the evidence channel the mean over many shuffles."""
     if control is None or control not in set(here["method"]):
         return np.nan, np.nan, ""
     if control != "evidence-shuffled":
-        value = paired_gain(here, judged, control, against, kind=kind, config=config).value
+        value = compare(here, method=control, reference=against, config=_quick(config)).value
         kept = kept_by_control(gain, value)
         return value, kept.share, kept.sentence
     rng = np.random.default_rng([config.seed, 3])
@@ -184,7 +198,7 @@ def _kept(
     for _ in range(SHUFFLES):
         table = evidence_predictions(base, evidence, kind=kind, rng=rng)
         both = pd.concat([base, table[table["method"] == control]])
-        values.append(paired_gain(both, judged, control, against, kind=kind, config=_quick(config)).value)
+        values.append(compare(both, method=control, reference=against, config=_quick(config)).value)
     value = float(np.mean(values))
     kept = kept_by_control(gain, value)
     return value, kept.share, f"{kept.sentence} Mean of {SHUFFLES} shuffles, sd {np.std(values, ddof=1):.3f}."

@@ -18,6 +18,7 @@ from perturbloop.evaluate import (
     recognize,
     scoreboard,
     static_pathway,
+    strata,
 )
 from perturbloop.evaluate.calls import with_pool_padj
 from perturbloop.evaluate.controls import Recognized
@@ -36,7 +37,7 @@ from perturbloop.loop.scores import (
 )
 from perturbloop.perturb.interop import write_goal_state_csv
 from perturbloop.report import GAINS, RANK_CORRELATIONS
-from perturbloop.schema import EFFECTS, METRICS, PREDICTIONS, PROPOSALS, RANKING, Kind, concat
+from perturbloop.schema import EFFECTS, METRICS, PREDICTIONS, PROPOSALS, RANKING, STRATA, Kind, concat
 from perturbloop.stats.geneformer import goal_state_stats
 from perturbloop.train.classifier import StateModel
 
@@ -119,6 +120,7 @@ def evaluate(work: Work, number: int) -> None:
                 kinds=config.perturb.kinds,
                 rng=rng,
                 de=de,
+                gene_sets=work.inputs.annotations.gene_sets,
                 pathway=static_pathway(config.evaluate.pathway, found),
             ),
         ],
@@ -133,9 +135,19 @@ def evaluate(work: Work, number: int) -> None:
     judged = work.outcomes.judged if work.outcomes else pd.DataFrame(columns=EFFECTS.names)
     metrics = pd.DataFrame(columns=METRICS.names)
     gained = pd.DataFrame(columns=GAINS.names)
+    divided = pd.DataFrame(columns=STRATA.names)
     if work.outcomes is not None:
-        metrics = scoreboard(_with_calls(work, predictions, frozen, rng), judged, config=config.evaluate)
-        gained = gains(predictions, judged, evidence, config=config.evaluate)
+        known = work.inputs.annotations
+        metrics = scoreboard(
+            _with_calls(work, predictions, rankings, rng),
+            judged,
+            config=config.evaluate,
+            gene_sets=known.gene_sets,
+        )
+        gained = gains(predictions, judged, evidence, config=config.evaluate, gene_sets=known.gene_sets)
+        level = base[base["method"] == "expression"].drop_duplicates("gene_id")
+        expression = dict(zip(level["gene_id"], level["score"], strict=True))
+        divided = strata(predictions, judged, expression=expression, essential=known.essential)
         keep_in_round(work.outcomes, folder)
     moved = pd.DataFrame(columns=RANK_CORRELATIONS.names)
     if number > 0:
@@ -143,6 +155,7 @@ def evaluate(work: Work, number: int) -> None:
             predictions, pd.read_parquet(work.campaign.round_folder(0) / "predictions.parquet")
         )
     tables = {"ranking": ranking, "predictions": predictions, "metrics": metrics, "gains": gained}
+    tables["strata"] = divided
     if work.frozen.estimates is not None:
         tables["estimates"] = work.frozen.estimates
     for name, table in (tables | {"rank_correlations": moved, "de": de}).items():
@@ -216,19 +229,24 @@ def choose(work: Work, number: int) -> pd.DataFrame:
 
 
 def _with_calls(
-    work: Work, predictions: pd.DataFrame, frozen: pd.DataFrame, rng: np.random.Generator
+    work: Work, predictions: pd.DataFrame, rankings: dict[Arm, pd.DataFrame], rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Put the columns beside the predictions that the rule of a call needs."""
-    config = work.campaign.config
+    """Put the columns beside the predictions that the rules of a call need, for every method that can have them.
+
+    The published rule reads the shifts of single cells, which only encoders have, and only where the edits were exact.
+    """
+    config, start = work.campaign.config, work.inputs.states.start
     shifts = work.frozen.shifts
-    if (
-        config.evaluate.call == "geneformer"
-    ):  # the published rule reads per-cell shifts, which only encoders have
-        pooled = with_pool_padj(frozen, shifts, rng=rng)[["gene_id", "kind", "pool_padj", "shift_to_goal"]]
-        return predictions.merge(pooled.assign(method="frozen"), how="left")
-    start = work.inputs.states.start
     by_kind = {kind: covariates(shifts[shifts["kind"] == kind], start) for kind in config.perturb.kinds}
-    return with_null(predictions, by_kind, null_genes=config.perturb.null_genes)
+    beside = with_null(predictions, by_kind, null_genes=config.perturb.null_genes)
+    pooled = [
+        with_pool_padj(table, work.perturbed[arm].shifts, rng=rng)
+        .assign(method=arm.method, fold=arm.fold)
+        .filter(["method", "fold", "gene_id", "kind", "pool_padj", "shift_to_goal"])
+        for arm, table in rankings.items()
+        if work.perturbed[arm].estimates is None
+    ]
+    return beside.merge(pd.concat(pooled), how="left") if pooled else beside
 
 
 def _rank(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
@@ -244,7 +262,7 @@ def _rank(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
         null_genes=config.perturb.null_genes,
         fdr=config.evaluate.fdr,
         estimates=found.estimates,
-        essential=work.inputs.essential,
+        essential=work.inputs.annotations.essential,
     )
 
 

@@ -26,7 +26,7 @@ def scoreboard(
     Parameters
     ----------
     metrics
-        METRICS rows.
+        METRICS rows; those of all held-out targets are drawn.
     shown
         Metrics to draw.
     denominator
@@ -37,7 +37,8 @@ def scoreboard(
     A figure with the methods of `schema.METHODS` in their order; a method without a row is left out.
     """
     table = METRICS.checked(metrics)
-    rows = table[table["denominator"].eq(denominator) & table["metric"].isin(list(shown))]
+    headline = table["denominator"].eq(denominator) & table["targets"].eq("held-out")
+    rows = table[headline & table["declared"].astype(bool) & table["metric"].isin(list(shown))]
     present = set(rows["method"])
     methods = [entry for entry in METHODS if entry.name in present]
     kinds = list(dict.fromkeys(rows["kind"])) or [""]

@@ -1,11 +1,11 @@
 """Everything a report says, before it has a shape."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from perturbloop.errors import InputError
-from perturbloop.schema import EFFECTS, METRICS, PROPOSALS, RANKING, Column, Table
+from perturbloop.schema import EFFECTS, METRICS, PROPOSALS, RANKING, STRATA, Column, Table, concat
 
 _METHOD = Column("method", "see `schema.METHODS`", "evidence")
 _KIND = Column("kind", "delete or overexpress", "delete")
@@ -19,7 +19,7 @@ GAINS = Table(
         Column("against", "method it is compared with", "frozen"),
         _KIND,
         Column("gain", "difference in AUROC on the same genes; positive = better", 0.08),
-        Column("ci_low", "lower end of its 95 % paired interval", -0.02),
+        Column("ci_low", "lower end of its 95 % paired bootstrap interval", -0.02),
         Column("ci_high", "upper end", 0.19),
         Column("n_genes", "held-out targets that both methods scored", 25),
         Column("n_hits", "hits toward the goal among them", 4),
@@ -31,6 +31,12 @@ GAINS = Table(
         Column("control_gain", "gain of the control over the same method", 0.03),
         Column("kept_share", "share of the gain that the control keeps; 0 = none, 1 = all", 0.3),
         Column("sentence", "the same in words", "The control keeps 30 % of a gain of +0.080."),
+        Column(
+            "delong_low", "lower end of the 95 % interval of the gain by DeLong's paired comparison", -0.03
+        ),
+        Column("delong_high", "upper end", 0.19),
+        Column("pvalue", "two-sided p of no gain, by DeLong; missing below two hits", 0.14),
+        Column("targets", "held-out, or only the pathway-disjoint ones; see METRICS", "held-out"),
     ),
 )
 
@@ -64,6 +70,7 @@ PATHWAYS = Table(
 _TABLES = {
     "ranking": RANKING,
     "metrics": METRICS,
+    "strata": STRATA,
     "effects": EFFECTS,
     "gains": GAINS,
     "rank_correlations": RANK_CORRELATIONS,
@@ -100,6 +107,10 @@ class RoundReport:
     """Rows of `PATHWAYS`."""
     proposals: pd.DataFrame
     """PROPOSALS rows."""
+    strata: pd.DataFrame = field(default_factory=lambda: concat(STRATA, []))
+    """STRATA rows; empty before targets were measured."""
+    gene_sets: str = ""
+    """Gene sets that tell pathway-disjoint targets, in words; empty where none were given."""
     top: int = 20
     """Genes listed per kind."""
     min_effect: float | None = None

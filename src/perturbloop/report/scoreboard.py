@@ -6,7 +6,7 @@ import pandas as pd
 
 from perturbloop.plots import scoreboard
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import MISSING, Grid, Picture, Section, interval, number, text
+from perturbloop.report.layout import MISSING, Grid, Picture, Section, interval, number, probability, text
 from perturbloop.schema import METHODS
 
 NOTHING_MEASURED = (
@@ -14,6 +14,7 @@ NOTHING_MEASURED = (
 )
 NOTHING_HELD_OUT = "No held-out target was judged in this round, so there is nothing to score against."
 NO_GAIN = "No gain was computed: it takes held-out targets of which at least one is a hit."
+HELD_OUT = "held-out"
 OF_A_CALL = ("ppv", "npv", "sensitivity", "specificity", "lift")
 TITLES = {
     "auroc": "AUROC",
@@ -26,14 +27,24 @@ TITLES = {
     "ppv": "PPV",
     "npv": "NPV",
 }
-_WORDS = frozenset(
-    {"method", "role", "genes judged", "rule of the call", "against", "kind", "control", "in words"}
+WORDS = frozenset(
+    {
+        "method",
+        "role",
+        "genes judged",
+        "rule of the call",
+        "against",
+        "kind",
+        "targets",
+        "control",
+        "in words",
+    }
 )
 
 
 def scoreboard_section(report: RoundReport) -> Section:
     """Every method per kind and denominator: as a ranking and as calls."""
-    metrics, title = report.metrics, "Scoreboard"
+    metrics, title = headline(report.metrics), "Scoreboard"
     if metrics.empty:
         return Section("scoreboard", title, (NOTHING_MEASURED if report.effects.empty else NOTHING_HELD_OUT,))
     grids = []
@@ -50,8 +61,8 @@ def scoreboard_section(report: RoundReport) -> Section:
         title,
         (
             "How well each method finds the held-out targets whose perturbation moved cells toward the goal. Each number "
-            "has its 95 % bootstrap interval over genes; it does not hold the noise of the measurement. A dot further "
-            "right does not make a method better: compare two by the paired gains below.",
+            "has its 95 % interval over genes (DeLong's for AUROCs, the bootstrap for the rest); it does not hold the noise "
+            "of the measurement. A dot further right does not make a method better: compare two by the paired gains below.",
         ),
         tuple(grids),
         (
@@ -68,6 +79,11 @@ def scoreboard_section(report: RoundReport) -> Section:
     )
 
 
+def headline(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Rows on all held-out targets, calls by the declared rule."""
+    return metrics[metrics["declared"].astype(bool) & metrics["targets"].eq(HELD_OUT)]
+
+
 def gain_section(report: RoundReport) -> Section:
     """Paired gains and what the shuffled control keeps of them."""
     title = "What the loop gained, and what a shuffled control keeps"
@@ -78,8 +94,11 @@ def gain_section(report: RoundReport) -> Section:
             method_title(row.method),
             method_title(row.against),
             text(row.kind),
+            text(row.targets),
             number(row.gain, 3, sign=True),
             interval(row.ci_low, row.ci_high, 3, sign=True),
+            interval(row.delong_low, row.delong_high, 3, sign=True),
+            probability(row.pvalue),
             method_title(row.control),
             number(row.kept_share),
             text(row.sentence),
@@ -90,8 +109,11 @@ def gain_section(report: RoundReport) -> Section:
         "method",
         "against",
         "kind",
+        "targets",
         "gain in AUROC",
         "95 % paired interval",
+        "by DeLong",
+        "p (DeLong)",
         "control",
         "share kept",
         "in words",
@@ -99,9 +121,10 @@ def gain_section(report: RoundReport) -> Section:
     said = (
         "Gain: AUROC of the method minus that of the other on the same genes; positive = better. The control has the same "
         "inputs with labels shuffled among cells (representation) or effects shuffled among targets (evidence): what it keeps "
-        "of a gain does not come from what was measured."
+        "of a gain does not come from what was measured. The first interval is of the bootstrap over genes, the second of "
+        "DeLong; the p-value is of one comparison, not corrected for the number of rows."
     )
-    return Section("gains", title, (said,), (Grid("Gains", columns, rows, _WORDS),))
+    return Section("gains", title, (said,), (Grid("Gains", columns, rows, WORDS),))
 
 
 def correlation_section(report: RoundReport) -> Section:
@@ -126,7 +149,7 @@ def correlation_section(report: RoundReport) -> Section:
     )
     columns = ("method", "kind", "Spearman rho with round 0", "genes", "in words")
     said = "Near 1 the round changed nothing, whatever else the report says. Far from 1 it changed much, for better or worse."
-    return Section("correlations", title, (said,), (Grid("Rank correlation", columns, rows, _WORDS),))
+    return Section("correlations", title, (said,), (Grid("Rank correlation", columns, rows, WORDS),))
 
 
 def method_title(name: object) -> str:
@@ -150,11 +173,13 @@ def _grid(title: str, rows: pd.DataFrame, metrics: list[str], *, calls: bool) ->
         own = rows[rows["method"] == name]
         if own.empty:
             lines.append((*first, "not run", *[MISSING] * (len(columns) - 3)))
-        lines += [(*first, *_line(part, metrics, judged, calls=calls)) for judged, part in _denominators(own)]
-    return Grid(title, columns, tuple(lines), _WORDS)
+        lines += [
+            (*first, *line_of(part, metrics, judged, calls=calls)) for judged, part in denominators(own)
+        ]
+    return Grid(title, columns, tuple(lines), WORDS)
 
 
-def _denominators(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def denominators(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """One row where every target was scored, else one per denominator."""
     parts = {str(name): part for name, part in rows.groupby("denominator", sort=False)}
     if set(parts) == {"scored", "all"}:
@@ -166,7 +191,8 @@ def _denominators(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return list(parts.items())
 
 
-def _line(rows: pd.DataFrame, metrics: list[str], judged: str, *, calls: bool) -> tuple[str, ...]:
+def line_of(rows: pd.DataFrame, metrics: list[str], judged: str, *, calls: bool) -> tuple[str, ...]:
+    """Cells of one method, rule and denominator: genes judged, rule, metrics with intervals, prevalence and counts."""
     by_metric = rows.drop_duplicates("metric").set_index("metric")
     base = by_metric.loc["auroc"] if "auroc" in by_metric.index else by_metric.iloc[0]
     n_genes, n_hits = int(base["n_genes"]), int(base["n_hits"])

@@ -1,5 +1,6 @@
 """The order in which a report answers."""
 
+from perturbloop.report.breakdown import breakdown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import Grid, Section
 from perturbloop.report.measured import effect_section, proposal_section, spent_section
@@ -39,6 +40,7 @@ def sections(report: RoundReport) -> tuple[Section, ...]:
         ranking_section(report),
         scoreboard_section(report),
         gain_section(report),
+        *breakdown(report),
         correlation_section(report),
         effect_section(report),
         Section(

@@ -246,11 +246,15 @@ class EvaluateConfig:
     pathway of the stimulus recognized in the states, and a gene that a state's name says is knocked out."""
     negative_controls: tuple[str, ...] = ()
     """Symbols of genes that can do nothing here, beside those that no start cell expresses and olfactory receptors."""
-    essential_genes: str | None = None
-    """File of core essential genes for the flag `core-essential`: one symbol a line, or a table with a column `gene`; `None` = a
-    short built-in list of gene families."""
     seed: int = 0
     """Seed of the bootstrap, of chance and of metacells."""
+    gene_sets: str | None = None
+    """GMT file of pathways or complexes, by its full path; it gives the baseline `degree`, and every metric is then given a second time for the held-out targets
+    that share no set (of 5 to 500 genes) with a target in training. It must not have been made from the screen that is judged."""
+    essential_genes: str | None = None
+    """File of the genes that every cell needs, by its full path: one symbol or Ensembl id a line, or a table with a column
+    `gene`. Targets are then judged among them and among the others as well, and the flag `core-essential` marks them instead
+    of a short built-in list of gene families."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""

@@ -189,7 +189,7 @@ PREDICTIONS = Table(
 
 METRICS = Table(
     "metrics",
-    "one method, kind, denominator and metric",
+    "one method, kind, set of targets, denominator, metric and, for a metric of calls, rule",
     (
         Column("method", "see `METHODS`", "evidence"),
         Column("kind", "delete, overexpress, inhibit or activate", "delete"),
@@ -200,7 +200,7 @@ METRICS = Table(
         ),
         Column("metric", "name of the metric", "auroc"),
         Column("value", "its value; missing where it is undefined", 0.81),
-        Column("ci_low", "lower end of the 95 % bootstrap interval over genes", 0.6),
+        Column("ci_low", "lower end of the 95 % interval over genes; see `interval`", 0.6),
         Column("ci_high", "upper end", 0.97),
         Column("n_genes", "genes judged", 25),
         Column("n_hits", "true hits among them", 4),
@@ -209,6 +209,48 @@ METRICS = Table(
             "rule behind a metric of calls, or the k of a metric at k; empty for metrics of a score",
             "matched-null",
         ),
+        Column(
+            "interval",
+            "where the interval comes from: delong (AUROCs), newcombe (AUROCs that DeLong's has no width for: one hit, or "
+            "hits and others perfectly apart) or bootstrap (the rest); empty where there is none",
+            "delong",
+        ),
+        Column(
+            "declared",
+            "whether the row is a headline: false for calls by another rule than the declared one (or, where a method lacks what "
+            "that needs, `budget-k`), given for comparison",
+            True,
+        ),
+        Column(
+            "targets",
+            "which held-out targets are judged: `held-out` = all; `pathway-disjoint` = those that share no gene set with a "
+            "target in training; only where gene sets were given",
+            "held-out",
+        ),
+    ),
+)
+
+STRATA = Table(
+    "strata",
+    "one method, kind, and stratum of the held-out targets that it scored",
+    (
+        Column("method", "see `METHODS`", "evidence"),
+        Column("kind", "delete, overexpress, inhibit or activate", "delete"),
+        Column(
+            "by", "what the targets are divided by: expression (in start cells) or essentiality", "expression"
+        ),
+        Column(
+            "stratum",
+            "all targets; a stratum, `1 of 3` = lowest expression; or `within strata` = hits compared only with other genes of "
+            "their own stratum",
+            "1 of 3",
+        ),
+        Column("value", "AUROC of finding hits toward the goal; 0.5 = chance; missing without a hit", 0.71),
+        Column("ci_low", "lower end of its 95 % interval over genes", 0.55),
+        Column("ci_high", "upper end", 0.83),
+        Column("interval", "delong or newcombe, see METRICS; empty where there is none", "delong"),
+        Column("n_genes", "targets of the stratum", 42),
+        Column("n_hits", "hits toward the goal among them", 6),
     ),
 )
 
@@ -259,7 +301,7 @@ COMBINATIONS = Table(
     ),
 )
 
-TABLES = (RANKING, SHIFTS, ESTIMATES, EFFECTS, PREDICTIONS, METRICS, PROPOSALS, COMBINATIONS)
+TABLES = (RANKING, SHIFTS, ESTIMATES, EFFECTS, PREDICTIONS, METRICS, STRATA, PROPOSALS, COMBINATIONS)
 
 
 def concat(table: Table, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

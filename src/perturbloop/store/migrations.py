@@ -6,7 +6,7 @@ A released migration is never edited: a later change is a new function below it,
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy import Connection, Engine, MetaData, Table, inspect, select
 
 from perturbloop.errors import StoreError, some
 from perturbloop.store import tables
@@ -25,6 +25,20 @@ def migration(function: Migration) -> Migration:
 def m001_first_tables(connection: Connection) -> None:
     """Make every table of version 0.1."""
     tables.metadata.create_all(connection)
+
+
+@migration
+def m002_scores_by_rule_and_targets(connection: Connection) -> None:
+    """Let a metric have several rows: one per rule of a call and per set of targets; a row is known by its place."""
+    old = Table("score", MetaData(), autoload_with=connection)
+    if "targets" in old.columns:  # made just now
+        return
+    rows = [dict(row) for row in connection.execute(select(old)).mappings()]
+    old.drop(connection)
+    tables.score.create(connection)
+    added = {"interval": "bootstrap", "declared": True, "targets": "held-out"}
+    if rows:
+        connection.execute(tables.score.insert(), [row | added for row in rows])
 
 
 def migrate(engine: Engine) -> None:

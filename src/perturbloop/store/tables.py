@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Float,
@@ -90,17 +91,20 @@ score = Table(
     "score",
     metadata,
     _round_key(),
-    Column("method", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("denominator", Text, primary_key=True),
-    Column("metric", Text, primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("method", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("denominator", Text, nullable=False),
+    Column("metric", Text, nullable=False),
     Column("value", Float),
     Column("ci_low", Float),
     Column("ci_high", Float),
     Column("n_genes", Integer, nullable=False),
     Column("n_hits", Integer, nullable=False),
     Column("rule", Text, nullable=False),
-    Column("place", Integer, nullable=False),
+    Column("interval", Text, nullable=False),
+    Column("declared", Boolean, nullable=False),
+    Column("targets", Text, nullable=False),
 )
 
 target = Table(

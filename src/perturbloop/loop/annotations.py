@@ -1,0 +1,41 @@
+"""What is known of genes from elsewhere: gene sets and core-essential genes, where the user names files of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from perturbloop.data.cells import file_digest
+from perturbloop.data.gene_sets import GeneSets, read_gene_list, read_gmt
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.schema import EvaluateConfig
+
+FILES = ("gene_sets", "essential_genes")
+"""Options of `EvaluateConfig` that name a file."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Gene sets and core-essential genes; `None` where no file was named."""
+
+    gene_sets: GeneSets | None = None
+    essential: frozenset[str] | None = None
+    """Ensembl ids."""
+
+    def lines(self) -> list[str]:
+        """What `check` says of them."""
+        facts = self.gene_sets.lines() if self.gene_sets else []
+        return facts + ([f"{len(self.essential):,} core-essential genes"] if self.essential else [])
+
+
+def read_annotations(config: EvaluateConfig, vocabulary: Vocabulary) -> Annotations:
+    """Read the files that were named; refuse what cannot be read, before any work."""
+    sets = read_gmt(config.gene_sets, vocabulary=vocabulary) if config.gene_sets else None
+    essential = (
+        read_gene_list(config.essential_genes, vocabulary=vocabulary) if config.essential_genes else None
+    )
+    return Annotations(sets, essential)
+
+
+def annotation_digests(config: EvaluateConfig) -> list[str]:
+    """Digest of each file that was named: what the files hold is part of a step's key, where they lie is not."""
+    named = [(name, getattr(config, name)) for name in FILES]
+    return [f"{name} {file_digest(Path(path))}" for name, path in named if path]
