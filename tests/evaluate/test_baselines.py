@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,8 +7,9 @@ from scipy import sparse
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.gene_sets import GeneSets
+from perturbloop.errors import InputError
 from perturbloop.evaluate.baselines import baselines
-from perturbloop.evaluate.pathways import StaticPathway
+from perturbloop.evaluate.pathways import StaticPathway, static_pathway
 from perturbloop.schema import PREDICTIONS
 
 
@@ -68,6 +71,24 @@ def test_degree_counts_the_sets_of_each_gene_and_is_there_only_with_gene_sets(fo
     found = table[table["kind"] == "delete"].pivot_table(index="gene_id", columns="method", values="score")
     assert found["degree"].tolist() == [0, 2, 1]
     assert found["pathway"].idxmax() == "ENSG03"
+
+
+def test_a_named_gene_set_serves_as_the_pathway(four_cells, rng):
+    member_gs = sparse.csr_matrix(np.array([[1, 0], [0, 1]], dtype=np.float32))
+    sets = GeneSets(
+        "two.gmt",
+        np.array(["TCR", "IFN"], dtype=object),
+        np.array(["ENSG02", "ENSG03"], dtype=object),
+        member_gs,
+    )
+    symbols = replace(four_cells, gene_names=np.array(["ACTB", "CD3E", "STAT1"], dtype=object))
+    pathway = static_pathway("TCR", (), gene_sets=sets)
+    assert pathway.gene_names == {"ENSG02"}
+    table = baselines(symbols, np.array([False, False, True, True]), rng=rng, pathway=pathway)
+    found = table[table["method"].eq("pathway") & table["kind"].eq("delete")].set_index("gene_id")["score"]
+    assert found.idxmax() == "ENSG02"
+    with pytest.raises(InputError, match=r"'TCRR'\. The closest is 'TCR'"):
+        static_pathway("TCRR", (), gene_sets=sets)
 
 
 def test_a_pathway_that_no_start_cell_expresses_is_no_baseline(four_cells, rng):

@@ -88,7 +88,7 @@ def init(
     pathway: Annotated[
         str | None,
         typer.Option(
-            help="Stimulus whose pathway is a baseline; the one recognized in the states by default."
+            help="Stimulus or gene set whose genes are a baseline; by default the one recognized in the states."
         ),
     ] = None,
     positive_controls: Annotated[

@@ -55,6 +55,7 @@ def baselines(
     de = signed_de(cells, is_goal_n) if de is None else de
     start = cells.select(~is_goal_n)
     expression_g = np.asarray(start.log_normalized().mean(axis=0)).ravel().astype(float)
+    label_g = _labels(cells, pathway)
     parts = []
     for kind in kinds:
         scores = {
@@ -66,8 +67,8 @@ def baselines(
         }
         if gene_sets is not None:
             scores["degree"] = degree(gene_sets, cells.gene_ids)
-        if pathway is not None and pathway.expressed(cells.gene_names, expression_g).any():
-            scores["pathway"] = pathway.score(cells.gene_names, expression_g, kind)
+        if pathway is not None and pathway.expressed(label_g, expression_g).any():
+            scores["pathway"] = pathway.score(label_g, expression_g, kind)
         parts += [_rows(name, kind, cells.gene_ids, score_g) for name, score_g in scores.items()]
     return concat(PREDICTIONS, parts)
 
@@ -76,6 +77,12 @@ def degree(gene_sets: GeneSets, gene_ids: Shaped[np.ndarray, " g"]) -> Float[np.
     """In how many gene sets each gene is; 0 for a gene that the file does not know."""
     sets_of = pd.Series(gene_sets.degree_g, index=gene_sets.gene_ids)
     return sets_of.reindex(gene_ids).fillna(0).to_numpy(float)
+
+
+def _labels(cells: Cells, pathway: StaticPathway | None) -> np.ndarray:
+    """Symbol of each gene, or its id where the pathway holds the id."""
+    by_id = sorted(pathway.gene_names) if pathway is not None else []
+    return np.where(np.isin(cells.gene_ids.astype(str), by_id), cells.gene_ids, cells.gene_names)
 
 
 def _rows(method: str, kind: Kind, gene_ids: np.ndarray, score_g: np.ndarray) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from perturbloop.data.gene_sets import GeneSets
 from perturbloop.errors import InputError, closest, some
 from perturbloop.evaluate.controls import CONTROLS, Recognized
 from perturbloop.schema import ACTION, Kind
@@ -21,7 +22,7 @@ class StaticPathway:
 
     name: str
     gene_names: frozenset[str]
-    """Symbols."""
+    """Symbols, or Ensembl ids where it comes from a file of gene sets."""
     raised_in: str = ""
     """State that the pathway raises, start or goal; empty where that is not known."""
 
@@ -51,20 +52,24 @@ class StaticPathway:
         return np.where(member_g, (front + expression_g) * (1 if helps else -1), expression_g).astype(float)
 
 
-def static_pathway(name: str | None, recognized: Iterable[Recognized]) -> StaticPathway | None:
+def static_pathway(
+    name: str | None, recognized: Iterable[Recognized], *, gene_sets: GeneSets | None = None
+) -> StaticPathway | None:
     """Choose the pathway of the baseline: the one that is named, else that of the first recognized stimulus.
 
     Parameters
     ----------
     name
-        Name of one of `CONTROLS`; `None` = what was recognized.
+        Name of one of `CONTROLS` or of one of the gene sets; `None` = what was recognized.
     recognized
         Result of `recognize`.
+    gene_sets
+        Sets of the campaign, where it has any. Nothing says which state they raise.
 
     Raises
     ------
     InputError
-        If no control has that name.
+        If no control and no gene set has that name.
     """
     found = {entry.control.name: entry for entry in recognized}
     if name is None:
@@ -73,7 +78,12 @@ def static_pathway(name: str | None, recognized: Iterable[Recognized]) -> Static
             return None
     known = {entry.name: entry for entry in CONTROLS}
     if name not in known:
-        msg = f"A pathway must be one of {some(known)}; it is {name!r}. The closest is {closest(name, known, limit=1)}."
+        sets = [] if gene_sets is None else gene_sets.set_names.tolist()
+        if gene_sets is not None and name in sets:
+            member_g = gene_sets.member_gs[:, [sets.index(name)]].toarray().ravel() > 0
+            return StaticPathway(name, frozenset(gene_sets.gene_ids[member_g]))
+        names = [*known, *sets]
+        msg = f"A pathway must be one of {some(names)}; it is {name!r}. The closest is {closest(name, names, limit=1)}."
         raise InputError(msg)
     raised_in = found[name].raised_in if name in found else ""
     return StaticPathway(name, frozenset(known[name].pathway), raised_in)

@@ -77,7 +77,6 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     chosen_test(
         states.is_goal_n, states.donor_n, by=config.evaluate.de
     )  # refused now, not after hours of edits
-    static_pathway(config.evaluate.pathway, ())
     spare = int(config.perturb.after_delete == "refill")
     tokens = tokenize(states.cells, model.vocabulary, spare=spare)
     empty = int((tokens.length_n <= 2 * tokens.has_cls).sum())
@@ -88,6 +87,7 @@ def read_inputs(config: CampaignConfig) -> Inputs:
         )
         raise InputError(msg)
     annotations = read_annotations(config.evaluate, model.vocabulary)
+    static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)
     return Inputs(config, model, states, genes, tokens, annotations)
 
 

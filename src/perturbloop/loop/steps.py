@@ -121,7 +121,9 @@ def evaluate(work: Work, number: int) -> None:
                 rng=rng,
                 de=de,
                 gene_sets=work.inputs.annotations.gene_sets,
-                pathway=static_pathway(config.evaluate.pathway, found),
+                pathway=static_pathway(
+                    config.evaluate.pathway, found, gene_sets=work.inputs.annotations.gene_sets
+                ),
             ),
         ],
     )

@@ -240,7 +240,8 @@ class EvaluateConfig:
     """Test of differential expression: PyDESeq2 on donors' pseudobulks or on metacells, or the rank-sum of cells; auto takes
     the first of them that the cells allow."""
     pathway: str | None = None
-    """Known pathway behind the baseline `pathway`, by the name of its stimulus; `None` = the one recognized in the states."""
+    """Known pathway behind the baseline `pathway`, by the name of its stimulus or of a set of `gene_sets`; `None` = the one
+    recognized in the states."""
     positive_controls: tuple[str, ...] = ()
     """Symbols of genes that must move cells toward the goal, alone or with the action (`CD3E:inhibit`); where none is named, the
     pathway of the stimulus recognized in the states, and a gene that a state's name says is knocked out."""
