@@ -127,6 +127,20 @@ def test_a_list_of_genes_is_read_and_one_without_genes_refused(gmt, vocabulary):
         read_gene_list(gmt("6772", "5923", name="list.txt"), vocabulary=vocabulary)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("STAT1", "Jak1"),
+        ("GENE\tHGNC_ID", "STAT1\tHGNC:11362", "JAK1\tHGNC:6190"),
+        ("Gene", "STAT1 (6772)", "JAK1 (3716)"),
+        ("score;symbol", "1;STAT1", "2;JAK1"),
+    ],
+)
+def test_lists_and_tables_of_genes_are_read_in_the_common_forms(gmt, vocabulary, lines):
+    path = gmt(*lines, name="list.csv")
+    assert read_gene_list(path, vocabulary=vocabulary) == {IDS["STAT1"], IDS["JAK1"]}
+
+
 @pytest.mark.shared_data
 def test_the_published_reactome_file_is_read(shared):
     vocabulary = Vocabulary.published(shared / "geneformer", version="geneformer-v1")

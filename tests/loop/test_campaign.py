@@ -14,6 +14,7 @@ import pytest
 
 from perturbloop.errors import InputError, StateError, StoreError
 from perturbloop.loop.campaign import checked, init, play, record, show
+from perturbloop.schema import CampaignConfig
 from perturbloop.store import lock
 
 LOOP = {"frozen", "full-open", "full-closed", "evidence", "both", "propagation", "de-propagation"}
@@ -31,7 +32,22 @@ def test_round_0_ranks_every_expressed_gene_and_judges_nothing(campaign):
 
 def test_the_closed_loop_stands_beside_baselines_and_controls(campaign):
     judged = set(campaign.table(1, "metrics")["method"])
-    assert judged >= LOOP | CONTROLS | {"de", "expression", "detection"}
+    assert judged >= LOOP | CONTROLS | {"de", "de-absolute", "de-isp", "expression", "detection"}
+
+
+def test_table_and_report_name_the_test_of_differential_expression(campaign):
+    named = campaign.table(1, "de")["de_test"].unique().tolist()
+    assert named == ["PyDESeq2 on pseudobulks of 8 donors, paired"]
+    assert named[0] in (campaign.folder / "rounds" / "001" / "report.html").read_text()
+
+
+def test_a_test_that_the_cells_do_not_allow_makes_no_campaign(made, tmp_path):
+    tree = made.config().to_dict()
+    tree["cells"].pop("donor_column")
+    tree["cells"]["design"] = "single"
+    with pytest.raises(StateError, match="Pseudobulks need at least 3 donors"):
+        init(tmp_path / "refused", CampaignConfig.from_dict(tree | {"evaluate": {"de": "pseudobulk"}}))
+    assert not (tmp_path / "refused").exists()
 
 
 def test_a_target_is_judged_by_rankings_that_never_saw_it(campaign, made):
@@ -122,6 +138,9 @@ def test_with_gene_sets_targets_like_the_training_ones_are_judged_apart(campaign
     assert n_genes.to_dict() == {"held-out": len(held), "pathway-disjoint": len(held) - 4}
     assert set(gains["targets"]) == {"held-out", "pathway-disjoint"}
     assert set(pd.read_parquet(place / "strata.parquet")["by"]) == {"expression", "essentiality"}
+    degree = pd.read_parquet(place / "predictions.parquet").query("method == 'degree'")
+    assert degree["score"].gt(0).any()
+    assert "degree" in set(metrics["method"])
     assert "sets.gmt: 1 gene sets of 7 genes" in (place / "report.html").read_text()
     moved = gmt.rename(tmp_path / "moved.gmt")
     (folder / "campaign.toml").write_text(
@@ -196,6 +215,46 @@ def test_a_changed_option_that_is_changed_back_is_not_fresh(campaign, tmp_path):
         for place in (campaign.folder / "rounds" / "001", folder / "rounds" / f"{again.round:03d}")
     )
     pd.testing.assert_frame_equal(before, now)
+
+
+def test_a_failing_control_gate_comes_first_and_hides_no_number(campaign, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(campaign.folder, folder)
+    worst = campaign.table(1, "ranking").query("status == 'scored'").nsmallest(4, "logit_shift")["gene_name"]
+    named = json.dumps([f"{name}:inhibit" for name in worst])
+    toml = (folder / "campaign.toml").read_text()
+    (folder / "campaign.toml").write_text(
+        toml.replace("positive_controls = []", f"positive_controls = {named}")
+    )
+    played = play(folder)
+    assert played.lines[0].startswith("CONTROL GATE FAILED")
+    assert worst.iloc[0] in played.lines[0]
+    path, tables, tree = show(folder)
+    assert tables[0].title.plain == "Warnings"
+    assert _text(tables[0]).startswith("CONTROL GATE FAILED")
+    assert "CONTROL GATE FAILED" in path.read_text()
+    assert {entry["check"] for entry in tree["gate"] if entry["passed"] is False} >= {
+        "positive controls, delete"
+    }
+    number = played.round
+    now = pd.read_parquet(folder / "rounds" / f"{number:03d}" / "metrics.parquet")
+    pd.testing.assert_frame_equal(now, campaign.table(1, "metrics"))
+
+
+def test_a_list_of_essential_genes_flags_them_and_a_changed_list_is_read_again(campaign, tmp_path):
+    folder, listed = tmp_path / "copy", tmp_path / "essential.txt"
+    shutil.copytree(campaign.folder, folder)
+    names = campaign.table(1, "ranking")["gene_name"]
+    toml = (folder / "campaign.toml").read_text()
+    (folder / "campaign.toml").write_text(
+        toml.replace("[evaluate]", f'[evaluate]\nessential_genes = "{listed}"')
+    )
+    for name in names[:2]:
+        listed.write_text(f"{name}\n")
+        played = play(folder)
+        ranking = pd.read_parquet(folder / "rounds" / f"{played.round:03d}" / "ranking.parquet")
+        flagged = ranking["flags"].str.contains("core-essential")
+        assert ranking.loc[flagged, "gene_name"].tolist() == [name]
 
 
 def test_the_published_rule_of_a_call_can_be_asked_for(campaign, tmp_path):

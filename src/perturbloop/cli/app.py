@@ -82,12 +82,35 @@ def init(
         str, typer.Option(help="skip, or insert: raise genes in cells that do not express them.")
     ] = "skip",
     precision: Annotated[str, typer.Option(help="auto, float32 or mixed (bfloat16 products).")] = "auto",
+    de: Annotated[
+        str, typer.Option(help="Test of differential expression: auto, pseudobulk, metacells or rank-sum.")
+    ] = "auto",
+    pathway: Annotated[
+        str | None,
+        typer.Option(
+            help="Stimulus or gene set whose genes are a baseline; by default the one recognized in the states."
+        ),
+    ] = None,
+    positive_controls: Annotated[
+        str,
+        typer.Option(
+            help="Genes that must move cells to the goal, by commas: CD3E, or with action CD3E:inhibit."
+        ),
+    ] = "",
+    negative_controls: Annotated[
+        str, typer.Option(help="Genes that can do nothing in these cells, separated by commas.")
+    ] = "",
     gene_sets: Annotated[
         Path | None,
-        typer.Option(help="GMT file; targets that share no set with a training target are judged apart."),
+        typer.Option(
+            help="GMT file behind annotation degree; targets that share no set with a training target are judged apart."
+        ),
     ] = None,
     essential_genes: Annotated[
-        Path | None, typer.Option(help="Text file of core-essential genes, one a line, judged apart.")
+        Path | None,
+        typer.Option(
+            help="File of core essential genes, flagged and judged apart: one a line, or a table with a column gene."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of splits, draws and training.")] = 0,
     as_json: AsJson = False,
@@ -127,6 +150,10 @@ def init(
             "seed": seed,
         },
         "evaluate": {
+            "de": de,
+            "pathway": pathway,
+            "positive_controls": _listed(positive_controls),
+            "negative_controls": _listed(negative_controls),
             "seed": seed,
             "gene_sets": str(gene_sets.resolve()) if gene_sets else None,
             "essential_genes": str(essential_genes.resolve()) if essential_genes else None,
@@ -136,6 +163,10 @@ def init(
         inputs = make(folder, CampaignConfig.from_dict(tree))
     lines = [*inputs.lines(), *inputs.states.warnings, f"Campaign made. Next: perturbloop play {folder}"]
     say({"folder": str(folder), "lines": lines}, lines, as_json=as_json)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _step(folder: Path, until: str, as_json: bool, *, workers: int = 0) -> None:

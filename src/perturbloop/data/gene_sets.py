@@ -19,6 +19,7 @@ from perturbloop.data.genes import mouse_labels, resolve
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, some
 
+_GENE_COLUMNS = ("gene", "gene_name", "gene_symbol", "symbol", "hgnc_symbol")
 _LEAST_SHARE, _LEAST_GENES = 0.1, 20
 
 
@@ -133,7 +134,10 @@ def read_gmt(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | N
 
 
 def read_gene_list(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | None) -> frozenset[str]:
-    """Read the Ensembl ids of a text file with one symbol or id a line; what lies behind a tab or comma is left out.
+    """Read the Ensembl ids of a text file with one symbol or id a line, or of a table with a column of genes.
+
+    A column named gene, gene_name, gene_symbol, symbol or hgnc_symbol is read, else the first one, divided by tabs, commas
+    or semicolons. A number behind a symbol (`CD3E (916)`, as DepMap writes it) is dropped.
 
     Raises
     ------
@@ -141,8 +145,8 @@ def read_gene_list(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, st
         If the file cannot be read or none of its labels has an Ensembl id.
     """
     path = Path(path)
-    labels = [re.split(r"[\t,]", line)[0].strip() for line in _text(path).splitlines()]
-    found = frozenset(gene for gene in _ids([label for label in labels if label], vocabulary) if gene)
+    labels = _listed(_text(path))
+    found = frozenset(gene for gene in _ids(labels, vocabulary) if gene)
     if not found:
         msg = (
             f"`{path.name}` must hold one gene symbol or Ensembl id a line; of its {len(labels):,} lines none is a gene that the "
@@ -150,6 +154,19 @@ def read_gene_list(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, st
         )
         raise GeneIdError(msg)
     return found
+
+
+def _listed(text: str) -> list[str]:
+    """Gene labels of a list or a table, in order.
+
+    >>> _listed("CD3E\\nJAK1\\tkinase\\n"), _listed("n;Gene\\n1;CD3E (916)\\n")
+    (['CD3E', 'JAK1'], ['CD3E'])
+    """
+    rows = [[cell.strip() for cell in re.split(r"[\t,;]", line)] for line in text.splitlines()]
+    head = [cell.lower().lstrip("\ufeff") for cell in rows[0]] if rows else []
+    place = next((head.index(name) for name in _GENE_COLUMNS if name in head), None)
+    cells = [row[place or 0] for row in (rows if place is None else rows[1:]) if len(row) > (place or 0)]
+    return [re.sub(r"\s*\(\d+\)$", "", cell) for cell in cells if cell]
 
 
 def _ids(labels: list[str], vocabulary: Vocabulary | Mapping[str, str] | None) -> list[str]:

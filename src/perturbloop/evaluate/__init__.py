@@ -15,10 +15,14 @@ from perturbloop.evaluate.calls import RULES, call
 from perturbloop.evaluate.compare import scoreboard
 from perturbloop.evaluate.controls import CONTROLS, in_ranking, recognize
 from perturbloop.evaluate.de import signed_de
+from perturbloop.evaluate.de_isp import de_isp
+from perturbloop.evaluate.deseq import chosen_test, differential
 from perturbloop.evaluate.disjoint import pathway_disjoint
 from perturbloop.evaluate.flags import flags
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
+from perturbloop.evaluate.gate import Verdict, failure, gate, positives
 from perturbloop.evaluate.metrics import METRICS
+from perturbloop.evaluate.pathways import static_pathway
 from perturbloop.evaluate.power import power
 from perturbloop.evaluate.strata import strata
 
@@ -26,17 +30,25 @@ __all__ = [
     "CONTROLS",
     "METRICS",
     "RULES",
+    "Verdict",
     "baselines",
     "call",
+    "chosen_test",
+    "de_isp",
+    "differential",
+    "failure",
     "flags",
+    "gate",
     "in_ranking",
     "kept_by_control",
     "paired_gain",
+    "positives",
     "pathway_disjoint",
     "power",
     "rank_correlation",
     "recognize",
     "scoreboard",
     "signed_de",
+    "static_pathway",
     "strata",
 ]

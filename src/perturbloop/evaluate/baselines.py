@@ -1,16 +1,19 @@
-"""What every ranking must beat: signed DE, how much a gene is expressed, how often it is seen, and chance.
+"""What every ranking must beat: DE, expression, detection, annotation, a known pathway, and chance.
 
-Each gives PREDICTIONS rows of fold -1: none of them sees a measured effect, so none can leak.
+Each gives PREDICTIONS rows of fold -1: none of them sees a measured effect, so none can leak. Where a baseline cannot be
+made (no gene sets were given, no pathway was recognized) it has no rows, and the scoreboard says that it was not run.
 """
 
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Shaped
 
 from perturbloop.data.cells import Cells
+from perturbloop.data.gene_sets import GeneSets
 from perturbloop.evaluate.de import benefit, signed_de
+from perturbloop.evaluate.pathways import StaticPathway
 from perturbloop.schema import DEFAULT_KINDS, PREDICTIONS, Kind, concat
 
 
@@ -21,8 +24,10 @@ def baselines(
     kinds: Iterable[Kind] = DEFAULT_KINDS,
     rng: np.random.Generator,
     de: pd.DataFrame | None = None,
+    gene_sets: GeneSets | None = None,
+    pathway: StaticPathway | None = None,
 ) -> pd.DataFrame:
-    """Score every gene of the cells by signed DE, expression, detection rate and chance.
+    """Score every gene of the cells by each baseline that needs no model.
 
     Parameters
     ----------
@@ -35,26 +40,49 @@ def baselines(
     rng
         Draws the scores of `chance`.
     de
-        Result of `signed_de`, where it is at hand.
+        Result of `differential` or `signed_de`, where it is at hand.
+    gene_sets
+        Behind `degree`: in how many sets a gene is; a gene in none has 0.
+    pathway
+        Behind `pathway`; see `evaluate.pathways`.
 
     Returns
     -------
-    PREDICTIONS rows with fold -1, higher = more benefit. Expression and detection rate, read in the start cells,
-    rank both kinds alike: "hits are expressed genes" is the confounder that they stand for.
+    PREDICTIONS rows with fold -1, higher = more benefit: `de`, `de-absolute`, `expression`, `detection`, `chance` and, where
+    their input is given, `degree` and `pathway`. Expression and detection rate, read in the start cells, absolute DE and
+    degree rank all kinds alike: "hits are expressed, changed, well-studied genes" are the confounders they stand for.
     """
     de = signed_de(cells, is_goal_n) if de is None else de
     start = cells.select(~is_goal_n)
-    expression_g = np.asarray(start.log_normalized().mean(axis=0)).ravel()
+    expression_g = np.asarray(start.log_normalized().mean(axis=0)).ravel().astype(float)
+    label_g = _labels(cells, pathway)
     parts = []
     for kind in kinds:
         scores = {
             "de": benefit(de, kind),
+            "de-absolute": de["z"].abs().to_numpy(float),
             "expression": expression_g,
             "detection": start.detection(),
             "chance": rng.random(cells.n_genes),
         }
+        if gene_sets is not None:
+            scores["degree"] = degree(gene_sets, cells.gene_ids)
+        if pathway is not None and pathway.expressed(label_g, expression_g).any():
+            scores["pathway"] = pathway.score(label_g, expression_g, kind)
         parts += [_rows(name, kind, cells.gene_ids, score_g) for name, score_g in scores.items()]
     return concat(PREDICTIONS, parts)
+
+
+def degree(gene_sets: GeneSets, gene_ids: Shaped[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
+    """In how many gene sets each gene is; 0 for a gene that the file does not know."""
+    sets_of = pd.Series(gene_sets.degree_g, index=gene_sets.gene_ids)
+    return sets_of.reindex(gene_ids).fillna(0).to_numpy(float)
+
+
+def _labels(cells: Cells, pathway: StaticPathway | None) -> np.ndarray:
+    """Symbol of each gene, or its id where the pathway holds the id."""
+    by_id = sorted(pathway.gene_names) if pathway is not None else []
+    return np.where(np.isin(cells.gene_ids.astype(str), by_id), cells.gene_ids, cells.gene_names)
 
 
 def _rows(method: str, kind: Kind, gene_ids: np.ndarray, score_g: np.ndarray) -> pd.DataFrame:

@@ -1,14 +1,17 @@
 r"""Caution flags: reasons to look twice at a gene of the ranking. Flagged genes are never removed.
 
 Each flag is a pattern on HGNC symbols, kept short on purpose: it names the genes that mislead most often in
-single-cell data, not every member of a pathway.
+single-cell data, not every member of a pathway. Which genes are core essential depends on the cells, so a list of the
+user's own takes the place of the pattern.
 """
 
 import re
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
+
+ESSENTIAL = "core-essential"
 
 
 @dataclass(frozen=True)
@@ -79,24 +82,48 @@ FLAGS = (
         "abundant enough in the soup of blood samples to be seen in cells that do not make it",
         r"HB[AB]\d?|S100A[89]|S100A12|LYZ|PPBP|PF4|IG[HKL]C\w*|IGHG\d|IGHA\d|IGHM|JCHAIN|FTL|FTH1|MALAT1|NEAT1",
     ),
+    # Machines that every dividing cell needs: families most of whose members are core essential in
+    # doi:10.1534/g3.117.041277; a list of the user's own replaces them.
+    Flag(
+        ESSENTIAL,
+        "its loss kills or stops most cell types: a shift may be that of dying cells",
+        _names(
+            r"RPL(?!22)\d+A? RPS\d+[AX]? RPLP[0-2] RPSA "
+            r"PSM(A[1-7]|B[1-7]|C[1-6]|D(1|2|3|4|6|7|8|11|12|13|14)) POLR2[A-L] CCT[2-8] TCP1 "
+            r"MCM[2-7] GINS[1-4] CDC45 PCNA RFC[2-5] RPA1 SF3A[1-3] SF3B[1-5] SNRPD[1-3] SNRP(A1|B|E|F|G|200) PRPF(8|19|31) "
+            r"EFTUD2 U2AF[12] EIF2S1 EIF3[ABDGI] EIF4A3 EIF5B COP(A|B1|B2|Z1) EXOSC[2-8] PLK1 CDK1 AURKB KIF11 KIF23 "
+            r"CDC(16|20|27) BUB1B BUB3 TOP2A RRM1 RRM2 SMC1A SMC2 SMC3 RAD21 KPNB1 RAN XPO1 VCP HSPA9 RUVBL[12] UBA1 RBX1"
+        ),
+    ),
 )
 
 _COMPILED = tuple((flag.name, re.compile(flag.pattern)) for flag in FLAGS)
 
 
-def flags_of(gene_name: str) -> tuple[str, ...]:
+def flags_of(gene_name: str, *, essential: bool | None = None) -> tuple[str, ...]:
     """Names of the flags of one gene, in the order of `FLAGS`.
 
-    >>> flags_of("HBA1"), flags_of("CD3E")
-    (('hemoglobin', 'ambient'), ())
+    `essential` says whether a list of the user's own holds the gene; it takes the place of the built-in families.
+
+    >>> flags_of("HBA1"), flags_of("CD3E"), flags_of("CD3E", essential=True)
+    (('hemoglobin', 'ambient'), (), ('core-essential',))
     """
-    return tuple(name for name, pattern in _COMPILED if pattern.fullmatch(gene_name))
+    found = [name for name, pattern in _COMPILED if pattern.fullmatch(gene_name)]
+    if essential is not None:
+        found = [name for name in found if name != ESSENTIAL] + [ESSENTIAL] * essential
+    return tuple(found)
 
 
-def flags(gene_names: Shaped[np.ndarray, " g"]) -> Shaped[np.ndarray, " g"]:
+def flags(
+    gene_names: Shaped[np.ndarray, " g"], *, essential_g: Bool[np.ndarray, " g"] | None = None
+) -> Shaped[np.ndarray, " g"]:
     """Flags of every gene as one text each, separated by commas; empty where there are none.
 
     >>> flags(np.array(["STAT1", "MT-CO1", "VAV1"], dtype=object)).tolist()
     ['interferon', 'mitochondrial', '']
     """
-    return np.array([",".join(flags_of(str(name))) for name in gene_names], dtype=object)
+    listed = [None] * gene_names.size if essential_g is None else essential_g.tolist()
+    found = [
+        ",".join(flags_of(str(name), essential=known)) for name, known in zip(gene_names, listed, strict=True)
+    ]
+    return np.array(found, dtype=object)

@@ -17,7 +17,7 @@ from perturbloop.loop.annotations import FILES, annotation_digests
 from perturbloop.loop.arms import Progress, cost_of_arm
 from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, write_json
 from perturbloop.loop.inputs import Inputs, read_inputs
-from perturbloop.loop.review import review
+from perturbloop.loop.review import gate_failure, review
 from perturbloop.loop.steps import STEPS, Work, choose, evaluate, models_of, perturb, train
 from perturbloop.perturb.cost import Cost
 from perturbloop.report import tables as report_tables
@@ -139,6 +139,9 @@ def _play(campaign: Campaign, until: str, workers: int, on_progress: Progress) -
     lines: tuple[str, ...] = ("Nothing is new: every step is up to date.",)
     if stale:
         lines = work.frozen.lines if work.perturbed else ()
+    if stale and STEPS.index(until) >= STEPS.index("evaluate"):
+        failed = gate_failure(campaign.round_folder(number))
+        lines = (failed, *lines) if failed else lines
     return Played(campaign.folder, number, tuple(stale), lines)
 
 

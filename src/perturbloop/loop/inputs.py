@@ -10,6 +10,7 @@ from perturbloop.data.genes import GeneReport
 from perturbloop.data.states import StateCells, state_cells
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.errors import InputError
+from perturbloop.evaluate import chosen_test, static_pathway
 from perturbloop.loop.annotations import Annotations, read_annotations
 from perturbloop.models.geneformer import Geneformer, load_geneformer
 from perturbloop.schema import CampaignConfig
@@ -73,6 +74,9 @@ def read_inputs(config: CampaignConfig) -> Inputs:
         config.cells.path, vocabulary=model.vocabulary, gene_column=config.cells.gene_column
     )
     states = state_cells(cells, config.cells, seed=config.train.seed)
+    chosen_test(
+        states.is_goal_n, states.donor_n, by=config.evaluate.de
+    )  # refused now, not after hours of edits
     spare = int(config.perturb.after_delete == "refill")
     tokens = tokenize(states.cells, model.vocabulary, spare=spare)
     empty = int((tokens.length_n <= 2 * tokens.has_cls).sum())
@@ -83,6 +87,7 @@ def read_inputs(config: CampaignConfig) -> Inputs:
         )
         raise InputError(msg)
     annotations = read_annotations(config.evaluate, model.vocabulary)
+    static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)
     return Inputs(config, model, states, genes, tokens, annotations)
 
 

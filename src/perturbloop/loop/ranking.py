@@ -25,6 +25,7 @@ def rank(
     null_genes: int,
     fdr: float = 0.05,
     estimates: pd.DataFrame | None = None,
+    essential: frozenset[str] | None = None,
 ) -> pd.DataFrame:
     """Rank every gene of the start cells by its logit shift, best first.
 
@@ -47,6 +48,8 @@ def rank(
     estimates
         Table `ESTIMATES` of the fast engine: which genes were verified, and the error of those that were not; the interval
         holds it beside the spread of the replicates.
+    essential
+        Ensembl ids of core essential genes to flag; `None` = the built-in families.
 
     Returns
     -------
@@ -85,7 +88,10 @@ def rank(
         n_donors=frame["logit_n_donors"].fillna(0).astype(int),
         cell_pvalue=frame["logit_cell_pvalue"],
         donor_pvalue=frame["logit_pvalue"].where(frame["logit_n_donors"] > 1),
-        flags=flags(frame["gene_name"].to_numpy(object)),
+        flags=flags(
+            frame["gene_name"].to_numpy(object),
+            essential_g=None if essential is None else frame["gene_id"].isin(essential).to_numpy(bool),
+        ),
         status=np.where(scored, "scored", "not_scored"),
     )
     return RANKING.checked(_sorted(frame))

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from perturbloop import __version__
-from perturbloop.evaluate import CONTROLS, in_ranking, power, recognize
+from perturbloop.evaluate import CONTROLS, Verdict, failure, in_ranking, power, recognize
 from perturbloop.evaluate.controls import Recognized
+from perturbloop.evaluate.gate import LOW_AUROC
 from perturbloop.loop.folder import Campaign
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.outcomes import Outcomes, of_round
@@ -19,7 +20,6 @@ from perturbloop.models.geneformer import CARD_FILE
 from perturbloop.report import PATHWAYS, RoundReport
 from perturbloop.schema import EFFECTS, CampaignConfig, EvaluateConfig
 
-LOW_AUROC = 0.7
 Models = Mapping[str, Mapping[str, float]]
 """Title of a state model -> `heldout_auroc`, `n_train`."""
 
@@ -31,18 +31,26 @@ def review(campaign: Campaign, inputs: Inputs, number: int) -> RoundReport:
         name: pd.read_parquet(folder / f"{name}.parquet")
         for name in ("ranking", "metrics", "strata", "gains", "rank_correlations", "proposals")
     }
-    models = json.loads((folder / "scores.json").read_text())["models"]
-    found = recognize(pd.read_parquet(folder / "de.parquet"), inputs.cells.gene_names)
+    scores = json.loads((folder / "scores.json").read_text())
+    models, verdicts = scores["models"], tuple(Verdict(**entry) for entry in scores.get("gate", ()))
+    de = pd.read_parquet(folder / "de.parquet")
+    found = recognize(de, inputs.cells.gene_names)
     config, outcomes = campaign.config, of_round(folder)
     return RoundReport(
         title=campaign.folder.name,
         round_number=number,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
-        facts=_facts(config, inputs),
-        warnings=_warnings(models, inputs, outcomes, found),
+        facts=_facts(config, inputs) | {"differential expression": str(de["de_test"].iloc[0])},
+        warnings=(
+            *_gate_warnings(verdicts),
+            *_warnings(models, inputs, outcomes, found, str(de["de_test"].iloc[0])),
+        ),
         check_lines=tuple(inputs.lines()),
-        model_lines=_model_lines(models, Path(config.train.model) / CARD_FILE),
+        model_lines=(
+            *_model_lines(models, Path(config.train.model) / CARD_FILE),
+            *(verdict.sentence for verdict in verdicts if verdict.passed),
+        ),
         effects=outcomes.effects if outcomes else pd.DataFrame(columns=EFFECTS.names),
         effect_lines=_effect_lines(outcomes, config.evaluate),
         min_effect=config.evaluate.min_effect,
@@ -70,20 +78,36 @@ def _facts(config: CampaignConfig, inputs: Inputs) -> dict[str, str]:
     }
 
 
+def gate_failure(folder: Path) -> str:
+    """What failed at the control gate of a round, in one sentence; empty where nothing did."""
+    path = folder / "scores.json"
+    scores = json.loads(path.read_text()) if path.is_file() else {}
+    return failure(Verdict(**entry) for entry in scores.get("gate", ()))
+
+
+def _gate_warnings(verdicts: tuple[Verdict, ...]) -> list[str]:
+    """What failed comes first, then what could not be judged."""
+    failed = failure(verdicts)
+    unjudged = " ".join(verdict.sentence for verdict in verdicts if verdict.passed is None)
+    return [line for line in (failed, unjudged) if line]
+
+
 def _warnings(
-    models: Models, inputs: Inputs, outcomes: Outcomes | None, found: tuple[Recognized, ...]
+    models: Models,
+    inputs: Inputs,
+    outcomes: Outcomes | None,
+    found: tuple[Recognized, ...],
+    de_test: str,
 ) -> tuple[str, ...]:
     warnings = list(inputs.states.warnings)
     warnings += [
         f"{title}: the state head tells held-out cells apart with an AUROC of {model['heldout_auroc']:.2f} only; below "
         f"{LOW_AUROC} its ranking should not be acted on."
         for title, model in models.items()
-        if model["heldout_auroc"] < LOW_AUROC
+        if model["heldout_auroc"] < LOW_AUROC and title != "frozen"  # the gate speaks of the frozen head
     ]
-    if not found:
-        warnings.append(
-            "No known stimulus was recognized in these states, so the ranking has no positive control."
-        )
+    if "not installed" in de_test:
+        warnings.append(f"Differential expression is by {de_test}.")
     for report in outcomes.reports if outcomes else ():
         warnings += [f"{report['source']}: {line}" for line in report["warnings"]]
     return tuple(warnings)

@@ -29,6 +29,9 @@ COMPARISONS = (
     ("evidence", "propagation", None),
     ("evidence", "de-propagation", None),
     ("evidence", "de", None),
+    ("evidence", "pathway", None),
+    ("frozen", "pathway", None),
+    ("frozen", "expression", None),
     ("frozen", "full-open", None),
 )
 """Method, what it is compared with, and the control that tells learning from luck."""

@@ -1,6 +1,6 @@
 """Every step of a round, each a function from what is recorded to what is written."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +8,20 @@ import pandas as pd
 
 from perturbloop.data.splits import trains
 from perturbloop.design.propose import propose
-from perturbloop.evaluate import baselines, scoreboard, signed_de, strata
+from perturbloop.evaluate import (
+    Verdict,
+    baselines,
+    de_isp,
+    differential,
+    gate,
+    positives,
+    recognize,
+    scoreboard,
+    static_pathway,
+    strata,
+)
 from perturbloop.evaluate.calls import with_pool_padj
+from perturbloop.evaluate.controls import Recognized
 from perturbloop.evidence.graphs import coexpression
 from perturbloop.loop.arms import Arm, Perturbed, Progress, closed_arms, open_arms, perturb_arm, train_arm
 from perturbloop.loop.folder import Campaign, write_json, write_table
@@ -89,17 +101,35 @@ def evaluate(work: Work, number: int) -> None:
     rankings = {arm: pd.concat([_rank(work, arm, kind) for kind in arm.kinds]) for arm in work.arms}
     frozen = next(table for arm, table in rankings.items() if arm.method == "frozen")
     states = work.inputs.states
-    de = signed_de(states.cells, states.is_goal_n, donor_n=states.donor_n)
+    de = differential(
+        states.cells,
+        states.is_goal_n,
+        donor_n=states.donor_n,
+        by=config.evaluate.de,
+        seed=config.evaluate.seed,
+    )
     rng = np.random.default_rng(config.evaluate.seed)
+    found = recognize(de, states.cells.gene_names)
     base = concat(
         PREDICTIONS,
         [
             *(predictions_of(table, method=arm.method, fold=arm.fold) for arm, table in rankings.items()),
-            baselines(states.cells, states.is_goal_n, kinds=config.perturb.kinds, rng=rng, de=de),
+            baselines(
+                states.cells,
+                states.is_goal_n,
+                kinds=config.perturb.kinds,
+                rng=rng,
+                de=de,
+                gene_sets=work.inputs.annotations.gene_sets,
+                pathway=static_pathway(
+                    config.evaluate.pathway, found, gene_sets=work.inputs.annotations.gene_sets
+                ),
+            ),
         ],
     )
+    base = concat(PREDICTIONS, [base, de_isp(base)])
     evidence = _evidence(work)
-    parts = [evidence_predictions(base, found, kind=kind, rng=rng) for kind, found in evidence.items()]
+    parts = [evidence_predictions(base, entry, kind=kind, rng=rng) for kind, entry in evidence.items()]
     predictions = concat(PREDICTIONS, [base, *parts])
     ranking = concat(
         RANKING, [_default(work, frozen, predictions, kind, evidence) for kind in config.perturb.kinds]
@@ -135,7 +165,28 @@ def evaluate(work: Work, number: int) -> None:
     if work.frozen.estimates is None:  # the published tool's table says nothing of screened shifts
         _write_published(work, folder)
     work.campaign.store.save_scores(number, metrics)
-    write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved))
+    verdicts = _gate(work, ranking, found)
+    write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved, verdicts))
+
+
+def _gate(work: Work, ranking: pd.DataFrame, found: tuple[Recognized, ...]) -> tuple[Verdict, ...]:
+    """Judge the open loop of a round by its controls."""
+    config = work.campaign.config
+    known = positives(
+        config.evaluate.positive_controls,
+        found,
+        work.inputs.cells.gene_names,
+        start=config.cells.start,
+        goal=config.cells.goal,
+    )
+    frozen = next(trained for arm, trained in work.models.items() if arm.method == "frozen")
+    return gate(
+        ranking,
+        heldout_auroc=frozen.heldout_auroc,
+        positive=known,
+        named_negative=config.evaluate.negative_controls,
+        fdr=config.evaluate.fdr,
+    )
 
 
 def _write_published(work: Work, folder: Path) -> None:
@@ -213,6 +264,7 @@ def _rank(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
         null_genes=config.perturb.null_genes,
         fdr=config.evaluate.fdr,
         estimates=found.estimates,
+        essential=work.inputs.annotations.essential,
     )
 
 
@@ -244,7 +296,11 @@ def _default(
 
 
 def _sidecar(
-    work: Work, metrics: pd.DataFrame, gained: pd.DataFrame, moved: pd.DataFrame
+    work: Work,
+    metrics: pd.DataFrame,
+    gained: pd.DataFrame,
+    moved: pd.DataFrame,
+    verdicts: tuple[Verdict, ...],
 ) -> dict[str, object]:
     inputs, config = work.inputs, work.campaign.config
     return {
@@ -254,6 +310,7 @@ def _sidecar(
         "vocabulary_digest": inputs.model.vocabulary.digest,
         "seed": config.train.seed,
         "models": models_of(work),
+        "gate": [asdict(verdict) for verdict in verdicts],
         "metrics": metrics.astype(object).where(metrics.notna(), None).to_dict("records"),
         "gains": gained.astype(object).where(gained.notna(), None).to_dict("records"),
         "rank_correlations": moved.astype(object).where(moved.notna(), None).to_dict("records"),

@@ -1,5 +1,6 @@
 """One frozen record per step of a campaign; a campaign is one TOML file."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -12,6 +13,7 @@ from perturbloop.schema.words import (
     AfterDelete,
     CallRule,
     Design,
+    DeTest,
     EngineName,
     Kind,
     LabelSource,
@@ -234,19 +236,43 @@ class EvaluateConfig:
     """k of `budget-k`, of precision at k, and of a proposed batch."""
     bootstrap: int = 1000
     """Bootstrap samples over genes."""
+    de: DeTest = "auto"
+    """Test of differential expression: PyDESeq2 on donors' pseudobulks or on metacells, or the rank-sum of cells; auto takes
+    the first of them that the cells allow."""
+    pathway: str | None = None
+    """Known pathway behind the baseline `pathway`, by the name of its stimulus or of a set of `gene_sets`; `None` = the one
+    recognized in the states."""
+    positive_controls: tuple[str, ...] = ()
+    """Symbols of genes that must move cells toward the goal, alone or with the action (`CD3E:inhibit`); where none is named, the
+    pathway of the stimulus recognized in the states, and a gene that a state's name says is knocked out."""
+    negative_controls: tuple[str, ...] = ()
+    """Symbols of genes that can do nothing here, beside those that no start cell expresses and olfactory receptors."""
     seed: int = 0
-    """Seed of the bootstrap and of chance."""
+    """Seed of the bootstrap, of chance and of metacells."""
     gene_sets: str | None = None
-    """GMT file of pathways or complexes, by its full path; every metric is then given a second time for the held-out targets
+    """GMT file of pathways or complexes, by its full path; it gives the baseline `degree`, and every metric is then given a second time for the held-out targets
     that share no set (of 5 to 500 genes) with a target in training. It must not have been made from the screen that is judged."""
     essential_genes: str | None = None
-    """Text file of the genes that every cell needs, one symbol or Ensembl id a line, by its full path; targets are then judged
-    among them and among the others as well."""
+    """File of the genes that every cell needs, by its full path: one symbol or Ensembl id a line, or a table with a column
+    `gene`. Targets are then judged among them and among the others as well, and the flag `core-essential` marks them instead
+    of a short built-in list of gene families."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         _require(0 < self.fdr < 1, "`fdr` must be between 0 and 1", self.fdr, "Correct it.")
         _require_choice(self, "call", get_args(CallRule))
+        _require_choice(self, "de", get_args(DeTest))
+        wrong = [
+            name
+            for name in self.positive_controls
+            if not re.fullmatch(r"[^:\s]+(:(inhibit|activate))?", name)
+        ]
+        _require(
+            not wrong,
+            "`positive_controls` must be symbols, each alone or with `:inhibit` or `:activate`",
+            wrong,
+            "Write them like CD3E or CD3E:inhibit.",
+        )
         _require_at_least(self, 2, "folds")
         _require_at_least(self, 1, "budget", "bootstrap")
         _require(self.min_effect >= 0, "`min_effect` must not be negative", self.min_effect, "Correct it.")

@@ -64,9 +64,33 @@ METHODS = (
         "z(signed DE) + z(propagation): shows what the model adds",
         uses_effects=True,
     ),
-    Method("de", "baseline", "signed DE", "rank-sum z of goal against start, signed for the action"),
+    Method(
+        "de",
+        "baseline",
+        "signed DE",
+        "z of goal against start by the test of `de_test`, signed for the action",
+    ),
+    Method("de-absolute", "baseline", "absolute DE", "the same without its sign: what changes, matters"),
+    Method(
+        "de-isp",
+        "baseline",
+        "DE ∩ ISP",
+        "signed DE and frozen in-silico edit where both point the same way: the smaller of the two, 0 where they disagree",
+    ),
+    Method(
+        "pathway",
+        "baseline",
+        "static pathway × expression",
+        "genes of the pathway that is known to drive the states, ranked by expression; then all others by expression",
+    ),
     Method("expression", "baseline", "expression", "mean log-normalized expression in start cells"),
     Method("detection", "baseline", "detection rate", "share of start cells that express the gene"),
+    Method(
+        "degree",
+        "baseline",
+        "annotation degree",
+        "in how many gene sets the gene is: how well it was studied",
+    ),
     Method("chance", "control", "chance", "random scores, seeded"),
 )
 

@@ -17,6 +17,8 @@ AfterDelete = Literal["shorten", "refill"]
 NotExpressed = Literal["skip", "insert"]
 """A gene that a cell does not express is not edited in it, or is put in where it is raised; it cannot be lowered."""
 EngineName = Literal["exact", "fast"]
+DeTest = Literal["auto", "pseudobulk", "metacells", "rank-sum"]
+"""Test of differential expression; auto takes the first of the three that the cells allow."""
 
 KINDS: tuple[Kind, ...] = ("delete", "overexpress", "inhibit", "activate")
 DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")

@@ -1,0 +1,189 @@
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse, stats
+
+from perturbloop.data.cells import Cells, read_cells
+from perturbloop.errors import InputError, StateError
+from perturbloop.evaluate import deseq as module
+from perturbloop.evaluate.deseq import chosen_test, deseq, differential, metacells, pseudobulks
+
+N_GENES = 300
+LOG2FC = np.concatenate([np.linspace(0.8, 3, 20), -np.linspace(0.8, 3, 20), np.zeros(N_GENES - 40)])
+"""Known answer, goal over start."""
+
+
+def cells_of(counts_ng, source="simulated counts"):
+    counts = sparse.csr_matrix(counts_ng.astype(np.float32))
+    ids = np.array([f"ENSG{place:011}" for place in range(counts.shape[1])], dtype=object)
+    obs = pd.DataFrame(index=[f"cell{place}" for place in range(counts.shape[0])])
+    return Cells(counts, ids, ids.copy(), obs, source, "")
+
+
+@pytest.fixture
+def simulated(rng):
+    """Four donors with both states, 40 cells each: negative-binomial counts, donors of different depth."""
+    donor_n = np.repeat(np.array(["d1", "d2", "d3", "d4"], dtype=object), 80)
+    is_goal_n = np.tile(np.arange(80) < 40, 4)
+    base_g = rng.permutation(np.geomspace(0.1, 5, N_GENES))
+    donor_effect = {donor: rng.normal(0, 0.3, N_GENES) for donor in ["d1", "d2", "d3", "d4"]}
+    depth = dict(zip(donor_effect, (0.7, 1, 1.3, 2), strict=True))
+    mean_ng = np.array([depth[donor] * base_g * np.exp(donor_effect[donor]) for donor in donor_n])
+    mean_ng = mean_ng * np.where(is_goal_n[:, None], 2.0**LOG2FC, 1)
+    return cells_of(rng.negative_binomial(5, 5 / (5 + mean_ng))), is_goal_n, donor_n
+
+
+@pytest.mark.parametrize("by", ["pseudobulk", "metacells"])
+def test_simulated_fold_changes_are_recovered_with_their_sign(simulated, by):
+    cells, is_goal_n, donor_n = simulated
+    table = differential(cells, is_goal_n, donor_n=donor_n, by=by)
+    changed = LOG2FC != 0
+    assert np.abs(table["log2fc"][changed] - LOG2FC[changed]).median() < 0.25
+    assert stats.pearsonr(table["log2fc"], LOG2FC).statistic > 0.9
+    assert (np.sign(table["z"][changed]) == np.sign(LOG2FC[changed])).mean() > 0.95
+    assert table["gene_id"].tolist() == cells.gene_ids.tolist()
+
+
+def test_the_order_agrees_with_the_rank_sum(simulated):
+    cells, is_goal_n, donor_n = simulated
+    table = differential(cells, is_goal_n, donor_n=donor_n)
+    changed = table[LOG2FC != 0]
+    assert stats.spearmanr(changed["z"], changed["rank_sum_z"]).statistic > 0.9
+
+
+def test_pseudobulks_find_the_changed_genes_and_hold_the_error_rate(simulated):
+    cells, is_goal_n, donor_n = simulated
+    table = differential(cells, is_goal_n, donor_n=donor_n)
+    assert table["de_test"].unique().tolist() == ["PyDESeq2 on pseudobulks of 4 donors, paired"]
+    called = table["padj"] < 0.05
+    assert called[LOG2FC != 0].mean() > 0.8
+    assert called[LOG2FC == 0].mean() < 0.05
+
+
+def test_swapping_the_states_swaps_the_sign(simulated):
+    cells, is_goal_n, donor_n = simulated
+    few = cells.restrict(cells.gene_ids[:60])
+    one, other = (deseq(pseudobulks(few, state_n, donor_n)) for state_n in (is_goal_n, ~is_goal_n))
+    np.testing.assert_allclose(one["log2fc"], -other["log2fc"], atol=1e-3)
+
+
+def test_pseudobulks_are_the_sums_of_their_cells(simulated):
+    cells, is_goal_n, donor_n = simulated
+    bulks = pseudobulks(cells, is_goal_n, donor_n)
+    counts_ng = cells.counts_ng.toarray()
+    for row, goal, donor in zip(bulks.counts_rg, bulks.is_goal_r, bulks.pair_r, strict=True):
+        np.testing.assert_array_equal(row, counts_ng[(is_goal_n == goal) & (donor_n == donor)].sum(axis=0))
+
+
+def test_donors_with_one_state_are_left_out_of_pairs_and_used_where_none_are_paired(simulated):
+    cells, is_goal_n, donor_n = simulated
+    odd_n = np.where((donor_n == "d4") & is_goal_n, "d5", donor_n).astype(object)
+    bulks = pseudobulks(cells, is_goal_n, odd_n)
+    assert sorted(set(bulks.pair_r)) == ["d1", "d2", "d3"]
+    nested_n = np.char.add(donor_n.astype(str), np.where(is_goal_n, "g", "s")).astype(object)
+    nested = pseudobulks(cells, is_goal_n, nested_n)
+    assert nested.pair_r is None
+    assert nested.test == "PyDESeq2 on pseudobulks of 4 goal and 4 start donors"
+
+
+def test_pseudobulks_of_few_cells_are_left_out(simulated):
+    cells, is_goal_n, donor_n = simulated
+    lone_n = donor_n.copy()
+    lone_n[:9] = "d9"  # nine goal cells of a donor of their own
+    bulks = pseudobulks(cells, is_goal_n, lone_n)
+    assert sorted(set(bulks.pair_r)) == ["d1", "d2", "d3", "d4"]
+    counts_ng = cells.counts_ng.toarray()
+    kept = is_goal_n & (lone_n == "d1")
+    np.testing.assert_array_equal(
+        bulks.counts_rg[bulks.is_goal_r & (bulks.pair_r == "d1")][0], counts_ng[kept].sum(axis=0)
+    )
+
+
+def test_metacells_keep_states_apart_and_every_count(simulated):
+    cells, is_goal_n, _ = simulated
+    bulks = metacells(cells, is_goal_n, seed=0)
+    counts_ng = cells.counts_ng.toarray()
+    for state in (False, True):
+        np.testing.assert_array_equal(
+            bulks.counts_rg[bulks.is_goal_r == state].sum(axis=0), counts_ng[is_goal_n == state].sum(axis=0)
+        )
+    assert "not to be believed" in bulks.test
+
+
+def test_metacells_gather_alike_cells(rng):
+    kind_n = np.tile([0, 1], 60)
+    counts_ng = rng.poisson(np.where(kind_n[:, None] == np.arange(40) % 2, 6, 0.5))
+    bulks = metacells(cells_of(counts_ng), np.arange(120) < 60, seed=0)
+    share_r = bulks.counts_rg[:, ::2].sum(axis=1) / bulks.counts_rg.sum(axis=1)
+    assert ((share_r < 0.3) | (share_r > 0.7)).all()  # no metacell mixes the two kinds
+
+
+def test_genes_with_few_counts_are_not_tested_and_say_nothing(simulated):
+    cells, is_goal_n, donor_n = simulated
+    counts_ng = cells.counts_ng.toarray()
+    counts_ng[:, 5] = 0
+    counts_ng[:9, 5] = 1
+    row = differential(cells_of(counts_ng), is_goal_n, donor_n=donor_n).loc[5]
+    assert (row["z"], row["log2fc"]) == (0, 0)
+    assert np.isnan(row["pvalue"])
+    assert np.isnan(row["padj"])
+
+
+def test_auto_takes_what_the_cells_allow():
+    is_goal_n = np.arange(60) < 30
+    three = np.array(list("abc") * 20, dtype=object)
+    assert chosen_test(is_goal_n, three, by="auto") == ("pseudobulk", "")
+    assert chosen_test(is_goal_n, np.array(list("ab") * 30, dtype=object), by="auto") == ("metacells", "")
+    assert chosen_test(is_goal_n, None, by="auto") == ("metacells", "")
+    assert chosen_test(is_goal_n, three, by="rank-sum") == ("rank-sum", "")
+    assert chosen_test(np.arange(20) < 10, None, by="auto")[0] == "rank-sum"
+
+
+def test_what_the_cells_do_not_allow_is_refused():
+    with pytest.raises(
+        StateError, match="at least 3 donors of each state with 10 cells or more; there are 2"
+    ):
+        chosen_test(np.arange(60) < 30, np.array(list("ab") * 30, dtype=object), by="pseudobulk")
+    with pytest.raises(StateError, match="at least 15 cells of each state; there are 10 goal and 50 start"):
+        chosen_test(np.arange(60) < 10, None, by="metacells")
+
+
+def test_without_pydeseq2_the_rank_sum_serves_and_says_so(simulated, monkeypatch):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    cells, is_goal_n, donor_n = simulated
+    table = differential(cells, is_goal_n, donor_n=donor_n, by="pseudobulk")
+    assert table["de_test"][0] == (
+        "rank-sum of cells (PyDESeq2 is not installed: `pip install 'perturbloop[de]'`)"
+    )
+    np.testing.assert_array_equal(table["z"], table["rank_sum_z"])
+    with pytest.raises(InputError, match=r"perturbloop\[de\]"):
+        deseq(pseudobulks(cells, is_goal_n, donor_n))
+
+
+def test_the_library_does_not_switch_warnings_off_for_the_program():
+    for name in [name for name in sys.modules if name.startswith("pydeseq2")]:
+        del sys.modules[name]
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        module._pydeseq2()
+        assert not [entry for entry in warnings.filters if entry[2] is FutureWarning]
+
+
+@pytest.mark.shared_data
+def test_interferon_genes_lead_in_metacells_and_in_pairs(shared):
+    cells, _ = read_cells(shared / "states" / "kang2018_ifnb_muscat_small.h5ad")
+    is_control_n = cells.obs["condition"].eq("control").to_numpy()
+    known = {"ISG15", "IFI6", "ISG20", "LY6E", "IFIT1", "IFIT2", "IFIT3", "MX1"}
+    tables = {
+        name: differential(cells, is_control_n, donor_n=cells.obs[name].to_numpy(object))
+        for name in ("sample", "cell_type")  # two samples per state; five cell types as blocks of both states
+    }
+    assert "metacells" in tables["sample"]["de_test"][0]
+    assert tables["cell_type"]["de_test"][0] == "PyDESeq2 on pseudobulks of 5 donors, paired"
+    for table in tables.values():
+        lowest = set(cells.gene_names[table["z"].nsmallest(20).index])
+        assert len(known & lowest) >= 5
+        assert stats.spearmanr(table["z"], table["rank_sum_z"]).statistic > 0.8
