@@ -97,16 +97,9 @@ def coexpression(
             f"{int(kept_g.sum())} among {cells.n_genes:,} genes and {cells.n_cells:,} cells. Give more cells."
         )
         raise InputError(msg)
-    vector_gn = centered_expression(cells, group_n).T[kept_g]
-    return from_vectors(cells.gene_ids[kept_g], vector_gn, k=k, name="co-expression")
-
-
-def centered_expression(
-    cells: Cells, group_n: Shaped[np.ndarray, " n"] | None = None
-) -> Float[np.ndarray, "n g"]:
-    """Log-normalized expression minus the mean of the cell's group, dense float32; `None` = one group."""
     codes = np.zeros(cells.n_cells, dtype=int) if group_n is None else pd.factorize(group_n)[0]
-    return _centered(sparse.csc_matrix(cells.log_normalized()), codes)
+    centered_ng = _centered(sparse.csc_matrix(cells.log_normalized())[:, np.flatnonzero(kept_g)], codes)
+    return from_vectors(cells.gene_ids[kept_g], centered_ng.T, k=k, name="co-expression")
 
 
 def from_vectors(

@@ -8,9 +8,9 @@ import pandas as pd
 from jaxtyping import Float, Int, Shaped
 from scipy import sparse
 
-from perturbloop.data.cells import Cells
 from perturbloop.errors import GeneIdError, InputError, some
-from perturbloop.evidence.graphs import GeneGraph, centered_expression
+from perturbloop.evidence.graphs import GeneGraph
+from perturbloop.stats.coexpression import coexpression_vectors
 
 Vectors = np.ndarray | sparse.csr_matrix
 
@@ -29,7 +29,7 @@ class Kernel:
     vector_gd: Vectors
     """One vector per gene, genes × dimensions, dense or sparse."""
     power: int = 1
-    """q: 2 lets only near genes speak, and is blind to the sign of a similarity."""
+    """q: an odd power above 1 lets only near genes speak and keeps the sign."""
 
     def aligned(self, gene_ids: Shaped[np.ndarray, " g"]) -> "Kernel":
         """Rows in this order; genes without a vector get zeros."""
@@ -59,27 +59,42 @@ class Kernel:
         return square_g.astype(float) ** self.power
 
 
-def coexpression_kernel(cells: Cells, group_n: Shaped[np.ndarray, " n"] | None = None) -> Kernel:
-    r"""Genes that rise and fall together within a group have like effects: squared correlation.
+def coexpression_kernel(
+    log_ng: sparse.csr_matrix,
+    gene_ids: Shaped[np.ndarray, " g"],
+    group_n: Shaped[np.ndarray, " n"],
+    *,
+    dim: int = 16,
+    seed: int = 0,
+) -> Kernel:
+    r"""Genes that rise and fall together within groups have like effects.
 
     Parameters
     ----------
-    cells
-        Cells of the user's own data, raw counts.
+    log_ng
+        Log-normalized expression, cells × genes; more cells than those of the two states help.
+    gene_ids
+        Ensembl ids of its columns.
     group_n
-        State of each cell (or state and donor), whose mean is taken out; `None` = one group.
+        State of each cell (or state and donor, or file), whose mean is taken out: else all genes that differ between states
+        are alike.
+    dim
+        Directions of common variation that are kept.
+    seed
+        Start of the solver.
 
     Notes
     -----
-    The square of a correlation matrix is a kernel (Schur), keeps near genes near, and brings the noise of thousands of weak
-    correlations close to zero, which a graph of nearest neighbors would raise to full weight.
+    The correlation of two genes over single cells is mostly lost in the noise of counting. The leading directions of common
+    variation keep what many genes share; two genes are alike where they take part in the same ones. The third power lets only
+    near genes speak and keeps the sign.
     """
-    expression_ng = centered_expression(cells, group_n)
-    return Kernel("co-expression", cells.gene_ids, _unit(expression_ng.T), power=2)
+    vector_gd = coexpression_vectors(log_ng, pd.factorize(group_n)[0], dim=dim, seed=seed)
+    return Kernel("co-expression", gene_ids, _unit(vector_gd), power=3)
 
 
 def vector_kernel(
-    name: str, gene_ids: Shaped[np.ndarray, " g"], vector_gd: Vectors, *, power: int = 2
+    name: str, gene_ids: Shaped[np.ndarray, " g"], vector_gd: Vectors, *, power: int = 3
 ) -> Kernel:
     """Genes whose vectors point the same way have like effects: a model's embeddings, gene sets, or other screens.
 
@@ -87,9 +102,9 @@ def vector_kernel(
     --------
     >>> ids = np.array(["STAT1", "STAT2", "MYC"], dtype=object)
     >>> vector_kernel("example", ids, np.array([[1.0, 0.0], [3.0, 3.0], [0.0, 2.0]])).columns(np.array([0])).round(2)
-    array([[1. ],
-           [0.5],
-           [0. ]])
+    array([[1.  ],
+           [0.35],
+           [0.  ]])
     """
     _require_vectors(name, gene_ids, vector_gd)
     return Kernel(name, gene_ids, _unit(vector_gd), power=power)
@@ -104,9 +119,7 @@ def graph_kernel(graph: GeneGraph) -> Kernel:
     return Kernel(graph.name, graph.gene_ids, _unit(sparse.csr_matrix(with_self)))
 
 
-def feature_kernel(
-    name: str, gene_ids: Shaped[np.ndarray, " g"], value_g: Float[np.ndarray, " g"]
-) -> Kernel:
+def feature_kernel(name: str, gene_ids: Shaped[np.ndarray, " g"], value_g: Float[np.ndarray, " g"]) -> Kernel:
     """Effects rise or fall along one number per gene, such as its expression; a gene without it stands at the mean."""
     spread = float(np.nanstd(value_g)) or 1.0
     value_g = np.nan_to_num((value_g - np.nanmean(value_g)) / spread)

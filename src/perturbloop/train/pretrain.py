@@ -16,8 +16,8 @@ from transformers import BertForMaskedLM
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.stats.coexpression import coexpression_vectors
 from perturbloop.train import model_folder, warm_start
-from perturbloop.train.coexpression import coexpression_vectors
 from perturbloop.train.corpus import Corpus, build_corpus
 from perturbloop.train.masked_loss import held_out_losses, hidden_states
 from perturbloop.train.masking import IGNORED, batches, mask_genes, pad

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from perturbloop.train.coexpression import coexpression_vectors
+from perturbloop.stats.coexpression import coexpression_vectors
 
 
 def two_modules(rng, n_cells=200):
