@@ -27,8 +27,15 @@ def record(
     min_purity: Annotated[float, typer.Option(help="Least purity of a cell's guide call, 0 to 1.")] = 0.0,
     condition_column: Annotated[str | None, typer.Option(help="Column of obs with the condition.")] = None,
     label_source: Annotated[
-        str, typer.Option(help="state_score or condition: where a training label comes from.")
+        str,
+        typer.Option(help="state_score, phenotype, condition or screen: where a training label comes from."),
     ] = "state_score",
+    phenotype_column: Annotated[
+        str | None, typer.Option(help="Column of obs with the probability of the goal state, or a gate.")
+    ] = None,
+    label_table: Annotated[
+        Path | None, typer.Option(help="Table of gene and call (goal, start, none) of another screen.")
+    ] = None,
     min_cells: Annotated[int, typer.Option(help="Least number of cells of a target.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -48,6 +55,8 @@ def record(
         "min_purity": min_purity,
         "condition_column": condition_column,
         "label_source": label_source,
+        "phenotype_column": phenotype_column,
+        "label_table": str(label_table.resolve()) if label_table else None,
         "min_cells": min_cells,
     }
     with refusals():

@@ -11,14 +11,22 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data.cells import file_digest, read_cells
-from perturbloop.data.perturbed import PerturbedCells, condition_labels, read_perturbed
+from perturbloop.data.perturbed import PerturbedCells, read_perturbed
 from perturbloop.data.splits import assign_folds
 from perturbloop.errors import InputError, some
 from perturbloop.evidence.effects import MeasuredEffects, measure_effects
-from perturbloop.evidence.score import LEAST_SHARED, own_genes, shared_genes, soft_labels
+from perturbloop.evidence.score import LEAST_SHARED, own_genes, shared_genes
 from perturbloop.loop.arms import PerturbedExamples
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
+from perturbloop.loop.labels import (
+    digests_of,
+    label_facts,
+    options_of,
+    refuse_labels_of_truth,
+    screens_of,
+    training_labels,
+)
 from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, concat, judges, kind_of
 from perturbloop.store import Input, Target, step_key
 
@@ -64,8 +72,7 @@ def record(
     folder = _place(campaign, entry, inputs)
     if (folder / "report.json").is_file() and entry in campaign.config.perturbed:
         return campaign, report, False
-    if entry.label_source == "condition":
-        _training_labels(perturbed, inputs)  # refused now, not when the closed loop trains
+    labels = label_facts(perturbed, campaign, inputs)
     measured = {
         half: measure_effects(
             inputs.cells,
@@ -101,7 +108,8 @@ def record(
     campaign.store.freeze_targets(
         Target(gene, entry.modality, fold) for gene, fold in fold_of.items() if gene in gene_ids
     )
-    full = report | _facts(measured["all"], perturbed, inputs) | {"source": perturbed.cells.source}
+    full = report | labels | _facts(measured["all"], perturbed, inputs) | {"source": perturbed.cells.source}
+    full["warnings"] = [*labels["label_warnings"], *full["warnings"]]
     write_json(folder / "report.json", full)
     return campaign.with_perturbed(entry), full, True
 
@@ -138,13 +146,14 @@ def of_round(folder: Path) -> Outcomes | None:
 
 
 def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
-    """Read the perturbed cells again, label them by the labelling half of the genes, and find the shared genes."""
+    """Read the perturbed cells again, label them by the source that was asked for, and find the shared genes."""
     cells, labels, targets, digests = [], [], [], []
     shared = inputs.cells.gene_ids
     for entry in campaign.config.perturbed:
+        refuse_labels_of_truth(entry, screens_of(campaign))  # a screen may have been recorded since
         perturbed, _ = read_perturbed(entry, vocabulary=inputs.model.vocabulary)
         cells.append(perturbed.cells)
-        labels.append(_training_labels(perturbed, inputs))
+        labels.append(training_labels(perturbed, inputs))
         own = own_genes(inputs.cells, perturbed)
         targets += [own.get(target, "") for target in perturbed.target_n]
         here = set(shared_genes(inputs.cells, perturbed.cells))
@@ -192,15 +201,6 @@ def _require_two_folds(fold_of: Mapping[str, int]) -> None:
         raise InputError(msg)
 
 
-def _training_labels(perturbed: PerturbedCells, inputs: Inputs) -> np.ndarray:
-    """Probability of the goal state of each perturbed cell, from the source that was asked for."""
-    if perturbed.config.label_source == "condition":
-        states = inputs.config.cells
-        return condition_labels(perturbed, start=states.start, goal=states.goal)
-    states_n = inputs.states
-    return soft_labels(inputs.cells, states_n.is_goal_n, states_n.train_n, perturbed).probability_n
-
-
 def step_digest(values: np.ndarray) -> str:
     """Hash of numbers, rounded so that it does not depend on the last bits of a solver."""
     return hashlib.sha256(np.round(values, 4).tobytes()).hexdigest()[:16]
@@ -209,13 +209,11 @@ def step_digest(values: np.ndarray) -> str:
 def _place(campaign: Campaign, entry: PerturbedConfig, inputs: Inputs) -> Path:
     """Folder of a file's effects, named by what decides them."""
     config = campaign.config.to_dict()
-    values = {name: getattr(entry, name) for name in entry.__dataclass_fields__ if name != "path"}
-    digest = file_digest(Path(entry.path)) if Path(entry.path).is_file() else ""
     evaluate = {name: config["evaluate"][name] for name in ("fdr", "min_effect", "folds")}
     return (
         campaign.folder
         / "perturbed"
-        / step_key("effects", config=values | evaluate, inputs=[digest, inputs.key])
+        / step_key("effects", config=options_of(entry) | evaluate, inputs=[*digests_of(entry), inputs.key])
     )
 
 

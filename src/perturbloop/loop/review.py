@@ -122,6 +122,11 @@ def _effect_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[st
             f"{report['n_shared_genes']:,} genes shared with the state cells; the state score tells held-out state cells "
             f"apart with AUROC {report['state_score_auroc']:.3f}; spread of inert guides: {report['guide_spread']}"
         )
+        if "label_source" in report:
+            lines.append(
+                f"{report['source']}: training labels by {report['label_source']}; {report['n_labelled']:,} perturbed cells "
+                "have one."
+            )
         if report["targets_dropped"]:
             few = ", ".join(f"{name} ({count})" for name, count in report["targets_dropped"].items())
             lines.append(f"Targets with too few cells, left out: {few}")

@@ -231,6 +231,7 @@ def _sidecar(
     work: Work, metrics: pd.DataFrame, gained: pd.DataFrame, moved: pd.DataFrame
 ) -> dict[str, object]:
     inputs, config = work.inputs, work.campaign.config
+    reports = work.outcomes.reports if work.outcomes else ()
     return {
         "config": config.to_dict(),
         "data_digest": inputs.cells.digest,
@@ -238,6 +239,7 @@ def _sidecar(
         "vocabulary_digest": inputs.model.vocabulary.digest,
         "seed": config.train.seed,
         "models": models_of(work),
+        "label_sources": {report["source"]: report["label_source"] for report in reports},
         "metrics": metrics.astype(object).where(metrics.notna(), None).to_dict("records"),
         "gains": gained.astype(object).where(gained.notna(), None).to_dict("records"),
         "rank_correlations": moved.astype(object).where(moved.notna(), None).to_dict("records"),

@@ -5,7 +5,9 @@ from typing import Literal
 Kind = Literal["delete", "overexpress", "inhibit", "activate"]
 Modality = Literal["crispr_ko", "crispri", "crispra"]
 Design = Literal["paired", "nested", "single"]
-LabelSource = Literal["state_score", "condition"]
+LabelSource = Literal["state_score", "phenotype", "condition", "screen"]
+"""Where the label of a perturbed cell comes from: a soft state score; a phenotype measured in the cell itself (a score or a
+gate); the condition it was in; the call that a screen gave its target."""
 CallRule = Literal["matched-null", "geneformer", "budget-k"]
 Compat = Literal["geneformer"] | None
 """`"geneformer"` repeats the published tool, quirks included; `None` is perturbloop's own way."""

@@ -57,7 +57,8 @@ def closed_loop(
     unperturbed
         Examples of the open loop.
     tokens, label_n, target_n
-        All perturbed cells of a file: encoded, with the probability of the goal state and the target's label.
+        All perturbed cells of a file: encoded, with the probability of the goal state and the target's label. Cells
+        without a probability (missing) do not train.
     training
         Targets whose cells may be used.
     held_out
@@ -82,8 +83,12 @@ def closed_loop(
         )
         raise LeakageError(msg)
     usable_n = np.isin(target_n.astype(str), sorted(training)) & (tokens.length_n > 2 * tokens.has_cls)
+    usable_n &= np.isfinite(label_n)
     if not usable_n.any():
-        msg = f"The closed loop needs cells of its training targets; there are none of {some(sorted(training))}. Record more."
+        msg = (
+            "The closed loop needs labelled cells of its training targets; there are none of "
+            f"{some(sorted(training))}. Record more."
+        )
         raise InputError(msg)
     room = int(len(unperturbed.label_n) * share / (1 - share))
     per_target = max(1, room // len(set(training)))
