@@ -97,7 +97,8 @@ def record(
     for half, result in measured.items():
         effects = result.effects[result.effects["gene_id"] != ""]
         write_table(folder / f"effects_{half}.parquet", effects.assign(fold=effects["gene_id"].map(fold_of)))
-    write_table(folder / "contributions.parquet", measured["all"].contributions)
+    for name in ("contributions", "guides", "replicates"):
+        write_table(folder / f"{name}.parquet", getattr(measured["all"], name))
     path = Path(entry.path)
     size = path.stat().st_size
     campaign.store.add_input(
@@ -225,6 +226,7 @@ def _facts(measured: MeasuredEffects, perturbed: PerturbedCells, inputs: Inputs)
         "n_perturbed_genes": perturbed.cells.n_genes,
         "control_spread_logits": measured.spread,
         "guide_spread": measured.guide_spread.source,
+        "replicate_variance": measured.replicate_variance,
         "control_position": measured.control_position,
         "warnings": list(measured.warnings),
         "same_file": Path(perturbed.config.path).resolve() == Path(inputs.config.cells.path).resolve(),

@@ -59,3 +59,12 @@ def raising_sign(modality: Modality) -> int:
     (-1, 1)
     """
     return 1 if modality == "crispra" else -1
+
+
+def raises(modality: Modality) -> bool:
+    """Whether a laboratory modality raises the gene product rather than lowers it.
+
+    >>> raises("crispra"), raises("crispr_ko")
+    (True, False)
+    """
+    return raising_sign(modality) > 0
