@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -87,3 +89,14 @@ def test_a_table_without_its_columns_is_refused_by_name(round_one):
         type(round_one)(**fields)
     with pytest.raises(InputError, match="`top` must be at least 1; it is 0"):
         type(round_one)(**vars(round_one) | {"top": 0})
+
+
+def test_compounds_stand_below_the_genes_they_hit(round_one):
+    rows = round_one.effects.iloc[:2].assign(
+        level="compound", modality="drug", gene_id="", gene_name=["in", "out"], target=["in", "out"]
+    )
+    table = pd.concat([round_one.effects, rows.assign(fold=[-2, 1])])
+    last = section(replace(round_one, effects=table), "effects").grids[-1]
+    assert last.title.startswith("drug: 2 compounds")
+    assert [line[0] for line in last.rows] == ["in", "out"]
+    assert [line[-1] for line in last.rows] == ["neither", "held out, fold 1"]

@@ -13,9 +13,17 @@ def record(
     perturbed: Annotated[
         Path, typer.Option(help="h5ad file with raw counts of perturbed and control cells.")
     ],
-    target_column: Annotated[str, typer.Option(help="Column of obs that holds the perturbed gene.")],
+    target_column: Annotated[
+        str, typer.Option(help="Column of obs that holds the perturbed gene or the compound.")
+    ],
     control: Annotated[str, typer.Option(help="Label of the control cells in that column.")],
-    modality: Annotated[str, typer.Option(help="crispr_ko, crispri or crispra.")],
+    modality: Annotated[str, typer.Option(help="crispr_ko, crispri, crispra or drug.")],
+    targets: Annotated[
+        Path | None, typer.Option(help="Table of compound, gene and action; needed for drugs.")
+    ] = None,
+    dose_column: Annotated[
+        str | None, typer.Option(help="Column of obs with the dose; the highest of each compound is used.")
+    ] = None,
     gene_column: Annotated[str | None, typer.Option(help="Column of var with the gene ids.")] = None,
     replicate_column: Annotated[
         str | None, typer.Option(help="Column of obs that holds the replicate.")
@@ -48,6 +56,8 @@ def record(
         "target_column": target_column,
         "control": control,
         "modality": modality,
+        "targets": str(targets.resolve()) if targets else None,
+        "dose_column": dose_column,
         "gene_column": gene_column,
         "replicate_column": replicate_column,
         "guide_column": guide_column,

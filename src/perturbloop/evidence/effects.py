@@ -17,6 +17,7 @@ from perturbloop.evidence.score import (
     ReadoutGenes,
     StateScore,
     fit_state_score,
+    left_out,
     own_genes,
     readout_genes,
     scores_by_target,
@@ -132,7 +133,8 @@ def measure_effects(
     shared = shared_genes(state, perturbed.cells)
     score = fit_state_score(state, is_goal_n, train_n, readout_genes(shared, genes))
     own = own_genes(state, perturbed)
-    scored = scores_by_target(score, perturbed, own)
+    unread = left_out(state, perturbed)
+    scored = scores_by_target(score, perturbed, unread)
     _, shared_score_n = scored[""]
     guide_spread = _guide_spread(shared_score_n, perturbed)
     contrasts = {}
@@ -146,7 +148,8 @@ def measure_effects(
     rows, parts, guides, replicates = [], [], [], []
     for target, contrast in contrasts.items():
         gene = own.get(target, "")
-        rows += _rows(target, contrast, guide_spread, gene, gene in score.readout.gene_ids, typical)
+        read = not unread.get(target, frozenset()).isdisjoint(score.readout.gene_ids)
+        rows += _rows(target, contrast, guide_spread, gene, read, typical)
         parts.append(_contributions(target, scored[target][0], contrast, perturbed))
         replicates += replicate_rows(target, gene, contrast.replicates)
         guides += guide_rows(
@@ -157,7 +160,9 @@ def measure_effects(
             contrast.mean_r,
             quality=contrast.quality,
             found=contrast.found,
-            like_n=control_like(perturbed, target, frozenset([gene])) if genes == "all" else None,
+            like_n=control_like(perturbed, target, unread.get(target, frozenset()))
+            if genes == "all"
+            else None,
         )
     names = _names(state, perturbed)
     return MeasuredEffects(
@@ -371,12 +376,14 @@ def _table(
         names.get(gene, target) for gene, target in zip(table["gene_id"], table["target"], strict=True)
     ]
     table["modality"] = perturbed.modality
-    table["effect"] = raising_sign(perturbed.modality) * table["effect_to_goal"]
+    table["effect"] = np.nan  # a drug lowers some genes and raises others: see `evidence.drugs`
+    if perturbed.modality != "drug":
+        table["effect"] = raising_sign(perturbed.modality) * table["effect_to_goal"]
     is_gene = (table["level"] == "gene").to_numpy()
     padj = np.full(len(table), np.nan)
     padj[is_gene] = benjamini_hochberg(table["pvalue"].to_numpy(dtype=float)[is_gene])
     table["padj"] = padj
-    table["hit"] = (padj < config.fdr) & (table["effect"].abs() >= config.min_effect)
+    table["hit"] = (padj < config.fdr) & (table["effect_to_goal"].abs() >= config.min_effect)
     table["fold"] = -1
     return EFFECTS.checked(table)
 
@@ -451,7 +458,7 @@ def _warnings(
         )
     if "control guides" not in guide_spread.source or "want" in guide_spread.source:
         said.append(f"Spread of inert guides: {guide_spread.source}; p-values may be too small.")
-    unmapped = [target for target in perturbed.targets if target not in own]
+    unmapped = [target for target in perturbed.targets if target not in own and not perturbed.compounds]
     if unmapped:
         said.append(f"Targets without an Ensembl id cannot be found in a ranking: {', '.join(unmapped)}.")
     return tuple(said)

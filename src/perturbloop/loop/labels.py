@@ -20,7 +20,7 @@ from perturbloop.loop.folder import Campaign
 from perturbloop.loop.inputs import Inputs
 from perturbloop.schema import PerturbedConfig
 
-SIDE_FILES = ("label_table",)
+SIDE_FILES = ("label_table", "targets")
 """Options of a recorded file that name another file: its content counts, not its path."""
 
 

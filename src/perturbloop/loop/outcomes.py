@@ -12,11 +12,11 @@ import pandas as pd
 
 from perturbloop.data.cells import file_digest, read_cells
 from perturbloop.data.perturbed import PerturbedCells, read_perturbed
-from perturbloop.data.splits import assign_folds
 from perturbloop.errors import InputError, some
 from perturbloop.evidence.effects import MeasuredEffects, measure_effects
-from perturbloop.evidence.score import LEAST_SHARED, own_genes, shared_genes
+from perturbloop.evidence.score import LEAST_SHARED, shared_genes
 from perturbloop.loop.arms import PerturbedExamples
+from perturbloop.loop.drugs import assigned_folds, drug_facts, effects_by_gene, training_targets
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.labels import (
@@ -27,7 +27,7 @@ from perturbloop.loop.labels import (
     screens_of,
     training_labels,
 )
-from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, concat, judges, kind_of
+from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, arms_of, concat, judges, kind_of
 from perturbloop.store import Input, Target, step_key
 
 
@@ -44,16 +44,16 @@ class Outcomes:
 
     @property
     def fold_of(self) -> dict[str, int]:
-        """Fold of each measured target."""
+        """Fold of each measured target, and of every gene that a recorded compound hits."""
         rows = self.effects[self.effects["level"] == "gene"]
-        return dict(zip(rows["gene_id"], rows["fold"].astype(int), strict=True))
+        hit = {gene: fold for report in self.reports for gene, fold in report.get("hit_genes", {}).items()}
+        return hit | dict(zip(rows["gene_id"], rows["fold"].astype(int), strict=True))
 
     @property
     def kinds(self) -> tuple[Any, ...]:
         """In-silico kinds that were measured."""
-        return tuple(
-            kind for kind in KINDS if any(judges(m, kind) for m in self.effects["modality"].unique())
-        )
+        rows = self.effects[self.effects["level"] == "gene"]
+        return tuple(kind for kind in KINDS if any(judges(m, kind) for m in rows["modality"].unique()))
 
 
 def record(
@@ -84,19 +84,13 @@ def record(
         )
         for half in ("all", "judge")
     }
-    gene_ids = sorted(set(measured["all"].effects["gene_id"]) - {""})
-    if not gene_ids:
-        msg = (
-            f"Targets must be genes; none of {some(perturbed.targets)} in `obs['{entry.target_column}']` is one that the "
-            "vocabulary knows. Use symbols or Ensembl ids as labels."
-        )
-        raise InputError(msg)
     known = {target.gene_id: target.fold for target in campaign.store.targets()}
-    fold_of = assign_folds(gene_ids, known=known, folds=campaign.config.evaluate.folds)
+    config = campaign.config.evaluate
+    fold_of = assigned_folds(perturbed, inputs, known=known, folds=config.folds)
     _require_two_folds(known | fold_of)
     for half, result in measured.items():
-        effects = result.effects[result.effects["gene_id"] != ""]
-        write_table(folder / f"effects_{half}.parquet", effects.assign(fold=effects["gene_id"].map(fold_of)))
+        effects = effects_by_gene(result, perturbed, inputs, fold_of=fold_of, config=config)
+        write_table(folder / f"effects_{half}.parquet", effects)
     for name in ("contributions", "guides", "replicates"):
         write_table(folder / f"{name}.parquet", getattr(measured["all"], name))
     path = Path(entry.path)
@@ -106,11 +100,10 @@ def record(
             entry.path, "perturbed", file_digest(path), size, perturbed.cells.n_cells, perturbed.cells.n_genes
         )
     )
-    campaign.store.freeze_targets(
-        Target(gene, entry.modality, fold) for gene, fold in fold_of.items() if gene in gene_ids
-    )
+    campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in fold_of.items())
     full = report | labels | _facts(measured["all"], perturbed, inputs) | {"source": perturbed.cells.source}
-    full["warnings"] = [*labels["label_warnings"], *full["warnings"]]
+    full |= drug_facts(perturbed, fold_of, report)
+    full["warnings"] = [*labels["label_warnings"], *full.get("drug_warnings", ()), *full["warnings"]]
     write_json(folder / "report.json", full)
     return campaign.with_perturbed(entry), full, True
 
@@ -149,27 +142,31 @@ def of_round(folder: Path) -> Outcomes | None:
 def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
     """Read the perturbed cells again, label them by the source that was asked for, and find the shared genes."""
     cells, labels, targets, digests = [], [], [], []
+    hits: dict[str, frozenset[str]] = {}
+    fold_of = {target.gene_id: target.fold for target in campaign.store.targets()}
     shared = inputs.cells.gene_ids
     for entry in campaign.config.perturbed:
         refuse_labels_of_truth(entry, screens_of(campaign))  # a screen may have been recorded since
         perturbed, _ = read_perturbed(entry, vocabulary=inputs.model.vocabulary)
         cells.append(perturbed.cells)
         labels.append(training_labels(perturbed, inputs))
-        own = own_genes(inputs.cells, perturbed)
-        targets += [own.get(target, "") for target in perturbed.target_n]
+        target_n, hit = training_targets(perturbed, inputs, fold_of)
+        targets.append(target_n)
+        hits |= {gene: hits.get(gene, frozenset()) | genes for gene, genes in hit.items()}
         here = set(shared_genes(inputs.cells, perturbed.cells))
         shared = np.array([gene for gene in shared if gene in here], dtype=object)
         digests.append(perturbed.cells.digest)
     label_n = np.concatenate(labels)
     digest = step_key("examples", config={"labels": step_digest(label_n)}, inputs=digests)
-    return PerturbedExamples(tuple(cells), np.array(targets, dtype=object), label_n, shared, digest)
+    return PerturbedExamples(tuple(cells), np.concatenate(targets), label_n, shared, digest, hits)
 
 
 def _require_kind(entry: PerturbedConfig, campaign: Campaign) -> None:
-    kind, kinds = kind_of(entry.modality), campaign.config.perturb.kinds
-    if not any(judges(entry.modality, made) for made in kinds):
+    arms, kinds = arms_of(entry.modality), campaign.config.perturb.kinds
+    if not any(judges(arm, made) for arm in arms for made in kinds):
+        asked = " and ".join(f"`{kind_of(arm)}`" for arm in arms)
         msg = (
-            f"What `{entry.modality}` measures is compared with the in-silico edit `{kind}`; this campaign makes "
+            f"What `{entry.modality}` measures is compared with the in-silico edit {asked}; this campaign makes "
             f"{some(kinds)} only. Add it to `kinds` in `campaign.toml`, then record again."
         )
         raise InputError(msg)

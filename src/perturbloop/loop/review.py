@@ -130,7 +130,7 @@ def _effect_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[st
         if report["targets_dropped"]:
             few = ", ".join(f"{name} ({count})" for name, count in report["targets_dropped"].items())
             lines.append(f"Targets with too few cells, left out: {few}")
-        if report["targets_unmapped"]:
+        if report["targets_unmapped"] and "hit_genes" not in report:  # of compounds the warnings speak
             lines.append(f"Targets without an Ensembl id, left out: {', '.join(report['targets_unmapped'])}")
     return tuple(lines)
 

@@ -186,11 +186,16 @@ class PerturbedConfig:
     path: str
     """AnnData file (h5ad) with raw counts, by its full path."""
     target_column: str
-    """Column of `obs` that holds the perturbed gene."""
+    """Column of `obs` that holds the perturbed gene, or the compound."""
     control: str
     """Label of the control cells in that column."""
     modality: Modality
     """What was done to the cells."""
+    targets: str | None = None
+    """Table with the columns `compound`, `gene` and `action` (inhibitor, activator, …), for modality `drug`: every gene a
+    compound hits is spent with it."""
+    dose_column: str | None = None
+    """Column of `obs` with the dose of a drug, a number; cells at each compound's highest dose are used."""
     gene_column: str | None = None
     """Column of `var` that holds gene ids; found by itself where it is `None`."""
     replicate_column: str | None = None
@@ -222,6 +227,12 @@ class PerturbedConfig:
         _require_choice(self, "label_source", get_args(LabelSource))
         _require(
             0 <= self.min_purity <= 1, "`min_purity` must be between 0 and 1", self.min_purity, "Correct it."
+        )
+        _require(
+            self.modality != "drug" or bool(self.targets),
+            "Cells of modality `drug` need `targets`, the table of what each compound hits",
+            self.targets,
+            "Name it with `--targets`.",
         )
         for source, option in (("phenotype", "phenotype_column"), ("screen", "label_table")):
             _require(

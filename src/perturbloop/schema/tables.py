@@ -138,20 +138,31 @@ ESTIMATES = Table(
 
 EFFECTS = Table(
     "effects",
-    "one perturbed target (level gene) or one guide of it (level guide) and one modality",
+    "one perturbed target (level gene), one guide of it (level guide) or one drug (level compound) and one modality",
     (
         *_GENE,
-        Column("target", "label of the target in the perturbed file", "STAT1"),
-        Column("modality", "what was done: crispr_ko, crispri or crispra", "crispr_ko"),
-        Column("level", "gene or guide", "gene"),
-        Column("guide_id", "guide label; empty at gene level", "STAT1g2"),
+        Column(
+            "target",
+            "label of the target in the perturbed file; of a drug screen the compounds behind the row",
+            "STAT1",
+        ),
+        Column(
+            "modality",
+            "what was done: crispr_ko, crispri, crispra or drug; what a drug screen says of one gene is an inhibitor's or an "
+            "activator's effect",
+            "crispr_ko",
+        ),
+        Column("level", "gene, guide or compound", "gene"),
+        Column("guide_id", "guide label, or the compound; empty at gene level", "STAT1g2"),
         Column(
             "effect_to_goal",
             "effect as it was done; positive = toward the goal; in standard deviations of control cells",
             1.3,
         ),
         Column(
-            "effect", "canonical: effect of raising the product; positive = toward the goal; same unit", -1.3
+            "effect",
+            "canonical: effect of raising the product; positive = toward the goal; same unit; missing for a compound",
+            -1.3,
         ),
         Column(
             "se",
@@ -162,7 +173,7 @@ EFFECTS = Table(
         Column("padj", "Benjamini-Hochberg over the targets (level gene)", 1e-8),
         Column("hit", "padj below `fdr` and |effect| at least `min_effect`", True),
         Column("n_cells", "perturbed cells behind the number", 412),
-        Column("n_guides", "guides behind the number", 4),
+        Column("n_guides", "guides, or compounds, behind the number", 4),
         Column("n_replicates", "replicates behind the number", 2),
         Column(
             "own_gene_in_readout",
@@ -171,7 +182,8 @@ EFFECTS = Table(
         ),
         Column(
             "fold",
-            "-1 = used in training; k >= 0 = held out, predicted by the model that never saw fold k",
+            "-1 = used in training; k >= 0 = held out, predicted by the model that never saw fold k; -2 = neither: a compound "
+            "without known targets, or with targets of several folds",
             0,
         ),
     ),
