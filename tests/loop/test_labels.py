@@ -3,8 +3,10 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import read_h5ad
+from scipy import sparse
 
 from perturbloop.errors import LeakageError
 from perturbloop.loop.campaign import init, record
@@ -69,3 +71,40 @@ def test_a_changed_label_table_makes_the_effects_stale_and_a_moved_one_does_not(
     assert (digests_of(one), options_of(one)) == (digests_of(other), options_of(other))
     (tmp_path / "other.csv").write_text("gene,call\nA,none\n")
     assert digests_of(one) != digests_of(other)
+
+
+def test_escaped_cells_do_not_train_and_stay_in_the_effects(few, tmp_path):
+    """A hundred controls become cells of one target; every second loses 30 genes, the others escaped."""
+    adata = read_h5ad(few.perturbed_path)
+    target = sorted(set(adata.obs["target"]) - {"non-targeting"})[0]
+    taken = np.flatnonzero(adata.obs["target"] == "non-targeting")[:100]
+    own, moved_n = np.isin(np.arange(adata.n_obs), taken), np.isin(np.arange(adata.n_obs), taken[::2])
+    counts = adata.X.toarray()
+    often = np.argsort(counts.sum(axis=0))[::-1][:30]
+    counts[np.ix_(moved_n, often)] = 0
+    adata.X = sparse.csr_matrix(counts)
+    adata.obs["target"] = np.where(own, target, adata.obs["target"].astype(str))
+    adata.write_h5ad(tmp_path / "escaped.h5ad")
+    labels, reports = {}, {}
+    for drop in (False, True):
+        study = tmp_path / f"study {drop}"
+        init(study, few.config())
+        entry = few.perturbed(path=str(tmp_path / "escaped.h5ad"), drop_escaped=drop)
+        reports[drop], _ = record(study, entry)
+        labels[drop] = examples_of(study).label_n
+    gone = np.isnan(labels[True])
+    assert not np.isnan(labels[False]).any()
+    assert gone[own & ~moved_n].mean() > 0.8
+    assert gone[moved_n].mean() < 0.2
+    assert reports[True]["n_labelled"] == reports[False]["n_labelled"] - gone.sum()
+    first, other = (read_effects(tmp_path / f"study {drop}") for drop in (False, True))
+    assert first.equals(other)
+    explained = reports[True]["contributions"]
+    assert set(explained) == set(first.loc[first["hit"] & first["level"].eq("gene"), "target"])
+    assert all(len(genes) == 5 for genes in explained.values())
+
+
+def read_effects(folder):
+    """Effects of the only recorded file."""
+    (path,) = folder.glob("perturbed/*/effects_all.parquet")
+    return pd.read_parquet(path)

@@ -44,6 +44,9 @@ def record(
     label_table: Annotated[
         Path | None, typer.Option(help="Table of gene and call (goal, start, none) of another screen.")
     ] = None,
+    drop_escaped: Annotated[
+        bool, typer.Option(help="Leave cells that look like controls out of training; effects keep them.")
+    ] = False,
     min_cells: Annotated[int, typer.Option(help="Least number of cells of a target.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -67,6 +70,7 @@ def record(
         "label_source": label_source,
         "phenotype_column": phenotype_column,
         "label_table": str(label_table.resolve()) if label_table else None,
+        "drop_escaped": drop_escaped,
         "min_cells": min_cells,
     }
     with refusals():

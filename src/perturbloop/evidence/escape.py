@@ -48,8 +48,9 @@ def looks_like_control(
         return None
     centered_ng = _centered(expression_ng.toarray(), replicate_n, is_control_n)
     half_n = np.zeros(len(is_control_n), dtype=bool)
+    rng = np.random.default_rng(0)  # drawn, since every second cell of a file may be of one kind
     for group_n in (is_control_n, ~is_control_n):
-        half_n[np.flatnonzero(group_n)[::2]] = True
+        half_n[rng.permutation(np.flatnonzero(group_n))[::2]] = True
     place_n = np.zeros(len(is_control_n))
     for found_n in (half_n, ~half_n):
         direction_g = _direction(centered_ng[found_n], is_control_n[found_n])

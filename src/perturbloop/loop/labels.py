@@ -1,6 +1,6 @@
 """Training labels of perturbed cells by their source, and the screens that they may not come from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from perturbloop.data.labels import (
     refuse_same_screen,
 )
 from perturbloop.data.perturbed import PerturbedCells, condition_labels
-from perturbloop.evidence.score import own_genes, soft_labels
+from perturbloop.evidence.reliability import control_like
+from perturbloop.evidence.score import left_out, own_genes, soft_labels
 from perturbloop.loop.folder import Campaign
 from perturbloop.loop.inputs import Inputs
 from perturbloop.schema import PerturbedConfig
@@ -26,6 +27,31 @@ SIDE_FILES = ("label_table", "targets")
 
 def training_labels(perturbed: PerturbedCells, inputs: Inputs) -> np.ndarray:
     """Probability of the goal state of each perturbed cell, from the source that was asked for; missing = does not train."""
+    label_n = _by_source(perturbed, inputs)
+    if not perturbed.config.drop_escaped:
+        return label_n
+    return np.where(escaped(perturbed, left_out(inputs.cells, perturbed)), np.nan, label_n)
+
+
+def escaped(perturbed: PerturbedCells, unread: Mapping[str, frozenset[str]]) -> np.ndarray:
+    """Whether a cell carries a perturbation and looks more like a control than not; false where that cannot be told.
+
+    Parameters
+    ----------
+    perturbed
+        Perturbed and control cells.
+    unread
+        Genes that are not read for a target: its own.
+    """
+    escaped_n = np.zeros(perturbed.cells.n_cells, dtype=bool)
+    for target in perturbed.targets:
+        like_n = control_like(perturbed, target, unread.get(target, frozenset()))
+        if like_n is not None:
+            escaped_n |= (like_n > 0.5) & (perturbed.target_n == target)
+    return escaped_n
+
+
+def _by_source(perturbed: PerturbedCells, inputs: Inputs) -> np.ndarray:
     config, states = perturbed.config, inputs.config.cells
     if config.label_source == "condition":
         return condition_labels(perturbed, start=states.start, goal=states.goal)
@@ -72,7 +98,9 @@ def refuse_labels_of_truth(entry: PerturbedConfig, screens: Iterable[Any]) -> No
 def label_facts(perturbed: PerturbedCells, campaign: Campaign, inputs: Inputs) -> dict[str, Any]:
     """Check the labels before anything is written; what the report says of them: source, cells with a label, warnings."""
     source = perturbed.config.label_source
-    if source != "state_score":  # refused now, not when the closed loop trains
+    if (
+        source != "state_score" or perturbed.config.drop_escaped
+    ):  # refused now, not when the closed loop trains
         refuse_labels_of_truth(perturbed.config, screens_of(campaign))
         known_n = np.isfinite(training_labels(perturbed, inputs)) & ~perturbed.is_control_n
     else:

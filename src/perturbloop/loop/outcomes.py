@@ -30,6 +30,9 @@ from perturbloop.loop.labels import (
 from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, arms_of, concat, judges, kind_of
 from perturbloop.store import Input, Target, step_key
 
+MOST_EXPLAINED, CONTRIBUTIONS = 20, 5
+"""Hits whose contributions the report lists, and genes listed of each; `contributions.parquet` holds all."""
+
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -225,6 +228,19 @@ def _facts(measured: MeasuredEffects, perturbed: PerturbedCells, inputs: Inputs)
         "guide_spread": measured.guide_spread.source,
         "replicate_variance": measured.replicate_variance,
         "control_position": measured.control_position,
+        "contributions": _strongest(measured),
         "warnings": list(measured.warnings),
         "same_file": Path(perturbed.config.path).resolve() == Path(inputs.config.cells.path).resolve(),
     }
+
+
+def _strongest(measured: MeasuredEffects) -> dict[str, dict[str, float]]:
+    """Of each hit, strongest first, the readout genes that contribute most to its effect and how much."""
+    hits = measured.by_gene[measured.by_gene["hit"].astype(bool)]
+    hits = hits.sort_values("effect_to_goal", key=lambda effect: -effect.abs(), kind="stable")
+    by_target = measured.contributions.groupby("target")  # largest first within a target
+    found = {}
+    for target in hits["target"].head(MOST_EXPLAINED):
+        rows = by_target.get_group(target).head(CONTRIBUTIONS)
+        found[str(target)] = dict(zip(rows["gene_name"], rows["contribution"].round(3), strict=True))
+    return found

@@ -127,6 +127,9 @@ def _effect_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[st
                 f"{report['source']}: training labels by {report['label_source']}; {report['n_labelled']:,} perturbed cells "
                 "have one."
             )
+        for target, genes in report.get("contributions", {}).items():
+            parts = ", ".join(f"{gene} {share:+.2f}" for gene, share in genes.items())
+            lines.append(f"{target}: the readout genes that contribute most to its effect are {parts}")
         if report["targets_dropped"]:
             few = ", ".join(f"{name} ({count})" for name, count in report["targets_dropped"].items())
             lines.append(f"Targets with too few cells, left out: {few}")

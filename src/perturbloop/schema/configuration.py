@@ -218,6 +218,9 @@ class PerturbedConfig:
     """Where the training label of a perturbed cell comes from: a soft `state_score`; `phenotype`, its own measured phenotype;
     `condition`, whose values must be the names of the start and the goal state; `screen`, its target's call in
     `label_table`."""
+    drop_escaped: bool = False
+    """Whether cells that look like controls, along their target's own direction, are left out of training; effects always
+    keep them."""
     min_cells: int = 10
     """Least number of cells of a target."""
 
