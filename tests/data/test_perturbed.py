@@ -156,7 +156,7 @@ def test_a_condition_label_is_refused_when_all_perturbed_cells_share_it(read, ta
         condition_labels(perturbed, start="IFNG", goal="control")
 
 
-@pytest.mark.parametrize(("option", "value"), [("modality", "crisper"), ("label_source", "screen")])
+@pytest.mark.parametrize(("option", "value"), [("modality", "crisper"), ("label_source", "facs")])
 def test_an_unknown_choice_is_refused_with_the_known_ones(read, table, option, value):
     with pytest.raises(InputError, match=rf"`{option}` must be among '.*it is '{value}'"):
         read(table, **{option: value})

@@ -50,7 +50,7 @@ def test_targets_are_scored_without_their_own_gene(lab):
     cells, is_goal, train = lab.states()
     screen = lab.screen({"GENE000": 0.0, "elsewhere": 0.0})
     score = fit_state_score(cells, is_goal, train, cells.gene_ids)
-    scored = scores_by_target(score, screen, {"GENE000": lab.gene_ids[0]})
+    scored = scores_by_target(score, screen, {"GENE000": frozenset([lab.gene_ids[0]])})
     assert lab.gene_ids[0] not in scored["GENE000"][0].gene_ids
     assert scored["elsewhere"][0] is score.readout
     np.testing.assert_array_equal(scored["elsewhere"][1], score.readout.score(screen.cells))

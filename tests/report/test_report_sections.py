@@ -127,3 +127,14 @@ def test_gains_have_both_intervals_and_a_p_value(round_one):
     assert row["95 % paired interval"] == "[−0.020, +0.190]"
     assert row["by DeLong"] == "[−0.030, +0.200]"
     assert row["p (DeLong)"] == "0.140"
+
+
+def test_compounds_stand_below_the_genes_they_hit(round_one):
+    rows = round_one.effects.iloc[:2].assign(
+        level="compound", modality="drug", gene_id="", gene_name=["in", "out"], target=["in", "out"]
+    )
+    table = pd.concat([round_one.effects, rows.assign(fold=[-2, 1])])
+    last = section(replace(round_one, effects=table), "effects").grids[-1]
+    assert last.title.startswith("drug: 2 compounds")
+    assert [line[0] for line in last.rows] == ["in", "out"]
+    assert [line[-1] for line in last.rows] == ["neither", "held out, fold 1"]

@@ -13,9 +13,17 @@ def record(
     perturbed: Annotated[
         Path, typer.Option(help="h5ad file with raw counts of perturbed and control cells.")
     ],
-    target_column: Annotated[str, typer.Option(help="Column of obs that holds the perturbed gene.")],
+    target_column: Annotated[
+        str, typer.Option(help="Column of obs that holds the perturbed gene or the compound.")
+    ],
     control: Annotated[str, typer.Option(help="Label of the control cells in that column.")],
-    modality: Annotated[str, typer.Option(help="crispr_ko, crispri or crispra.")],
+    modality: Annotated[str, typer.Option(help="crispr_ko, crispri, crispra or drug.")],
+    targets: Annotated[
+        Path | None, typer.Option(help="Table of compound, gene and action; needed for drugs.")
+    ] = None,
+    dose_column: Annotated[
+        str | None, typer.Option(help="Column of obs with the dose; the highest of each compound is used.")
+    ] = None,
     gene_column: Annotated[str | None, typer.Option(help="Column of var with the gene ids.")] = None,
     replicate_column: Annotated[
         str | None, typer.Option(help="Column of obs that holds the replicate.")
@@ -27,8 +35,18 @@ def record(
     min_purity: Annotated[float, typer.Option(help="Least purity of a cell's guide call, 0 to 1.")] = 0.0,
     condition_column: Annotated[str | None, typer.Option(help="Column of obs with the condition.")] = None,
     label_source: Annotated[
-        str, typer.Option(help="state_score or condition: where a training label comes from.")
+        str,
+        typer.Option(help="state_score, phenotype, condition or screen: where a training label comes from."),
     ] = "state_score",
+    phenotype_column: Annotated[
+        str | None, typer.Option(help="Column of obs with the probability of the goal state, or a gate.")
+    ] = None,
+    label_table: Annotated[
+        Path | None, typer.Option(help="Table of gene and call (goal, start, none) of another screen.")
+    ] = None,
+    drop_escaped: Annotated[
+        bool, typer.Option(help="Leave cells that look like controls out of training; effects keep them.")
+    ] = False,
     min_cells: Annotated[int, typer.Option(help="Least number of cells of a target.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -41,6 +59,8 @@ def record(
         "target_column": target_column,
         "control": control,
         "modality": modality,
+        "targets": str(targets.resolve()) if targets else None,
+        "dose_column": dose_column,
         "gene_column": gene_column,
         "replicate_column": replicate_column,
         "guide_column": guide_column,
@@ -48,6 +68,9 @@ def record(
         "min_purity": min_purity,
         "condition_column": condition_column,
         "label_source": label_source,
+        "phenotype_column": phenotype_column,
+        "label_table": str(label_table.resolve()) if label_table else None,
+        "drop_escaped": drop_escaped,
         "min_cells": min_cells,
     }
     with refusals():

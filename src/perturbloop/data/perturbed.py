@@ -9,6 +9,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from perturbloop.data.cells import Cells, read_cells
+from perturbloop.data.compounds import Compound, read_compounds
 from perturbloop.data.genes import resolve
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, StateError, closest, some
@@ -40,7 +41,9 @@ class PerturbedCells:
     condition_n: np.ndarray | None = None
     """Condition of each cell, dtype object; `None` where no column is named."""
     target_ids: dict[str, str] = field(default_factory=dict)
-    """Ensembl id of each target label; labels that could not be mapped are missing."""
+    """Ensembl id of each target label; labels that could not be mapped are missing, and so are compounds."""
+    compounds: dict[str, Compound] = field(default_factory=dict)
+    """What each compound of the file hits; empty unless the modality is `drug`."""
 
     @property
     def is_control_n(self) -> Bool[np.ndarray, " n"]:
@@ -72,7 +75,8 @@ def read_perturbed(
     -------
     The cells, and a report: `n_cells_read`, `n_cells`, `n_controls` (per replicate), `dropped` (reason to count),
     `purity_column`, `targets` (label to cells), `targets_dropped` (label to cells), `targets_unmapped` (labels without
-    an Ensembl id), `genes` (lines of the gene report).
+    an Ensembl id, compounds without a known target), `compound_genes_unknown` (genes of the table of targets that nobody
+    knows), `genes` (lines of the gene report).
 
     Raises
     ------
@@ -89,7 +93,9 @@ def read_perturbed(
     enough_n, too_few = _enough(target_n, config)
     chosen, target_n = pure.select(enough_n), target_n[enough_n]
     _refuse_one_condition(chosen, target_n, config)
-    target_ids = _target_ids(chosen, sorted(set(target_n) - {config.control}), vocabulary)
+    labels = sorted(set(target_n) - {config.control})
+    compounds, unknown_genes = _compounds(config, labels, vocabulary)
+    target_ids = {} if compounds is not None else _target_ids(chosen, labels, vocabulary)
     perturbed = PerturbedCells(
         cells=chosen,
         target_n=target_n,
@@ -102,6 +108,7 @@ def read_perturbed(
         if config.condition_column
         else None,
         target_ids=target_ids,
+        compounds=compounds or {},
     )
     n_controls = _require_controls_everywhere(perturbed)
     return perturbed, {
@@ -112,7 +119,10 @@ def read_perturbed(
         "purity_column": purity_column,
         "targets": {target: int((target_n == target).sum()) for target in perturbed.targets},
         "targets_dropped": too_few,
-        "targets_unmapped": [target for target in perturbed.targets if target not in target_ids],
+        "targets_unmapped": [
+            name for name in perturbed.targets if name not in target_ids and name not in perturbed.compounds
+        ],
+        "compound_genes_unknown": list(unknown_genes),
         "genes": genes.lines(),
     }
 
@@ -167,6 +177,8 @@ def _kept(
     reasons = {"no target": target_n == ""}
     if config.replicate_column:
         reasons["no replicate"] = _labels(cells, config.replicate_column, "--replicate-column") == ""
+    if config.dose_column:
+        reasons["no dose"], reasons["lower dose"] = _doses(cells, target_n, config)
     if config.guide_column:
         reasons["no guide"] = _labels(cells, config.guide_column, "--guide-column") == ""
     purity_column = _purity_column(cells, config)
@@ -278,3 +290,39 @@ def _target_ids(cells: Cells, targets: list[str], vocabulary: Vocabulary | None)
     mapped = dict(zip(targets, resolve(targets, vocabulary), strict=True))
     found = {target: str(own.get(target) or mapped[target]) for target in targets}
     return {target: gene for target, gene in found.items() if gene}
+
+
+def _doses(cells: Cells, target_n: np.ndarray, config: PerturbedConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Treated cells without a dose, and those below the highest dose of their compound."""
+    name = str(config.dose_column)
+    written = _labels(cells, name, "--dose-column")
+    dose_n = pd.to_numeric(pd.Series(written), errors="coerce").to_numpy(dtype=float)
+    treated_n = (target_n != config.control) & (target_n != "")
+    wrong = sorted(set(written[np.isnan(dose_n) & (written != "") & treated_n]))
+    if wrong:
+        msg = (
+            f"`obs['{name}']` of {cells.source} must hold doses as numbers; it also holds {some(wrong)}. Write all doses of a "
+            "compound in one unit, without it, or leave `--dose-column` out."
+        )
+        raise InputError(msg)
+    highest = pd.Series(dose_n[treated_n]).groupby(target_n[treated_n]).max()
+    top_n = pd.Series(target_n).map(highest).to_numpy(dtype=float)
+    missing_n = treated_n & np.isnan(dose_n)
+    return missing_n, treated_n & ~missing_n & (dose_n < top_n)
+
+
+def _compounds(
+    config: PerturbedConfig, labels: list[str], vocabulary: Vocabulary | None
+) -> tuple[dict[str, Compound] | None, tuple[str, ...]]:
+    """What the compounds of a drug screen hit, and the genes of their table that nobody knows; `None` for genes."""
+    if config.modality != "drug" or config.targets is None:
+        return None, ()
+    known, unknown = read_compounds(config.targets, vocabulary=vocabulary)
+    found = {name: known[name] for name in labels if name in known and known[name].genes}
+    if not found:
+        msg = (
+            f"At least one compound needs a known target; of {some(labels)} in `obs['{config.target_column}']` none has one in "
+            f"`{config.targets}`, whose compounds are {some(known)}. Use the same names in both."
+        )
+        raise InputError(msg)
+    return found, unknown

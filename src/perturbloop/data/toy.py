@@ -4,7 +4,7 @@ Gene names are real, roles are not: they are dealt out anew by every seed and ca
 favour, and what they cannot show, is said in `docs/explanation/embedded-example.md`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +24,7 @@ from perturbloop.schema import DEFAULT_KINDS, Kind, Modality, kind_of
 State = Literal["resting", "stimulated"]
 STATES: tuple[State, ...] = get_args(State)
 CONTROL = "non-targeting"
+VEHICLE = "DMSO"
 
 LOG_DOSE: dict[Kind, float] = {"delete": np.log(0.2), "overexpress": np.log(5.0)}
 """What a mean guide does to its gene: a knock-down leaves 20 % of the RNA, an activation makes five times as much."""
@@ -222,6 +223,64 @@ def perturb(
     obs = {
         "target": name_n,
         "guide": [f"{name}-{guide + 1}" for name, guide in zip(name_n, guide_n, strict=True)],
+        "replicate": [f"replicate {replicate + 1}" for replicate in replicate_n],
+        "condition": state,
+    }
+    return _adata(_counts(log_ng, rng), world.genes, obs)
+
+
+def treat(
+    world: ToyWorld,
+    compounds: Mapping[str, Mapping[str, int]],
+    *,
+    state: State,
+    n_cells: int = 60,
+    n_controls: int = 300,
+    rng: np.random.Generator,
+) -> anndata.AnnData:
+    """Simulate a drug screen: all targets of a compound are lowered or raised together, through the network.
+
+    Parameters
+    ----------
+    world
+        The world whose network answers.
+    compounds
+        Name of each compound, and for each of its targets, an Ensembl id or symbol, −1 (lowered as by `delete`) or +1
+        (raised as by `overexpress`).
+    state
+        `resting` or `stimulated` cells.
+    n_cells, n_controls
+        Cells of each compound, a third of them at a tenth of its dose, which does a tenth as much; and cells with the
+        vehicle.
+
+    Returns
+    -------
+    Raw counts; `obs`: compound (or `DMSO`), dose (µM; 1 or 10, 0 for the vehicle), replicate (2, each with its own donor),
+    condition (the state); same genes as the world's cells.
+
+    Examples
+    --------
+    >>> toy = world(0, n_cells=64, n_corpus=64)
+    >>> rng = np.random.default_rng(0)
+    >>> screen = treat(toy, {"toyinib": {"SEMA3F": -1, "TTC22": -1}}, state="stimulated", rng=rng)
+    >>> screen.obs.groupby(["compound", "dose"]).size().to_dict()
+    {('DMSO', 0.0): 300, ('toyinib', 1.0): 20, ('toyinib', 10.0): 40}
+    """
+    names = [VEHICLE, *compounds]
+    which_n = np.repeat(np.arange(len(names)), [n_controls, *[n_cells] * len(compounds)])
+    turn_n = np.concatenate([np.arange(n_controls), np.tile(np.arange(n_cells), len(compounds))])
+    replicate_n = turn_n // 3 % 2
+    dose_n = np.where(which_n == 0, 0.0, np.where(turn_n % 3 == 2, 1.0, 10.0))
+    noise_ng = world.network.noise(replicate_n, rng=rng)
+    for place, name in enumerate(names[1:], start=1):
+        column = _columns(world, list(compounds[name]))
+        push_g = [LOG_DOSE["overexpress" if sign > 0 else "delete"] for sign in compounds[name].values()]
+        rows_n = np.flatnonzero(which_n == place)
+        noise_ng[np.ix_(rows_n, column)] += np.outer(dose_n[rows_n] / 10, push_g)
+    log_ng, _ = world.network.settle(noise_ng, np.full(len(which_n), _dose(state)))
+    obs = {
+        "compound": np.array(names, dtype=object)[which_n],
+        "dose": dose_n,
         "replicate": [f"replicate {replicate + 1}" for replicate in replicate_n],
         "condition": state,
     }

@@ -1,5 +1,6 @@
 """Perturbed cells to measured effects: how far each target moved cells along the state axis, and how surely."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,17 +9,21 @@ from jaxtyping import Bool, Float
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.perturbed import PerturbedCells
+from perturbloop.evidence.guides import KnockDown, Quality, knock_down, quality
+from perturbloop.evidence.reliability import control_like, guide_rows, guide_warnings, replicate_rows
+from perturbloop.evidence.replicates import ReplicateEffects, replicate_effects, typical_variance
 from perturbloop.evidence.score import (
     Readout,
     ReadoutGenes,
     StateScore,
     fit_state_score,
+    left_out,
     own_genes,
     readout_genes,
     scores_by_target,
     shared_genes,
 )
-from perturbloop.schema import EFFECTS, EvaluateConfig, raising_sign
+from perturbloop.schema import EFFECTS, GUIDES, REPLICATES, EvaluateConfig, Table, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.pool import Pooled, between_variance, pool
 
@@ -49,6 +54,12 @@ class MeasuredEffects:
     contributions: pd.DataFrame
     """Per target the genes that say so: `target`, `gene_id`, `gene_name`, `difference` (log-normalized expression,
     perturbed minus control), `contribution` (in effect units; over all genes they sum to the effect)."""
+    guides: pd.DataFrame
+    """Table `schema.GUIDES`: what each guide did to its target's RNA, and how much it counts."""
+    replicates: pd.DataFrame
+    """Table `schema.REPLICATES`: the effect in each replicate."""
+    replicate_variance: float
+    """Typical variance between replicates, in squared standard deviations of control cells."""
     control_guides: pd.DataFrame
     """Each control guide against the other controls: `guide_id`, `effect`, `se`, `pvalue`, `n_cells`."""
     heldout_auroc: float
@@ -115,28 +126,51 @@ def measure_effects(
     control cells within replicates. Guides are pooled as in `stats.pool.pool`: `se` holds the disagreement of a target's
     guides, `pvalue` asks whether all are inert, against the spread *between control guides*, so that guides as such do not
     look like effects. The mean of the controls has an error too, common to all targets, and is in both.
+    Guides that do little count less in the effect (`evidence.guides`), never in the p. `se` also holds the variance between
+    replicates: the target's own, or that of the typical target where that is larger.
     A hit has padj below `config.fdr` and an effect of at least `config.min_effect` control standard deviations.
     """
     shared = shared_genes(state, perturbed.cells)
     score = fit_state_score(state, is_goal_n, train_n, readout_genes(shared, genes))
     own = own_genes(state, perturbed)
-    scored = scores_by_target(score, perturbed, own)
+    unread = left_out(state, perturbed)
+    scored = scores_by_target(score, perturbed, unread)
     _, shared_score_n = scored[""]
     guide_spread = _guide_spread(shared_score_n, perturbed)
-    rows, parts = [], []
+    contrasts = {}
     for target in perturbed.targets:
-        readout, score_n = scored[target]
-        contrast = _contrast(
-            score_n, perturbed, perturbed.target_n == target, perturbed.is_control_n, guide_spread
+        own_n = perturbed.target_n == target
+        found = knock_down(perturbed, target, own.get(target, ""))
+        contrasts[target] = _contrast(
+            scored[target][1], perturbed, own_n, perturbed.is_control_n, guide_spread, found=found
         )
-        rows += _rows(
-            target, contrast, guide_spread, own.get(target, ""), own.get(target, "") in score.readout.gene_ids
+    typical = typical_variance([contrast.replicates for contrast in contrasts.values()])
+    rows, parts, guides, replicates = [], [], [], []
+    for target, contrast in contrasts.items():
+        gene = own.get(target, "")
+        read = not unread.get(target, frozenset()).isdisjoint(score.readout.gene_ids)
+        rows += _rows(target, contrast, guide_spread, gene, read, typical)
+        parts.append(_contributions(target, scored[target][0], contrast, perturbed))
+        replicates += replicate_rows(target, gene, contrast.replicates)
+        guides += guide_rows(
+            perturbed,
+            target,
+            gene,
+            contrast.guides,
+            contrast.mean_r,
+            quality=contrast.quality,
+            found=contrast.found,
+            like_n=control_like(perturbed, target, unread.get(target, frozenset()))
+            if genes == "all"
+            else None,
         )
-        parts.append(_contributions(target, readout, contrast, perturbed))
     names = _names(state, perturbed)
     return MeasuredEffects(
         effects=_table(rows, perturbed, names, config),
         contributions=pd.concat(parts, ignore_index=True),
+        guides=(guide_table := _named(GUIDES, guides, names)),
+        replicates=_named(REPLICATES, replicates, names),
+        replicate_variance=typical,
         control_guides=_control_guides(shared_score_n, perturbed, guide_spread),
         heldout_auroc=score.heldout_auroc,
         genes=genes,
@@ -145,7 +179,10 @@ def measure_effects(
         spread=_centered(shared_score_n, perturbed.replicate_n, perturbed.is_control_n)[1],
         guide_spread=guide_spread,
         control_position=_control_position(score, shared_score_n, perturbed),
-        warnings=_warnings(score, guide_spread, perturbed, own),
+        warnings=(
+            *_warnings(score, guide_spread, perturbed, own),
+            *guide_warnings(guide_table, perturbed.modality),
+        ),
     )
 
 
@@ -164,6 +201,9 @@ class _Contrast:
     weight_n: np.ndarray
     """Weight of every cell of the file, so that the effect is the weighted sum of scores over the spread."""
     spread: float
+    replicates: ReplicateEffects
+    quality: Quality
+    found: KnockDown | None
 
 
 def _centered(
@@ -183,6 +223,8 @@ def _contrast(
     target_n: np.ndarray,
     control_n: np.ndarray,
     guide_spread: GuideSpread,
+    *,
+    found: KnockDown | None = None,
 ) -> _Contrast:
     rows_n = np.flatnonzero(target_n | control_n)
     replicate_n, is_control_n = perturbed.replicate_n[rows_n], control_n[rows_n]
@@ -201,6 +243,14 @@ def _contrast(
     shared_variance = _control_variance(
         share, replicate_n[is_control_n], guide_n[is_control_n] if named else None, guide_spread
     )
+    judged = quality(
+        perturbed.modality,
+        found,
+        mean_r,
+        variance_r,
+        null_variance=guide_spread.variance,
+        shared_variance=shared_variance,
+    )
     pooled = pool(
         mean_r,
         variance_r,
@@ -208,6 +258,7 @@ def _contrast(
         shared_variance=shared_variance,
         null_df=guide_spread.df,
         cell_df=cell_df,
+        quality_r=judged.weight_r,
     )
     per_cell = pd.Series(pooled.weight_r / cells_r, index=by_guide.size().index)
     weight_n = np.zeros(len(score_n))
@@ -215,8 +266,23 @@ def _contrast(
     against = pd.Series(weight_n[rows_n[own_n]]).groupby(replicate_n[own_n]).sum()
     weight_n[rows_n[is_control_n]] = _spread_over_controls(-against, replicate_n[is_control_n])
     guides = [str(guide) for guide in per_cell.index]
+    by_replicate = replicate_effects(
+        centered_n, weight_n[rows_n], replicate_n, is_control_n, within=(within + PRIOR_DF) / cell_df
+    )
     return _Contrast(
-        pooled, guides, mean_r, variance_r, cells_r, shared_variance, cell_df, len(share), weight_n, spread
+        pooled,
+        guides,
+        mean_r,
+        variance_r,
+        cells_r,
+        shared_variance,
+        cell_df,
+        len(share),
+        weight_n,
+        spread,
+        by_replicate,
+        judged,
+        found,
     )
 
 
@@ -265,15 +331,21 @@ def _guide_spread(score_n: np.ndarray, perturbed: PerturbedCells) -> GuideSpread
 
 
 def _rows(
-    target: str, contrast: _Contrast, guide_spread: GuideSpread, gene_id: str, own_in_readout: bool
+    target: str,
+    contrast: _Contrast,
+    guide_spread: GuideSpread,
+    gene_id: str,
+    own_in_readout: bool,
+    replicate_variance: float,
 ) -> list[dict[str, object]]:
     common = {"target": target, "gene_id": gene_id, "own_gene_in_readout": own_in_readout}
     named = contrast.guides != [""]
+    added = contrast.replicates.added(max(contrast.replicates.between, replicate_variance))
     gene = common | {
         "level": "gene",
         "guide_id": "",
         "effect_to_goal": contrast.pooled.mean,
-        "se": contrast.pooled.se,
+        "se": float(np.sqrt(contrast.pooled.se**2 + added)),
         "pvalue": contrast.pooled.pvalue,
         "n_cells": int(contrast.cells_r.sum()),
         "n_guides": len(contrast.guides) if named else 0,
@@ -304,14 +376,23 @@ def _table(
         names.get(gene, target) for gene, target in zip(table["gene_id"], table["target"], strict=True)
     ]
     table["modality"] = perturbed.modality
-    table["effect"] = raising_sign(perturbed.modality) * table["effect_to_goal"]
+    table["effect"] = np.nan  # a drug lowers some genes and raises others: see `evidence.drugs`
+    if perturbed.modality != "drug":
+        table["effect"] = raising_sign(perturbed.modality) * table["effect_to_goal"]
     is_gene = (table["level"] == "gene").to_numpy()
     padj = np.full(len(table), np.nan)
     padj[is_gene] = benjamini_hochberg(table["pvalue"].to_numpy(dtype=float)[is_gene])
     table["padj"] = padj
-    table["hit"] = (padj < config.fdr) & (table["effect"].abs() >= config.min_effect)
+    table["hit"] = (padj < config.fdr) & (table["effect_to_goal"].abs() >= config.min_effect)
     table["fold"] = -1
     return EFFECTS.checked(table)
+
+
+def _named(table: Table, rows: list[Mapping[str, object]], names: dict[str, str]) -> pd.DataFrame:
+    """Put its symbol to the rows of a target's guides or replicates."""
+    frame = pd.DataFrame(rows)
+    pairs = zip(frame["gene_id"], frame["target"], strict=True)
+    return table.checked(frame.assign(gene_name=[names.get(gene, target) for gene, target in pairs]))
 
 
 def _contributions(
@@ -377,7 +458,7 @@ def _warnings(
         )
     if "control guides" not in guide_spread.source or "want" in guide_spread.source:
         said.append(f"Spread of inert guides: {guide_spread.source}; p-values may be too small.")
-    unmapped = [target for target in perturbed.targets if target not in own]
+    unmapped = [target for target in perturbed.targets if target not in own and not perturbed.compounds]
     if unmapped:
         said.append(f"Targets without an Ensembl id cannot be found in a ranking: {', '.join(unmapped)}.")
     return tuple(said)

@@ -1,7 +1,7 @@
 """The state score of measured cells: a linear readout on the genes that two files share."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,9 +61,9 @@ class StateScore:
     heldout_auroc: float
     """How well it tells held-out goal from held-out start cells, cut to the same genes."""
 
-    def without(self, gene_id: str) -> Readout:
-        """Fit again without this gene, which is also left out of the normalization; the same if it is not read."""
-        kept_g = self.readout.gene_ids != gene_id
+    def without(self, *gene_ids: str) -> Readout:
+        """Fit again without these genes, also left out of the normalization; the same if none is read."""
+        kept_g = np.array([gene not in gene_ids for gene in self.readout.gene_ids], dtype=bool)
         if kept_g.all():
             return self.readout
         return _fit(
@@ -155,23 +155,30 @@ def own_genes(state: Cells, perturbed: PerturbedCells) -> dict[str, str]:
     return {target: str(gene) for target, gene in found.items() if gene}
 
 
-def scores_by_target(
-    score: StateScore, perturbed: PerturbedCells, own: dict[str, str]
-) -> dict[str, tuple[Readout, Float[np.ndarray, " n"]]]:
-    """Readout of each target and the score of every cell under it, the target's own gene left out.
+def left_out(state: Cells, perturbed: PerturbedCells) -> dict[str, frozenset[str]]:
+    """Genes that no score of a target's cells may read: its own, or all that a compound hits."""
+    own = own_genes(state, perturbed)
+    found = {target: frozenset({gene}) for target, gene in own.items()}
+    return found | {name: compound.genes for name, compound in perturbed.compounds.items()}
 
-    The key '' holds the readout on all genes; targets whose own gene is not read share it.
+
+def scores_by_target(
+    score: StateScore, perturbed: PerturbedCells, own: Mapping[str, frozenset[str]]
+) -> dict[str, tuple[Readout, Float[np.ndarray, " n"]]]:
+    """Readout of each target and the score of every cell under it, the target's own genes left out.
+
+    The key '' holds the readout on all genes; targets whose own genes are not read share it.
     """
-    by_gene = {
-        gene: score.without(gene) for gene in {"", *(own.get(target, "") for target in perturbed.targets)}
-    }
+    nothing: frozenset[str] = frozenset()
+    groups = {nothing, *(own.get(target, nothing) for target in perturbed.targets)}
+    by_genes = {genes: score.without(*genes) for genes in groups}
     cut = perturbed.cells.restrict(score.readout.gene_ids)
-    scored: dict[str, tuple[Readout, np.ndarray]] = {}
-    for gene, readout in by_gene.items():
-        scored[gene] = (
-            scored[""] if readout is score.readout and "" in scored else (readout, readout.score(cut))
-        )
-    return {"": scored[""], **{target: scored[own.get(target, "")] for target in perturbed.targets}}
+    whole = score.readout, score.readout.score(cut)
+    scored = {
+        genes: whole if readout is score.readout else (readout, readout.score(cut))
+        for genes, readout in by_genes.items()
+    }
+    return {"": whole, **{target: scored[own.get(target, nothing)] for target in perturbed.targets}}
 
 
 @dataclass(frozen=True)
@@ -224,7 +231,7 @@ def soft_labels(
     platt = LogisticRegression(C=1e6).fit(heldout[:, None], is_goal_n[~train_n])
     start = heldout[~is_goal_n[~train_n]].mean()
     probability_n = np.full(perturbed.cells.n_cells, np.nan)
-    for target, (_, score_n) in scores_by_target(score, perturbed, own_genes(state, perturbed)).items():
+    for target, (_, score_n) in scores_by_target(score, perturbed, left_out(state, perturbed)).items():
         label = target or perturbed.control
         for name in np.unique(perturbed.replicate_n.astype(str)):
             here_n = perturbed.replicate_n == name

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,8 @@ class PerturbedExamples:
     """Genes that all files and the state cells measure."""
     digest: str
     """Hash of files and labels."""
+    hits: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """All genes that the cells under a target hit, where they are more than the target: those of compounds."""
 
 
 def open_arms(kinds: tuple[Kind, ...]) -> list[Arm]:
@@ -253,6 +255,7 @@ def _fine_tuned(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples, on_progr
             perturbed.target_n,
             training=arm.training,
             held_out=arm.held_out,
+            hits=perturbed.hits,
             share=config.perturbed_share,
             rng=rng,
             shuffled=arm.method == "full-shuffled",

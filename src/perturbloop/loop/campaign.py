@@ -10,13 +10,13 @@ import pandas as pd
 from rich.table import Table
 
 from perturbloop import __version__
-from perturbloop.data.cells import file_digest
 from perturbloop.errors import StoreError, closest
 from perturbloop.loop import outcomes
 from perturbloop.loop.annotations import FILES, annotation_digests
 from perturbloop.loop.arms import Progress, cost_of_arm
 from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, write_json
 from perturbloop.loop.inputs import Inputs, read_inputs
+from perturbloop.loop.labels import digests_of, options_of
 from perturbloop.loop.review import gate_failure, review
 from perturbloop.loop.steps import STEPS, Work, choose, evaluate, models_of, perturb, train
 from perturbloop.perturb.cost import Cost
@@ -198,8 +198,8 @@ def _stamp(work: Work, name: str, key: str) -> dict[str, Any]:
 
 def _keys(campaign: Campaign, inputs: Inputs) -> dict[str, str]:
     config = campaign.config.to_dict()
-    perturbed = [file_digest(Path(entry.path)) for entry in campaign.config.perturbed]
-    options = [{key: value for key, value in entry.items() if key != "path"} for entry in config["perturbed"]]
+    perturbed = [digest for entry in campaign.config.perturbed for digest in digests_of(entry)]
+    options = [options_of(entry) for entry in campaign.config.perturbed]
     keys = {"check": inputs.key}
     keys["train"] = step_key(
         "train",

@@ -11,16 +11,27 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data.cells import file_digest, read_cells
-from perturbloop.data.perturbed import PerturbedCells, condition_labels, read_perturbed
-from perturbloop.data.splits import assign_folds
+from perturbloop.data.perturbed import PerturbedCells, read_perturbed
 from perturbloop.errors import InputError, some
 from perturbloop.evidence.effects import MeasuredEffects, measure_effects
-from perturbloop.evidence.score import LEAST_SHARED, own_genes, shared_genes, soft_labels
+from perturbloop.evidence.score import LEAST_SHARED, shared_genes
 from perturbloop.loop.arms import PerturbedExamples
+from perturbloop.loop.drugs import assigned_folds, drug_facts, effects_by_gene, training_targets
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
-from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, concat, judges, kind_of
+from perturbloop.loop.labels import (
+    digests_of,
+    label_facts,
+    options_of,
+    refuse_labels_of_truth,
+    screens_of,
+    training_labels,
+)
+from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, arms_of, concat, judges, kind_of
 from perturbloop.store import Input, Target, step_key
+
+MOST_EXPLAINED, CONTRIBUTIONS = 20, 5
+"""Hits whose contributions the report lists, and genes listed of each; `contributions.parquet` holds all."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +47,16 @@ class Outcomes:
 
     @property
     def fold_of(self) -> dict[str, int]:
-        """Fold of each measured target."""
+        """Fold of each measured target, and of every gene that a recorded compound hits."""
         rows = self.effects[self.effects["level"] == "gene"]
-        return dict(zip(rows["gene_id"], rows["fold"].astype(int), strict=True))
+        hit = {gene: fold for report in self.reports for gene, fold in report.get("hit_genes", {}).items()}
+        return hit | dict(zip(rows["gene_id"], rows["fold"].astype(int), strict=True))
 
     @property
     def kinds(self) -> tuple[Any, ...]:
         """In-silico kinds that were measured."""
-        return tuple(
-            kind for kind in KINDS if any(judges(m, kind) for m in self.effects["modality"].unique())
-        )
+        rows = self.effects[self.effects["level"] == "gene"]
+        return tuple(kind for kind in KINDS if any(judges(m, kind) for m in rows["modality"].unique()))
 
 
 def record(
@@ -64,8 +75,7 @@ def record(
     folder = _place(campaign, entry, inputs)
     if (folder / "report.json").is_file() and entry in campaign.config.perturbed:
         return campaign, report, False
-    if entry.label_source == "condition":
-        _training_labels(perturbed, inputs)  # refused now, not when the closed loop trains
+    labels = label_facts(perturbed, campaign, inputs)
     measured = {
         half: measure_effects(
             inputs.cells,
@@ -77,20 +87,15 @@ def record(
         )
         for half in ("all", "judge")
     }
-    gene_ids = sorted(set(measured["all"].effects["gene_id"]) - {""})
-    if not gene_ids:
-        msg = (
-            f"Targets must be genes; none of {some(perturbed.targets)} in `obs['{entry.target_column}']` is one that the "
-            "vocabulary knows. Use symbols or Ensembl ids as labels."
-        )
-        raise InputError(msg)
     known = {target.gene_id: target.fold for target in campaign.store.targets()}
-    fold_of = assign_folds(gene_ids, known=known, folds=campaign.config.evaluate.folds)
+    config = campaign.config.evaluate
+    fold_of = assigned_folds(perturbed, inputs, known=known, folds=config.folds)
     _require_two_folds(known | fold_of)
     for half, result in measured.items():
-        effects = result.effects[result.effects["gene_id"] != ""]
-        write_table(folder / f"effects_{half}.parquet", effects.assign(fold=effects["gene_id"].map(fold_of)))
-    write_table(folder / "contributions.parquet", measured["all"].contributions)
+        effects = effects_by_gene(result, perturbed, inputs, fold_of=fold_of, config=config)
+        write_table(folder / f"effects_{half}.parquet", effects)
+    for name in ("contributions", "guides", "replicates"):
+        write_table(folder / f"{name}.parquet", getattr(measured["all"], name))
     path = Path(entry.path)
     size = path.stat().st_size
     campaign.store.add_input(
@@ -98,10 +103,10 @@ def record(
             entry.path, "perturbed", file_digest(path), size, perturbed.cells.n_cells, perturbed.cells.n_genes
         )
     )
-    campaign.store.freeze_targets(
-        Target(gene, entry.modality, fold) for gene, fold in fold_of.items() if gene in gene_ids
-    )
-    full = report | _facts(measured["all"], perturbed, inputs) | {"source": perturbed.cells.source}
+    campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in fold_of.items())
+    full = report | labels | _facts(measured["all"], perturbed, inputs) | {"source": perturbed.cells.source}
+    full |= drug_facts(perturbed, fold_of, report)
+    full["warnings"] = [*labels["label_warnings"], *full.get("drug_warnings", ()), *full["warnings"]]
     write_json(folder / "report.json", full)
     return campaign.with_perturbed(entry), full, True
 
@@ -138,28 +143,33 @@ def of_round(folder: Path) -> Outcomes | None:
 
 
 def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
-    """Read the perturbed cells again, label them by the labelling half of the genes, and find the shared genes."""
+    """Read the perturbed cells again, label them by the source that was asked for, and find the shared genes."""
     cells, labels, targets, digests = [], [], [], []
+    hits: dict[str, frozenset[str]] = {}
+    fold_of = {target.gene_id: target.fold for target in campaign.store.targets()}
     shared = inputs.cells.gene_ids
     for entry in campaign.config.perturbed:
+        refuse_labels_of_truth(entry, screens_of(campaign))  # a screen may have been recorded since
         perturbed, _ = read_perturbed(entry, vocabulary=inputs.model.vocabulary)
         cells.append(perturbed.cells)
-        labels.append(_training_labels(perturbed, inputs))
-        own = own_genes(inputs.cells, perturbed)
-        targets += [own.get(target, "") for target in perturbed.target_n]
+        labels.append(training_labels(perturbed, inputs))
+        target_n, hit = training_targets(perturbed, inputs, fold_of)
+        targets.append(target_n)
+        hits |= {gene: hits.get(gene, frozenset()) | genes for gene, genes in hit.items()}
         here = set(shared_genes(inputs.cells, perturbed.cells))
         shared = np.array([gene for gene in shared if gene in here], dtype=object)
         digests.append(perturbed.cells.digest)
     label_n = np.concatenate(labels)
     digest = step_key("examples", config={"labels": step_digest(label_n)}, inputs=digests)
-    return PerturbedExamples(tuple(cells), np.array(targets, dtype=object), label_n, shared, digest)
+    return PerturbedExamples(tuple(cells), np.concatenate(targets), label_n, shared, digest, hits)
 
 
 def _require_kind(entry: PerturbedConfig, campaign: Campaign) -> None:
-    kind, kinds = kind_of(entry.modality), campaign.config.perturb.kinds
-    if not any(judges(entry.modality, made) for made in kinds):
+    arms, kinds = arms_of(entry.modality), campaign.config.perturb.kinds
+    if not any(judges(arm, made) for arm in arms for made in kinds):
+        asked = " and ".join(f"`{kind_of(arm)}`" for arm in arms)
         msg = (
-            f"What `{entry.modality}` measures is compared with the in-silico edit `{kind}`; this campaign makes "
+            f"What `{entry.modality}` measures is compared with the in-silico edit {asked}; this campaign makes "
             f"{some(kinds)} only. Add it to `kinds` in `campaign.toml`, then record again."
         )
         raise InputError(msg)
@@ -192,15 +202,6 @@ def _require_two_folds(fold_of: Mapping[str, int]) -> None:
         raise InputError(msg)
 
 
-def _training_labels(perturbed: PerturbedCells, inputs: Inputs) -> np.ndarray:
-    """Probability of the goal state of each perturbed cell, from the source that was asked for."""
-    if perturbed.config.label_source == "condition":
-        states = inputs.config.cells
-        return condition_labels(perturbed, start=states.start, goal=states.goal)
-    states_n = inputs.states
-    return soft_labels(inputs.cells, states_n.is_goal_n, states_n.train_n, perturbed).probability_n
-
-
 def step_digest(values: np.ndarray) -> str:
     """Hash of numbers, rounded so that it does not depend on the last bits of a solver."""
     return hashlib.sha256(np.round(values, 4).tobytes()).hexdigest()[:16]
@@ -209,13 +210,11 @@ def step_digest(values: np.ndarray) -> str:
 def _place(campaign: Campaign, entry: PerturbedConfig, inputs: Inputs) -> Path:
     """Folder of a file's effects, named by what decides them."""
     config = campaign.config.to_dict()
-    values = {name: getattr(entry, name) for name in entry.__dataclass_fields__ if name != "path"}
-    digest = file_digest(Path(entry.path)) if Path(entry.path).is_file() else ""
     evaluate = {name: config["evaluate"][name] for name in ("fdr", "min_effect", "folds")}
     return (
         campaign.folder
         / "perturbed"
-        / step_key("effects", config=values | evaluate, inputs=[digest, inputs.key])
+        / step_key("effects", config=options_of(entry) | evaluate, inputs=[*digests_of(entry), inputs.key])
     )
 
 
@@ -227,7 +226,21 @@ def _facts(measured: MeasuredEffects, perturbed: PerturbedCells, inputs: Inputs)
         "n_perturbed_genes": perturbed.cells.n_genes,
         "control_spread_logits": measured.spread,
         "guide_spread": measured.guide_spread.source,
+        "replicate_variance": measured.replicate_variance,
         "control_position": measured.control_position,
+        "contributions": _strongest(measured),
         "warnings": list(measured.warnings),
         "same_file": Path(perturbed.config.path).resolve() == Path(inputs.config.cells.path).resolve(),
     }
+
+
+def _strongest(measured: MeasuredEffects) -> dict[str, dict[str, float]]:
+    """Of each hit, strongest first, the readout genes that contribute most to its effect and how much."""
+    hits = measured.by_gene[measured.by_gene["hit"].astype(bool)]
+    hits = hits.sort_values("effect_to_goal", key=lambda effect: -effect.abs(), kind="stable")
+    by_target = measured.contributions.groupby("target")  # largest first within a target
+    found = {}
+    for target in hits["target"].head(MOST_EXPLAINED):
+        rows = by_target.get_group(target).head(CONTRIBUTIONS)
+        found[str(target)] = dict(zip(rows["gene_name"], rows["contribution"].round(3), strict=True))
+    return found

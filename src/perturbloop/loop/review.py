@@ -147,10 +147,18 @@ def _effect_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[st
             f"{report['n_shared_genes']:,} genes shared with the state cells; the state score tells held-out state cells "
             f"apart with AUROC {report['state_score_auroc']:.3f}; spread of inert guides: {report['guide_spread']}"
         )
+        if "label_source" in report:
+            lines.append(
+                f"{report['source']}: training labels by {report['label_source']}; {report['n_labelled']:,} perturbed cells "
+                "have one."
+            )
+        for target, genes in report.get("contributions", {}).items():
+            parts = ", ".join(f"{gene} {share:+.2f}" for gene, share in genes.items())
+            lines.append(f"{target}: the readout genes that contribute most to its effect are {parts}")
         if report["targets_dropped"]:
             few = ", ".join(f"{name} ({count})" for name, count in report["targets_dropped"].items())
             lines.append(f"Targets with too few cells, left out: {few}")
-        if report["targets_unmapped"]:
+        if report["targets_unmapped"] and "hit_genes" not in report:  # of compounds the warnings speak
             lines.append(f"Targets without an Ensembl id, left out: {', '.join(report['targets_unmapped'])}")
     return tuple(lines)
 

@@ -303,6 +303,7 @@ def _sidecar(
     verdicts: tuple[Verdict, ...],
 ) -> dict[str, object]:
     inputs, config = work.inputs, work.campaign.config
+    reports = work.outcomes.reports if work.outcomes else ()
     return {
         "config": config.to_dict(),
         "data_digest": inputs.cells.digest,
@@ -311,6 +312,7 @@ def _sidecar(
         "seed": config.train.seed,
         "models": models_of(work),
         "gate": [asdict(verdict) for verdict in verdicts],
+        "label_sources": {report["source"]: report["label_source"] for report in reports},
         "metrics": metrics.astype(object).where(metrics.notna(), None).to_dict("records"),
         "gains": gained.astype(object).where(gained.notna(), None).to_dict("records"),
         "rank_correlations": moved.astype(object).where(moved.notna(), None).to_dict("records"),

@@ -44,7 +44,10 @@ def effect_section(report: RoundReport) -> Section:
             "deviations of control cells; positive = toward the goal.",
             *report.effect_lines,
         ),
-        tuple(_grid(rows, str(name)) for name, rows in targets.groupby("modality", sort=False)),
+        (
+            *(_grid(rows, str(name)) for name, rows in targets.groupby("modality", sort=False)),
+            *_compounds(report.effects),
+        ),
         (
             Picture(
                 "Effect of each target ± its standard error. Filled: hits, blue toward the goal, orange away from it; open: "
@@ -120,9 +123,16 @@ def _targets(effects: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("effect_to_goal", ascending=False, kind="stable")
 
 
-def _grid(rows: pd.DataFrame, modality: str) -> Grid:
+def _compounds(effects: pd.DataFrame) -> tuple[Grid, ...]:
+    """Compounds of drug screens, as they were measured; what they say of genes stands above."""
+    rows = effects[effects["level"] == "compound"]
+    rows = rows.sort_values("effect_to_goal", ascending=False, kind="stable")
+    return (_grid(rows, "drug", of="compounds"),) if len(rows) else ()
+
+
+def _grid(rows: pd.DataFrame, modality: str, *, of: str = "targets") -> Grid:
     n_hits = sum(map(yes, rows["hit"]))
-    title = f"{modality}: {len(rows):,} targets, {n_hits:,} hits"
+    title = f"{modality}: {len(rows):,} {of}, {n_hits:,} hits"
     if len(rows) > MOST:
         title += f" (the {MOST} at both ends)"
         rows = pd.concat([rows.head(MOST // 2), rows.tail(MOST // 2)])
@@ -161,4 +171,6 @@ def _hit(row: Any) -> str:
 
 def _use(row: Any) -> str:
     fold = row.fold
+    if fold == -2:
+        return "neither"
     return "training" if fold == -1 else f"held out, fold {fold}"

@@ -188,11 +188,16 @@ class PerturbedConfig:
     path: str
     """AnnData file (h5ad) with raw counts, by its full path."""
     target_column: str
-    """Column of `obs` that holds the perturbed gene."""
+    """Column of `obs` that holds the perturbed gene, or the compound."""
     control: str
     """Label of the control cells in that column."""
     modality: Modality
     """What was done to the cells."""
+    targets: str | None = None
+    """Table with the columns `compound`, `gene` and `action` (inhibitor, activator, …), for modality `drug`: every gene a
+    compound hits is spent with it."""
+    dose_column: str | None = None
+    """Column of `obs` with the dose of a drug, a number; cells at each compound's highest dose are used."""
     gene_column: str | None = None
     """Column of `var` that holds gene ids; found by itself where it is `None`."""
     replicate_column: str | None = None
@@ -205,9 +210,19 @@ class PerturbedConfig:
     """Least purity of a cell's guide call; needs a purity column when positive."""
     condition_column: str | None = None
     """Column of `obs` with the condition; only needed for labels of source `condition`."""
+    phenotype_column: str | None = None
+    """Column of `obs` with a phenotype of each cell, for labels of source `phenotype`: a probability of the goal state (0 to
+    1), or a gate that names the start or the goal state."""
+    label_table: str | None = None
+    """Table with the columns `gene` and `call` (goal, start or none), for labels of source `screen`: what each perturbation,
+    as it is done here, did in another screen."""
     label_source: LabelSource = "state_score"
-    """Where the training label of a perturbed cell comes from: a soft state score, or `condition_column`, whose values must
-    then be the names of the start and the goal state."""
+    """Where the training label of a perturbed cell comes from: a soft `state_score`; `phenotype`, its own measured phenotype;
+    `condition`, whose values must be the names of the start and the goal state; `screen`, its target's call in
+    `label_table`."""
+    drop_escaped: bool = False
+    """Whether cells that look like controls, along their target's own direction, are left out of training; effects always
+    keep them."""
     min_cells: int = 10
     """Least number of cells of a target."""
 
@@ -218,6 +233,19 @@ class PerturbedConfig:
         _require(
             0 <= self.min_purity <= 1, "`min_purity` must be between 0 and 1", self.min_purity, "Correct it."
         )
+        _require(
+            self.modality != "drug" or bool(self.targets),
+            "Cells of modality `drug` need `targets`, the table of what each compound hits",
+            self.targets,
+            "Name it with `--targets`.",
+        )
+        for source, option in (("phenotype", "phenotype_column"), ("screen", "label_table")):
+            _require(
+                self.label_source != source or bool(getattr(self, option)),
+                f"Labels of source `{source}` need `{option}`",
+                getattr(self, option),
+                f"Name it with `--{option.replace('_', '-')}`, or use `--label-source state_score`.",
+            )
 
 
 @dataclass(frozen=True)

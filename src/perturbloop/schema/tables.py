@@ -138,27 +138,42 @@ ESTIMATES = Table(
 
 EFFECTS = Table(
     "effects",
-    "one perturbed target (level gene) or one guide of it (level guide) and one modality",
+    "one perturbed target (level gene), one guide of it (level guide) or one drug (level compound) and one modality",
     (
         *_GENE,
-        Column("target", "label of the target in the perturbed file", "STAT1"),
-        Column("modality", "what was done: crispr_ko, crispri or crispra", "crispr_ko"),
-        Column("level", "gene or guide", "gene"),
-        Column("guide_id", "guide label; empty at gene level", "STAT1g2"),
+        Column(
+            "target",
+            "label of the target in the perturbed file; of a drug screen the compounds behind the row",
+            "STAT1",
+        ),
+        Column(
+            "modality",
+            "what was done: crispr_ko, crispri, crispra or drug; what a drug screen says of one gene is an inhibitor's or an "
+            "activator's effect",
+            "crispr_ko",
+        ),
+        Column("level", "gene, guide or compound", "gene"),
+        Column("guide_id", "guide label, or the compound; empty at gene level", "STAT1g2"),
         Column(
             "effect_to_goal",
             "effect as it was done; positive = toward the goal; in standard deviations of control cells",
             1.3,
         ),
         Column(
-            "effect", "canonical: effect of raising the product; positive = toward the goal; same unit", -1.3
+            "effect",
+            "canonical: effect of raising the product; positive = toward the goal; same unit; missing for a compound",
+            -1.3,
         ),
-        Column("se", "standard error of `effect_to_goal`, same unit", 0.2),
-        Column("pvalue", "two-sided p that all its guides are inert", 1e-9),
+        Column(
+            "se",
+            "standard error of `effect_to_goal`, same unit; holds how far guides and replicates disagree",
+            0.2,
+        ),
+        Column("pvalue", "two-sided p that all its guides, each counted in full, are inert", 1e-9),
         Column("padj", "Benjamini-Hochberg over the targets (level gene)", 1e-8),
         Column("hit", "padj below `fdr` and |effect| at least `min_effect`", True),
         Column("n_cells", "perturbed cells behind the number", 412),
-        Column("n_guides", "guides behind the number", 4),
+        Column("n_guides", "guides, or compounds, behind the number", 4),
         Column("n_replicates", "replicates behind the number", 2),
         Column(
             "own_gene_in_readout",
@@ -167,9 +182,51 @@ EFFECTS = Table(
         ),
         Column(
             "fold",
-            "-1 = used in training; k >= 0 = held out, predicted by the model that never saw fold k",
+            "-1 = used in training; k >= 0 = held out, predicted by the model that never saw fold k; -2 = neither: a compound "
+            "without known targets, or with targets of several folds",
             0,
         ),
+    ),
+)
+
+GUIDES = Table(
+    "guides",
+    "one guide of one target, and how well it works",
+    (
+        *_GENE,
+        Column("target", "label of the target in the perturbed file", "STAT1"),
+        Column("guide_id", "guide label; empty where no guides are named", "STAT1g4"),
+        Column("n_cells", "cells of the guide", 59),
+        Column(
+            "log2fc",
+            "log2 fold change of the target's own RNA against control cells of the same replicates; negative = less RNA; "
+            "missing where it is not measured",
+            -3.2,
+        ),
+        Column("ratio", "the same as a multiple of the controls'; 0.2 = a fifth is left", 0.1),
+        Column("ratio_se", "standard error of `ratio`; cells are the replicates", 0.05),
+        Column(
+            "escape",
+            "share of cells that look like control cells along the target's own direction, 0 to 1; missing where cells are too "
+            "few, or the target does not part from the controls",
+            0.2,
+        ),
+        Column("effect_to_goal", "effect of this guide alone; see EFFECTS", 1.3),
+        Column("weight", "how much it counts in the target's effect: 1 = in full, 0.1 = hardly", 1.0),
+        Column("reason", "why it counts less, in words; empty where it does not", ""),
+    ),
+)
+
+REPLICATES = Table(
+    "replicates",
+    "one target in one replicate",
+    (
+        *_GENE,
+        Column("target", "label of the target in the perturbed file", "STAT1"),
+        Column("replicate", "label of the replicate", "rep_1"),
+        Column("effect_to_goal", "effect in this replicate, against its own controls; see EFFECTS", 1.3),
+        Column("se", "standard error from its cells and controls, same unit", 0.2),
+        Column("n_cells", "perturbed cells", 206),
     ),
 )
 
@@ -301,7 +358,19 @@ COMBINATIONS = Table(
     ),
 )
 
-TABLES = (RANKING, SHIFTS, ESTIMATES, EFFECTS, PREDICTIONS, METRICS, STRATA, PROPOSALS, COMBINATIONS)
+TABLES = (
+    RANKING,
+    SHIFTS,
+    ESTIMATES,
+    EFFECTS,
+    GUIDES,
+    REPLICATES,
+    PREDICTIONS,
+    METRICS,
+    STRATA,
+    PROPOSALS,
+    COMBINATIONS,
+)
 
 
 def concat(table: Table, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -3,9 +3,13 @@
 from typing import Literal
 
 Kind = Literal["delete", "overexpress", "inhibit", "activate"]
-Modality = Literal["crispr_ko", "crispri", "crispra"]
+Modality = Literal["crispr_ko", "crispri", "crispra", "drug", "inhibitor", "activator"]
+"""What was done. A `drug` hits several genes, up or down; what it says of one of them stands in tables as `inhibitor` or
+`activator`."""
 Design = Literal["paired", "nested", "single"]
-LabelSource = Literal["state_score", "condition"]
+LabelSource = Literal["state_score", "phenotype", "condition", "screen"]
+"""Where the label of a perturbed cell comes from: a soft state score; a phenotype measured in the cell itself (a score or a
+gate); the condition it was in; the call that a screen gave its target."""
 CallRule = Literal["matched-null", "geneformer", "budget-k"]
 Compat = Literal["geneformer"] | None
 """`"geneformer"` repeats the published tool, quirks included; `None` is perturbloop's own way."""
@@ -22,7 +26,13 @@ DeTest = Literal["auto", "pseudobulk", "metacells", "rank-sum"]
 
 KINDS: tuple[Kind, ...] = ("delete", "overexpress", "inhibit", "activate")
 DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")
-MODALITIES: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra")
+MODALITIES: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra", "drug")
+"""Modalities that are recorded."""
+SIGNS: dict[str, Kind] = {
+    **dict.fromkeys(("-1", "inhibits", "inhibitor", "antagonist"), "delete"),
+    **dict.fromkeys(("+1", "1", "activates", "activator", "agonist"), "overexpress"),
+}
+"""Words of drug tables and the edit each is read as."""
 ACTION: dict[Kind, str] = {
     "delete": "inhibit",
     "inhibit": "inhibit",
@@ -34,22 +44,31 @@ STATUS = ("scored", "not_scored", "spent", "excluded")
 """scored; not scored (not expressed, not in the vocabulary); spent (used in training); excluded on request."""
 
 
-def kind_of(modality: Modality) -> Kind:
-    """Return the strongest in-silico edit that a laboratory modality is compared with.
+def arms_of(modality: Modality) -> tuple[Modality, ...]:
+    """Return the modalities whose effects a recorded one gives: itself, or both arms of a drug screen.
 
-    >>> kind_of("crispri"), kind_of("crispra")
-    ('delete', 'overexpress')
+    >>> arms_of("crispri"), arms_of("drug")
+    (('crispri',), ('inhibitor', 'activator'))
     """
-    return "overexpress" if modality == "crispra" else "delete"
+    return ("inhibitor", "activator") if modality == "drug" else (modality,)
+
+
+def kind_of(modality: Modality) -> Kind:
+    """Return the strongest in-silico edit that a laboratory modality is compared with; a drug as such has none.
+
+    >>> kind_of("crispri"), kind_of("crispra"), kind_of("inhibitor")
+    ('delete', 'overexpress', 'delete')
+    """
+    return "overexpress" if raises(modality) else "delete"
 
 
 def judges(modality: Modality, kind: Kind) -> bool:
     """Whether a laboratory modality says if an in-silico edit is right: both lower the gene, or both raise it.
 
-    >>> judges("crispri", "inhibit"), judges("crispra", "delete")
-    (True, False)
+    >>> judges("crispri", "inhibit"), judges("crispra", "delete"), judges("drug", "delete")
+    (True, False, False)
     """
-    return ACTION[kind_of(modality)] == ACTION[kind]
+    return modality != "drug" and ACTION[kind_of(modality)] == ACTION[kind]
 
 
 def raising_sign(modality: Modality) -> int:
@@ -58,4 +77,16 @@ def raising_sign(modality: Modality) -> int:
     >>> raising_sign("crispr_ko"), raising_sign("crispra")
     (-1, 1)
     """
-    return 1 if modality == "crispra" else -1
+    return 1 if raises(modality) else -1
+
+
+def raises(modality: Modality) -> bool:
+    """Whether a laboratory modality raises the gene product rather than lowers it; of a drug only its arms can be asked.
+
+    >>> raises("crispra"), raises("crispr_ko"), raises("activator")
+    (True, False, True)
+    """
+    if modality == "drug":
+        msg = "A drug lowers some genes and raises others; ask for its arms, `inhibitor` and `activator`."
+        raise ValueError(msg)
+    return modality in ("crispra", "activator")

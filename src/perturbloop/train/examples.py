@@ -1,7 +1,8 @@
 """Which cells train, with which label and weight; spent genes are those whose cells are here."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -47,6 +48,7 @@ def closed_loop(
     share: float,
     rng: np.random.Generator,
     shuffled: bool = False,
+    hits: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Examples:
     """Add really perturbed cells, labelled with their state only.
 
@@ -57,7 +59,8 @@ def closed_loop(
     unperturbed
         Examples of the open loop.
     tokens, label_n, target_n
-        All perturbed cells of a file: encoded, with the probability of the goal state and the target's label.
+        All perturbed cells of a file: encoded, with the probability of the goal state and the target's label. Cells
+        without a probability (missing) do not train.
     training
         Targets whose cells may be used.
     held_out
@@ -68,13 +71,16 @@ def closed_loop(
         Draws the cells.
     shuffled
         The negative control: labels are exchanged among the perturbed cells, so that they say nothing of a target.
+    hits
+        Further genes that the cells of a target hit: those of a compound with several. They are spent with it.
 
     Raises
     ------
     LeakageError
-        If a target is both trained on and held out.
+        If a target, or a gene that a training compound hits, is both trained on and held out.
     """
-    leaked = sorted(set(training) & set(held_out))
+    spent = set(training).union(*(hits.get(target, ()) for target in training))
+    leaked = sorted(spent & set(held_out))
     if leaked:
         msg = (
             f"Targets that will be scored cannot train: {some(leaked)}. Hold them out, or train on the others; "
@@ -82,8 +88,12 @@ def closed_loop(
         )
         raise LeakageError(msg)
     usable_n = np.isin(target_n.astype(str), sorted(training)) & (tokens.length_n > 2 * tokens.has_cls)
+    usable_n &= np.isfinite(label_n)
     if not usable_n.any():
-        msg = f"The closed loop needs cells of its training targets; there are none of {some(sorted(training))}. Record more."
+        msg = (
+            "The closed loop needs labelled cells of its training targets; there are none of "
+            f"{some(sorted(training))}. Record more."
+        )
         raise InputError(msg)
     room = int(len(unperturbed.label_n) * share / (1 - share))
     per_target = max(1, room // len(set(training)))
@@ -102,7 +112,7 @@ def closed_loop(
         join(unperturbed.tokens, tokens.select(chosen)),
         np.concatenate([unperturbed.label_n, labels]),
         np.concatenate([unperturbed.weight_n, weight_n]),
-        tuple(sorted(training)),
+        tuple(sorted(spent)),
     )
 
 

@@ -1,0 +1,142 @@
+"""Effects of compounds to effects of the genes they hit: what a drug screen says of single genes, and how surely."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.data.compounds import Compound
+from perturbloop.schema import EFFECTS, EvaluateConfig, Modality, raising_sign
+from perturbloop.stats.correct import benjamini_hochberg
+from perturbloop.stats.pool import pool
+
+ARMS: tuple[Modality, ...] = ("inhibitor", "activator")
+
+
+def share_of_target(effect: float, se: float, n_targets: int) -> tuple[float, float]:
+    r"""Say what the effect of a compound means for one of its targets; positive = toward the goal.
+
+    Parameters
+    ----------
+    effect, se
+        Effect of the compound and its standard error.
+    n_targets
+        Genes that it hits, all by the same action.
+
+    Returns
+    -------
+    Effect of one target and its standard error.
+
+    Notes
+    -----
+    One of the n targets is taken to carry the whole effect y, each as likely as the others: the mean is :math:`y/n`, the
+    variance :math:`\mathrm{se}^2/n + y^2 (n-1)/n^2`. With one target it is the compound's own effect. With several no
+    target can be told from zero by that compound alone. Targets that work together only, or that the table lacks, break it.
+
+    Examples
+    --------
+    >>> share_of_target(2.0, 0.1, 1)
+    (2.0, 0.1)
+    >>> mean, error = share_of_target(2.0, 0.1, 2)
+    >>> mean, round(error, 3)
+    (1.0, 1.002)
+    """
+    variance = se**2 / n_targets + effect**2 * (n_targets - 1) / n_targets**2
+    return effect / n_targets, float(np.sqrt(variance))
+
+
+def gene_effects(
+    effects: pd.DataFrame,
+    compounds: Mapping[str, Compound],
+    *,
+    left_out: Iterable[str],
+    names: Mapping[str, str],
+    config: EvaluateConfig,
+) -> pd.DataFrame:
+    """Turn effects of compounds into effects of genes, by arm.
+
+    Parameters
+    ----------
+    effects
+        Table `EFFECTS` of a drug screen, one row of level gene per compound (as `measure_effects` gives it).
+    compounds
+        What each compound hits.
+    left_out
+        Compounds that are not used: those whose targets are in several folds.
+    names
+        Symbol of each gene.
+    config
+        False discovery rate and least effect of a hit.
+
+    Returns
+    -------
+    Table `EFFECTS`: one row of level compound per compound; of level gene per gene and arm (`inhibitor`, `activator`), with
+    the compounds behind it as `target`; of level guide per gene and compound. Compounds that lower one target and raise
+    another are used for no gene.
+
+    Notes
+    -----
+    Each compound's share of an effect is `share_of_target`; compounds of one gene and arm are pooled as guides are
+    (`stats.pool.pool`), with the spread between compounds in the error. A gene of one selective compound has that compound's
+    effect, error and p.
+    """
+    rows = effects[effects["level"] == "gene"]
+    parts = [rows.assign(level="compound", gene_id="", effect=np.nan, fold=-1)]
+    unused = set(left_out)
+    for arm in ARMS:
+        shares = []
+        for row in rows.to_dict("records"):
+            compound = compounds.get(str(row["target"]))
+            if compound is None or compound.arm != arm or compound.name in unused:
+                continue
+            mean, error = share_of_target(row["effect_to_goal"], row["se"], len(compound.genes))
+            alone = len(compound.genes) == 1
+            shares += [
+                row | {"gene_id": gene, "effect_to_goal": mean, "se": error, "selective": alone}
+                for gene in sorted(compound.genes)
+            ]
+        if shares:
+            parts.append(_arm(pd.DataFrame(shares), arm, names, config))
+    table = pd.concat(parts, ignore_index=True)
+    return EFFECTS.checked(table)
+
+
+def _arm(
+    shares: pd.DataFrame, arm: Modality, names: Mapping[str, str], config: EvaluateConfig
+) -> pd.DataFrame:
+    """Rows of one arm: genes, and below them the compounds."""
+    genes, single = [], []
+    for gene, of_gene in shares.groupby("gene_id", sort=True):
+        label = "; ".join(sorted(of_gene["target"]))
+        common = {
+            "gene_id": gene,
+            "gene_name": names.get(str(gene), str(gene)),
+            "modality": arm,
+            "target": label,
+        }
+        first = of_gene.iloc[0].to_dict()
+        if len(of_gene) == 1 and first["selective"]:
+            numbers = {name: first[name] for name in ("effect_to_goal", "se", "pvalue")}
+        else:
+            pooled = pool(
+                of_gene["effect_to_goal"].to_numpy(dtype=float),
+                of_gene["se"].to_numpy(dtype=float) ** 2,
+                null_variance=0.0,
+            )
+            numbers = {"effect_to_goal": pooled.mean, "se": pooled.se, "pvalue": pooled.pvalue}
+        sizes = {
+            "n_cells": int(of_gene["n_cells"].sum()),
+            "n_guides": len(of_gene),
+            "n_replicates": int(of_gene["n_replicates"].max()),
+            "own_gene_in_readout": bool(of_gene["own_gene_in_readout"].any()),
+        }
+        genes.append(common | numbers | sizes | {"level": "gene", "guide_id": ""})
+        single += [
+            row | common | {"level": "guide", "guide_id": row["target"], "padj": np.nan, "hit": False}
+            for row in of_gene.to_dict("records")
+        ]
+    top = pd.DataFrame(genes)
+    top["padj"] = benjamini_hochberg(top["pvalue"].to_numpy(dtype=float))
+    top["hit"] = (top["padj"] < config.fdr) & (top["effect_to_goal"].abs() >= config.min_effect)
+    table = pd.concat([top, pd.DataFrame(single)], ignore_index=True)
+    return table.assign(effect=raising_sign(arm) * table["effect_to_goal"].astype(float), fold=-1)

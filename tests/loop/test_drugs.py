@@ -1,0 +1,111 @@
+"""A drug screen in a campaign: what is spent, what is judged, what is said."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from perturbloop.data import toy
+from perturbloop.errors import LeakageError
+from perturbloop.loop.campaign import init, measured, play, record
+from perturbloop.loop.folder import open_campaign
+from perturbloop.loop.inputs import read_inputs
+from perturbloop.loop.outcomes import perturbed_examples
+from perturbloop.schema import PerturbedConfig
+from perturbloop.train.examples import closed_loop, open_loop
+
+N_SINGLE = 8
+
+
+@pytest.fixture(scope="module")
+def screened(made, tmp_path_factory):
+    """Eight selective inhibitors, one of two genes, one that does both, one that nobody knows."""
+    folder = tmp_path_factory.mktemp("drugs")
+    world = toy.world(1, n_cells=160, n_corpus=120)
+    genes = world.genes.gene_name.tolist()
+    compounds = {f"single {place}": {genes[place]: -1} for place in range(N_SINGLE)}
+    compounds["double"] = {genes[20]: -1, genes[21]: -1}
+    compounds["mixed"] = {genes[22]: -1, genes[23]: 1}
+    compounds["unknown"] = {genes[24]: -1}
+    rng = np.random.default_rng(0)
+    adata = toy.treat(world, compounds, state="stimulated", n_cells=24, n_controls=60, rng=rng)
+    adata.write_h5ad(folder / "drugs.h5ad")
+    rows = [
+        (name, gene, "inhibitor" if sign < 0 else "activator")
+        for name, targets in compounds.items()
+        for gene, sign in targets.items()
+        if name != "unknown"
+    ]
+    pd.DataFrame(rows, columns=["compound", "gene", "action"]).to_csv(
+        folder / "targets.tsv", sep="\t", index=False
+    )
+    entry = PerturbedConfig(
+        path=str(folder / "drugs.h5ad"),
+        target_column="compound",
+        control=toy.VEHICLE,
+        modality="drug",
+        targets=str(folder / "targets.tsv"),
+        dose_column="dose",
+        replicate_column="replicate",
+    )
+    init(folder / "study", made.config())
+    report, _ = record(folder / "study", entry)
+    ids = dict(zip(world.genes.gene_name, world.genes.gene_id, strict=True))
+    return folder / "study", report, {name: [ids[gene] for gene in of] for name, of in compounds.items()}
+
+
+def test_the_report_names_what_was_used_and_what_was_not(screened):
+    _, report, _ = screened
+    said = " ".join(report["warnings"])
+    assert report["targets_unmapped"] == ["unknown"]
+    for part in (
+        "without a known target .*'unknown'",
+        "raise another .*'mixed'",
+        "several targets .*'double'",
+    ):
+        assert pd.Series([said]).str.contains(part).all()
+    assert len(report["hit_genes"]) == N_SINGLE + 4
+
+
+def test_all_genes_that_a_compound_hits_are_in_one_fold_and_none_is_scored_when_spent(screened):
+    folder, report, hit = screened
+    assert len({report["hit_genes"][gene] for gene in hit["double"]}) == 1
+    assert len({report["hit_genes"][gene] for gene in hit["mixed"]}) == 1
+    rows = measured(folder)
+    assert set(rows["modality"]) == {"inhibitor"}
+    assert set(rows["gene_id"]) == {hit[f"single {n}"][0] for n in range(N_SINGLE)} | set(hit["double"])
+    number = play(folder, until="evaluate").round
+    place = folder / "rounds" / f"{number:03d}"
+    ranking = pd.read_parquet(place / "ranking.parquet")
+    spent = set(ranking.loc[ranking["status"] == "spent", "gene_id"])
+    assert (
+        set(report["hit_genes"]) & set(ranking["gene_id"]) <= spent
+    )  # under 30 targets all train the ranking
+    for path in folder.glob("models/*/state_model.json"):
+        card = json.loads(path.read_text())["card"]
+        held_out = {gene for gene, fold in report["hit_genes"].items() if fold == card["fold"]}
+        assert not held_out & set(card["spent"])
+    judged = pd.read_parquet(place / "metrics.parquet").query("denominator == 'all' and metric == 'auroc'")
+    assert set(judged["n_genes"]) == {N_SINGLE + 2}
+
+
+def test_cells_of_a_compound_cannot_train_what_judges_any_of_its_targets(screened):
+    folder, _, hit = screened
+    campaign = open_campaign(folder)
+    with campaign.store:
+        inputs = read_inputs(campaign.config)
+        found = perturbed_examples(campaign, inputs)
+    first, other = sorted(hit["double"])
+    assert found.hits[first] == {first, other}
+    assert (found.target_n == first).sum() == 16  # at the highest dose
+    assert (found.target_n == other).sum() == 0
+    unperturbed = open_loop(
+        inputs.tokens, inputs.states.is_goal_n, max_cells=40, rng=np.random.default_rng(0)
+    )
+    tokens = inputs.tokens.select(np.resize(np.arange(inputs.tokens.n_cells), len(found.target_n)))
+    options = {"training": [first], "share": 0.5, "rng": np.random.default_rng(0), "hits": found.hits}
+    with pytest.raises(LeakageError, match=f"cannot train: '{other}'"):
+        closed_loop(unperturbed, tokens, found.label_n, found.target_n, held_out=[other], **options)
+    examples = closed_loop(unperturbed, tokens, found.label_n, found.target_n, held_out=[], **options)
+    assert examples.spent == (first, other)

@@ -1,0 +1,110 @@
+"""Label sources in a campaign: what trains, what the report says, what is refused."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import read_h5ad
+from scipy import sparse
+
+from perturbloop.errors import LeakageError
+from perturbloop.loop.campaign import init, record
+from perturbloop.loop.folder import open_campaign
+from perturbloop.loop.inputs import read_inputs
+from perturbloop.loop.labels import digests_of, options_of, refuse_labels_of_truth
+from perturbloop.loop.outcomes import perturbed_examples
+from perturbloop.schema import PerturbedConfig
+
+
+def examples_of(folder):
+    campaign = open_campaign(folder)
+    with campaign.store:
+        return perturbed_examples(campaign, read_inputs(campaign.config))
+
+
+def test_cells_train_by_the_phenotype_they_were_sorted_by(few, tmp_path, rng):
+    adata = read_h5ad(few.perturbed_path)
+    adata.obs["gate"] = rng.choice(["resting", "stimulated"], size=adata.n_obs)
+    adata.obs.loc[adata.obs_names[::7], "gate"] = None
+    adata.write_h5ad(tmp_path / "sorted.h5ad")
+    init(tmp_path / "study", few.config())
+    options = {"label_source": "phenotype", "phenotype_column": "gate"}
+    report, _ = record(tmp_path / "study", few.perturbed(path=str(tmp_path / "sorted.h5ad"), **options))
+    assert report["label_source"] == "phenotype"
+    gate = adata.obs["gate"]
+    assert report["n_labelled"] == int((gate.notna() & adata.obs["target"].ne("non-targeting")).sum())
+    found = examples_of(tmp_path / "study").label_n
+    np.testing.assert_array_equal(found, np.where(gate.isna(), np.nan, gate == "resting"))
+
+
+def test_labels_of_a_screen_are_taken_with_a_warning_and_refused_once_it_judges(few, tmp_path):
+    genes = sorted(set(read_h5ad(few.perturbed_path).obs["target"]) - {"non-targeting"})
+    table = tmp_path / "sister.csv"
+    table.write_text("gene,call\n" + "".join(f"{g},{'goal' if g < genes[4] else 'none'}\n" for g in genes))
+    init(tmp_path / "study", few.config())
+    entry = few.perturbed(label_source="screen", label_table=str(table))
+    report, new = record(tmp_path / "study", entry)
+    assert new
+    assert report["warnings"][0].startswith("Training labels are calls of another screen")
+    found = examples_of(tmp_path / "study")
+    assert set(found.label_n[found.target_n != ""]) == {0.0, 1.0}
+    assert np.isnan(found.label_n[found.target_n == ""]).all()
+
+    same = tmp_path / "copy of it.csv"
+    same.write_bytes(table.read_bytes())
+    refuse_labels_of_truth(entry, [SimpleNamespace(path=few.perturbed_path)])
+    with pytest.raises(LeakageError, match="'sister' is the same screen as 'copy of it'"):
+        refuse_labels_of_truth(entry, [SimpleNamespace(path=str(same))])
+    with pytest.raises(LeakageError, match="'sister' is the same screen as 'Sister'"):
+        refuse_labels_of_truth(entry, [SimpleNamespace(path="elsewhere.tsv", name="Sister")])
+
+
+def test_a_changed_label_table_makes_the_effects_stale_and_a_moved_one_does_not(few, tmp_path):
+    (tmp_path / "one.csv").write_text("gene,call\nA,goal\n")
+    (tmp_path / "other.csv").write_text("gene,call\nA,goal\n")
+    one, other = (
+        few.perturbed(label_source="screen", label_table=str(tmp_path / f"{name}.csv"))
+        for name in ("one", "other")
+    )
+    assert isinstance(one, PerturbedConfig)
+    assert (digests_of(one), options_of(one)) == (digests_of(other), options_of(other))
+    (tmp_path / "other.csv").write_text("gene,call\nA,none\n")
+    assert digests_of(one) != digests_of(other)
+
+
+def test_escaped_cells_do_not_train_and_stay_in_the_effects(few, tmp_path):
+    """A hundred controls become cells of one target; every second loses 30 genes, the others escaped."""
+    adata = read_h5ad(few.perturbed_path)
+    target = sorted(set(adata.obs["target"]) - {"non-targeting"})[0]
+    taken = np.flatnonzero(adata.obs["target"] == "non-targeting")[:100]
+    own, moved_n = np.isin(np.arange(adata.n_obs), taken), np.isin(np.arange(adata.n_obs), taken[::2])
+    counts = adata.X.toarray()
+    often = np.argsort(counts.sum(axis=0))[::-1][:30]
+    counts[np.ix_(moved_n, often)] = 0
+    adata.X = sparse.csr_matrix(counts)
+    adata.obs["target"] = np.where(own, target, adata.obs["target"].astype(str))
+    adata.write_h5ad(tmp_path / "escaped.h5ad")
+    labels, reports = {}, {}
+    for drop in (False, True):
+        study = tmp_path / f"study {drop}"
+        init(study, few.config())
+        entry = few.perturbed(path=str(tmp_path / "escaped.h5ad"), drop_escaped=drop)
+        reports[drop], _ = record(study, entry)
+        labels[drop] = examples_of(study).label_n
+    gone = np.isnan(labels[True])
+    assert not np.isnan(labels[False]).any()
+    assert gone[own & ~moved_n].mean() > 0.8
+    assert gone[moved_n].mean() < 0.2
+    assert reports[True]["n_labelled"] == reports[False]["n_labelled"] - gone.sum()
+    first, other = (read_effects(tmp_path / f"study {drop}") for drop in (False, True))
+    assert first.equals(other)
+    explained = reports[True]["contributions"]
+    assert set(explained) == set(first.loc[first["hit"] & first["level"].eq("gene"), "target"])
+    assert all(len(genes) == 5 for genes in explained.values())
+
+
+def read_effects(folder):
+    """Effects of the only recorded file."""
+    (path,) = folder.glob("perturbed/*/effects_all.parquet")
+    return pd.read_parquet(path)
