@@ -141,7 +141,7 @@ def _unit(vector_gd: Vectors) -> Vectors:
         length_g = np.sqrt(np.asarray(vector_gd.multiply(vector_gd).sum(axis=1)).ravel())
         scale_g = np.divide(1.0, length_g, out=np.zeros_like(length_g), where=length_g > 0)
         return sparse.csr_matrix(sparse.diags_array(scale_g) @ vector_gd)
-    dense_gd = np.asarray(vector_gd)
+    dense_gd = np.asarray(vector_gd, dtype=float)
     length_g = np.linalg.norm(dense_gd, axis=1, keepdims=True)
     return dense_gd / np.where(length_g > 0, length_g, 1)
 

@@ -13,10 +13,12 @@ from perturbloop.evidence.kernels import Kernel
 
 PRIOR_WEIGHT = 0.3
 """Prior mean of an effect, in standard deviations of the true effects, for a gene that is far up in silico."""
-FEATURE_AMPLITUDE = 0.3
+FEATURE_AMPLITUDE = 0.2
 """Amplitude of a feature, in standard deviations of the true effects."""
 NETWORK_AMPLITUDE = 0.35
 """Amplitude of a network of full skill, same unit."""
+ALL_NETWORKS = 0.5
+"""Largest amplitude of all networks together, same unit."""
 OWN_SHARE = 0.2
 """Variance of an effect that nothing explains, as a share of the variance of the true effects."""
 SHUFFLES = 30
@@ -32,11 +34,11 @@ class Posterior:
     sd_g: Float[np.ndarray, " g"]
     """Standard deviation of the true effect."""
     probability_g: Float[np.ndarray, " g"]
-    """Probability that the effect is beyond the threshold, toward the goal: what genes are ranked by."""
+    """Probability that the effect is beyond the threshold, toward the goal."""
     threshold: float
     """That threshold, in the unit of the effects."""
     skill_k: Float[np.ndarray, " k"]
-    """Per network its leave-one-gene-out skill, see `skill`; a network at or below 0 is not listened to."""
+    """Per network its leave-one-gene-out skill, see `network_skill`; at or below 0 it is not listened to."""
     influence_gp: Float[np.ndarray, "g p"]
     """What each measured gene adds to the expected effect of each gene, same unit."""
 
@@ -80,9 +82,9 @@ def posterior(
     A Gaussian process :cite:`rasmussen2006`: :math:`y_p \sim N(w\,\sigma \tanh(2 z_p) + f_p,\; s_p^2 + o\,\sigma^2)`, with
     :math:`z` the standardized in-silico score, :math:`\sigma^2` the variance of the true effects (total minus mean squared error,
     at least a tenth of the total), and :math:`f \sim GP(0, \sigma^2 \sum_k a_k^2 K_k)`. The score is saturated because the genes
-    far out are mostly those that change most with the state, its consequences. Amplitudes are not fitted, which twenty genes
-    would not bear: features have a fixed one, that of a network grows with its skill (`skill`) from 0 to a fixed one. The
-    constants were chosen on simulated networks 0 to 7. The assumption a reviewer would attack: the in-silico score has the
+    far out are mostly those that change most with the state, its consequences. Weights are not fitted, which twenty genes would
+    not bear: features and the in-silico score have a fixed one, and that of a network grows with its skill from 0 to a fixed one.
+    The constants were chosen on simulated networks 0 to 7. The assumption a reviewer would attack: the in-silico score has the
     right sign.
 
     Examples
@@ -99,12 +101,13 @@ def posterior(
     _require_effects(place_p, effect_p, se_p)
     variance = _true_variance(effect_p, se_p)
     scale = float(np.sqrt(variance))
-    skill_k = np.array([skill(kernel, place_p, effect_p, se_p, rng=rng) for kernel in networks])
-    amplitude_k = np.append(
-        NETWORK_AMPLITUDE * np.clip(skill_k, 0, 1), np.full(len(features), FEATURE_AMPLITUDE)
-    )
+    skill_k = np.array([network_skill(kernel, place_p, effect_p, se_p, rng=rng) for kernel in networks])
+    network_k = NETWORK_AMPLITUDE * np.clip(skill_k, 0, 1)
+    network_k *= min(1.0, ALL_NETWORKS / max(float(np.linalg.norm(network_k)), 1e-9))
+    amplitude_k = np.append(network_k, np.full(len(features), FEATURE_AMPLITUDE))
     kernels = (*networks, *features)
-    prior_g = PRIOR_WEIGHT * scale * np.tanh(2 * _standardized(insilico_g))
+    saturated_g = np.tanh(2 * _standardized(insilico_g))
+    prior_g = PRIOR_WEIGHT * scale * saturated_g
     cross_gp = np.zeros((len(insilico_g), len(place_p)))
     self_g = np.zeros(len(insilico_g))
     for kernel, amplitude in zip(kernels, amplitude_k, strict=True):
@@ -118,11 +121,16 @@ def posterior(
     sd_g = np.sqrt(left_g + OWN_SHARE * variance)
     threshold = scale if threshold is None else threshold
     return Posterior(
-        mean_g, sd_g, norm.sf((threshold - mean_g) / sd_g), float(threshold), skill_k, influence_gp
+        mean_g=mean_g,
+        sd_g=sd_g,
+        probability_g=norm.sf((threshold - mean_g) / sd_g),
+        threshold=float(threshold),
+        skill_k=skill_k,
+        influence_gp=influence_gp,
     )
 
 
-def skill(
+def network_skill(
     kernel: Kernel,
     place_p: Int[np.ndarray, " p"],
     effect_p: Float[np.ndarray, " p"],
@@ -167,7 +175,14 @@ def _left_out_correlation(near_pp: np.ndarray, effect_p: np.ndarray, se_p: np.nd
     with_network = _left_out(own_pp + variance * near_pp, effect_p)
     without = _left_out(own_pp + variance * np.diag(np.diag(near_pp)), effect_p)
     added_p = with_network - without
-    return float(np.corrcoef(added_p, effect_p)[0, 1]) if np.ptp(added_p) > 0 else 0.0
+    return _correlation(added_p, effect_p)
+
+
+def _correlation(first_p: np.ndarray, second_p: np.ndarray) -> float:
+    """Pearson's; 0 where either does not vary."""
+    if np.ptp(first_p) == 0 or np.ptp(second_p) == 0:
+        return 0.0
+    return float(np.corrcoef(first_p, second_p)[0, 1])
 
 
 def _left_out(covariance_pp: np.ndarray, effect_p: np.ndarray) -> np.ndarray:
