@@ -41,7 +41,7 @@ def effect_section(report: RoundReport) -> Section:
         title,
         (
             "Effect to goal: how far the perturbation, as it was done, moved cells along the state score, in standard "
-            "deviations of control cells; positive = toward the goal.",
+            "deviations of control cells, or the score of a screen in the spread of its genes; positive = toward the goal.",
             *report.effect_lines,
         ),
         tuple(_grid(rows, str(name)) for name, rows in targets.groupby("modality", sort=False)),
@@ -69,8 +69,14 @@ def spent_section(report: RoundReport) -> Section:
     if not spent:
         return Section("spent", title, ("None: no gene was used in training.",))
     measured = targets[targets["gene_id"].isin(list(spent))]
+    listed = (
+        f" Of {len(measured):,} measurements the {MOST} at both ends are listed."
+        if len(measured) > MOST
+        else ""
+    )
+    shown = measured if not listed else pd.concat([measured.head(MOST // 2), measured.tail(MOST // 2)])
     rows = [
-        (_gene(row), text(row.modality), _effect(row), _hit(row), _use(row)) for row in measured.itertuples()
+        (_gene(row), text(row.modality), _effect(row), _hit(row), _use(row)) for row in shown.itertuples()
     ]
     names = ranking.drop_duplicates("gene_id").set_index("gene_id")["gene_name"]
     rows += [
@@ -83,7 +89,7 @@ def spent_section(report: RoundReport) -> Section:
         "ranking: it was judged by a ranking that had not seen it."
     )
     columns = ("gene", "modality", "effect to goal ± SE", "hit", "use")
-    return Section("spent", title, (said,), (Grid("Spent genes", columns, tuple(rows), _WORDS),))
+    return Section("spent", title, (said + listed,), (Grid("Spent genes", columns, tuple(rows), _WORDS),))
 
 
 def proposal_section(report: RoundReport) -> Section:
