@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from perturbloop.data.compounds import combined
+from perturbloop.data.drug_responses import combined
 from perturbloop.data.screen_formats import standard_error
 from perturbloop.data.screens import read_screen, report_lines
 from perturbloop.data.vocabulary import Vocabulary
@@ -257,7 +257,7 @@ def responses(rng):
 
 
 def test_a_gene_has_the_mean_response_to_the_compounds_that_inhibit_it(read, responses, targets):
-    screen, report = read(responses, modality="drug_inhibitor", targets=targets, top=0.1)
+    screen, report = read(responses, modality="inhibitor", targets=targets, top=0.1)
     by_gene = screen.set_index("label")
     value = responses["response"]
     assert by_gene.loc["GENE1", "effect_to_goal"] == pytest.approx(value[:2].mean())
@@ -269,7 +269,7 @@ def test_a_gene_has_the_mean_response_to_the_compounds_that_inhibit_it(read, res
 
 
 def test_activated_targets_are_another_arm(read, responses, targets):
-    screen, _ = read(responses, modality="drug_activator", targets=targets, top=0.5)
+    screen, _ = read(responses, modality="activator", targets=targets, top=0.5)
     assert list(screen["label"]) == ["GENE31"]
     assert screen["effect"].item() == screen["effect_to_goal"].item()
 
@@ -293,14 +293,14 @@ def test_the_p_of_a_gene_is_corrected_for_its_compounds():
 )
 def test_drug_tables_that_cannot_be_read_are_refused(read, responses, targets, change, says):
     with pytest.raises(InputError, match=says):
-        read(change(responses), modality="drug_inhibitor", targets=targets, top=0.1)
+        read(change(responses), modality="inhibitor", targets=targets, top=0.1)
 
 
 def test_an_unknown_action_of_a_drug_is_refused(read, responses, tmp_path):
     path = tmp_path / "actions.tsv"
     path.write_text("compound\ttarget\taction\ndrug1\tGENE1\tinhibitr\n")
     with pytest.raises(InputError, match=r"'inhibitr' came\. Did you mean 'inhibitor'"):
-        read(responses, modality="drug_inhibitor", targets=str(path), top=0.1)
+        read(responses, modality="inhibitor", targets=str(path), top=0.1)
 
 
 # ---------------------------------------------------------------------------------------------- refusals
@@ -354,7 +354,7 @@ def test_a_list_without_a_gene_of_the_screen_is_refused(read, frame, tmp_path):
         ({"fdr": 0.1, "top": 0.1}, "told by one rule"),
         ({"fdr": 1.5}, "between 0 and 1"),
         ({"name": " "}, "must not be empty"),
-        ({"targets": "drugs.tsv"}, "drug_inhibitor or drug_activator"),
+        ({"targets": "drugs.tsv"}, "inhibitor or activator"),
         ({"min_detection": 2.0}, "`min_detection`"),
     ],
 )

@@ -14,9 +14,7 @@ _CELLS, _SCREEN = "Perturbed cells", "Screens"
 
 def record(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Campaign folder.")],
-    modality: Annotated[
-        str, typer.Option(help="crispr_ko, crispri, crispra, drug_inhibitor or drug_activator.")
-    ],
+    modality: Annotated[str, typer.Option(help="crispr_ko, crispri, crispra, inhibitor or activator.")],
     perturbed: Annotated[
         Path | None,
         typer.Option(

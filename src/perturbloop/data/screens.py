@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.compounds import by_target, combined, read_targets
+from perturbloop.data.drug_responses import by_target, combined, read_targets
 from perturbloop.data.genes import mouse_labels, resolve
 from perturbloop.data.hits import by_fdr, by_flag, by_list, by_top
 from perturbloop.data.screen_formats import Scores, read_table, scores_of

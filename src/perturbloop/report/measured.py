@@ -12,6 +12,7 @@ from perturbloop.report.scoreboard import NOTHING_MEASURED
 
 MOST = 100
 """Targets of one modality that are listed; of more, the ends."""
+NOTHING_PROPOSED = "No batch: `perturbloop propose` has not been run, or every gene that could be proposed has been measured."
 _EFFECTS = (
     "target",
     "gene",
@@ -96,7 +97,7 @@ def proposal_section(report: RoundReport) -> Section:
     """Batches of experiments, one grid per policy."""
     title = "What to measure next"
     if report.proposals.empty:
-        return Section("proposals", title, ("No batch proposed yet: run `perturbloop propose`.",))
+        return Section("proposals", title, (NOTHING_PROPOSED,))
     columns = ("place", "gene", "kind", "action", "benefit", "reason")
     grids = tuple(
         Grid(

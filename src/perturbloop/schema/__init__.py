@@ -38,6 +38,7 @@ from perturbloop.schema.tables import (
 )
 from perturbloop.schema.words import (
     ACTION,
+    ARMS,
     DEFAULT_KINDS,
     KINDS,
     MODALITIES,
@@ -86,6 +87,7 @@ __all__ = [
     "Table",
     "concat",
     "ACTION",
+    "ARMS",
     "AfterDelete",
     "CallRule",
     "Compat",

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from perturbloop.errors import InputError, some
 from perturbloop.schema.words import (
+    ARMS,
     DEFAULT_KINDS,
     KINDS,
     MODALITIES,
@@ -260,7 +261,7 @@ class ScreenConfig:
 
     def __post_init__(self) -> None:
         """Refuse unknown modalities and more than one rule for hits."""
-        _require_choice(self, "modality", MODALITIES)
+        _require_choice(self, "modality", ARMS)
         _require_choice(self, "higher_is", get_args(HigherIs))
         rules = [name for name in ("fdr", "top", "hits", "hit_column") if getattr(self, name) is not None]
         _require(len(rules) <= 1, "A hit is told by one rule", rules, "Keep one of them.")
@@ -277,8 +278,8 @@ class ScreenConfig:
         )
         _require(bool(self.name.strip()), "`name` must not be empty", self.name, "Name the screen.")
         _require(
-            self.targets is None or self.modality.startswith("drug_"),
-            "`targets` belongs to compounds, so `modality` must be drug_inhibitor or drug_activator",
+            self.targets is None or self.modality in ("inhibitor", "activator"),
+            "`targets` belongs to compounds, so `modality` must be inhibitor or activator",
             self.modality,
             "Correct one of them.",
         )

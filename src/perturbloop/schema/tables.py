@@ -142,7 +142,7 @@ EFFECTS = Table(
     (
         *_GENE,
         Column("target", "label of the target in the perturbed file", "STAT1"),
-        Column("modality", "what was done: one of `MODALITIES`", "crispr_ko"),
+        Column("modality", "what was done: one of `ARMS`", "crispr_ko"),
         Column("level", "gene or guide", "gene"),
         Column("guide_id", "guide label; empty at gene level", "STAT1g2"),
         Column(
@@ -270,7 +270,7 @@ SCREEN = Table(
     (
         *_GENE,
         Column("label", "the gene as the file names it", "STAT1"),
-        Column("modality", "what was done to the gene: one of `MODALITIES`", "crispri"),
+        Column("modality", "what was done to the gene: one of `ARMS`", "crispri"),
         Column("effect_to_goal", "score as it was done; positive = toward the goal; unit of the file", 1.3),
         Column("effect", "canonical: of raising the product; positive = toward the goal; same unit", -1.3),
         Column(

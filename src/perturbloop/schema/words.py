@@ -3,8 +3,8 @@
 from typing import Literal
 
 Kind = Literal["delete", "overexpress", "inhibit", "activate"]
-Modality = Literal["crispr_ko", "crispri", "crispra", "drug_inhibitor", "drug_activator"]
-"""What was done to the gene; of drugs, what the compound does to its target."""
+Modality = Literal["crispr_ko", "crispri", "crispra", "inhibitor", "activator"]
+"""What was done to the gene; of a drug, what it does to its target."""
 Design = Literal["paired", "nested", "single"]
 LabelSource = Literal["state_score", "condition"]
 CallRule = Literal["matched-null", "geneformer", "budget-k"]
@@ -23,8 +23,11 @@ EngineName = Literal["exact", "fast"]
 
 KINDS: tuple[Kind, ...] = ("delete", "overexpress", "inhibit", "activate")
 DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")
-MODALITIES: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra", "drug_inhibitor", "drug_activator")
-_RAISES: tuple[Modality, ...] = ("crispra", "drug_activator")
+MODALITIES: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra")
+"""Modalities of perturbed cells."""
+ARMS: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra", "inhibitor", "activator")
+"""Modalities that raise a gene or lower it, and so can be those of a screen."""
+_RAISES: tuple[Modality, ...] = ("crispra", "activator")
 ACTION: dict[Kind, str] = {
     "delete": "inhibit",
     "inhibit": "inhibit",

@@ -64,7 +64,7 @@ def by_target(
     targets
         Table of `read_targets`.
     modality
-        drug_inhibitor keeps the inhibited targets, drug_activator the activated ones.
+        inhibitor keeps the inhibited targets, activator the activated ones.
 
     Returns
     -------
