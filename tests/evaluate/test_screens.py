@@ -117,7 +117,7 @@ def test_an_activation_screen_reads_the_score_the_other_way(screen, score, rng):
 
 def test_the_sweep_goes_through_definitions_with_and_without_silent_genes(screen, score, detection, rng):
     found = sweep(score, screen, rng=rng, detection=detection, n_samples=2)
-    assert set(found["definition"]) == {entry.name for entry in DEFINITIONS}
+    assert set(found["definition"]) == set(DEFINITIONS)
     assert set(found["expressed"]) == {True, False}
     both = found.query("regulators == 'both' and denominator == 'all'").set_index(["definition", "expressed"])
     assert both.loc[("top 5 %", False), "n_hits"] == 10

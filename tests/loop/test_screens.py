@@ -133,6 +133,23 @@ def test_the_same_name_with_another_rule_replaces_the_screen_and_opens_a_round(s
     pd.testing.assert_series_equal(before["fold"], after["fold"])
 
 
+def test_two_donors_of_a_screen_give_each_other_a_ceiling(screened, entry, tmp_path, rng):
+    folder = copied(screened[0], tmp_path)
+    path = tmp_path / "donor2.csv"
+    again = pd.read_csv(entry.path)
+    again["LFC"] += rng.normal(0, again["LFC"].std() / 3, len(again))
+    again.to_csv(path, index=False)
+    record(folder, replace(entry, path=str(path), name="donor 2"))
+    play(folder)
+    page = show(folder)[0].read_text()
+    assert "toy: ceiling: the scores of donor 2 find its" in page
+    assert "donor 2: ceiling: the scores of toy find its" in page
+    effects = table(folder, "effects", 2)
+    assert effects["gene_id"].value_counts().eq(2).all()
+    auroc = table(folder, "metrics", 2).query("metric == 'auroc' and denominator == 'all'")
+    assert set(auroc["n_genes"]) == {int((effects["fold"] >= 0).sum())}
+
+
 def test_a_changed_file_is_read_again_and_what_is_held_out_teaches_nothing(screened, entry, tmp_path):
     folder = copied(screened[0], tmp_path)
     effects = table(folder, "effects")

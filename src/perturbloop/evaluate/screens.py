@@ -1,7 +1,6 @@
 """A ranking against a screen: which genes can be judged, what changes with the definition of a hit, and the ceiling."""
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import cast
 
@@ -27,14 +26,8 @@ from perturbloop.stats.resample import bootstrap_interval
 REGULATORS = ("positive", "negative", "both")
 
 
-@dataclass(frozen=True)
-class HitDefinition:
-    """One way to tell hits, from a table `SCREEN` to true or false for each of its genes."""
-
-    name: str
-    function: Callable[[pd.DataFrame], Bool[np.ndarray, " g"]]
-    needs_fdr: bool = False
-    """Whether the screen must hold false discovery rates."""
+Definition = Callable[[pd.DataFrame], Bool[np.ndarray, " g"]]
+"""What a hit is: from a table `SCREEN` to true or false for each of its genes."""
 
 
 def as_read(screen: pd.DataFrame) -> Bool[np.ndarray, " g"]:
@@ -42,14 +35,13 @@ def as_read(screen: pd.DataFrame) -> Bool[np.ndarray, " g"]:
     return screen["hit"].to_numpy(dtype=bool)
 
 
-DEFINITIONS = (
-    HitDefinition("as read", as_read),
-    HitDefinition("FDR < 0.01", partial(by_fdr, fdr=0.01), needs_fdr=True),
-    HitDefinition("FDR < 0.05", partial(by_fdr, fdr=0.05), needs_fdr=True),
-    HitDefinition("FDR < 0.1", partial(by_fdr, fdr=0.1), needs_fdr=True),
-    HitDefinition("top 1 %", partial(by_top, share=0.01)),
-    HitDefinition("top 5 %", partial(by_top, share=0.05)),
-)
+BY_FDR: dict[str, Definition] = {f"FDR < {fdr:g}": partial(by_fdr, fdr=fdr) for fdr in (0.01, 0.05, 0.1)}
+"""Definitions that need false discovery rates."""
+BY_SIZE: dict[str, Definition] = {
+    f"top {100 * share:g} %": partial(by_top, share=share) for share in (0.01, 0.05)
+}
+"""Definitions that any score has."""
+DEFINITIONS: dict[str, Definition] = {"as read": as_read} | BY_FDR | BY_SIZE
 """Definitions that `sweep` goes through; `top` counts all genes of the screen, whether expressed or not."""
 
 
@@ -153,7 +145,7 @@ def sweep(
     spent: Collection[str] = (),
     detection: pd.Series | None = None,
     min_detection: float = 0.01,
-    definitions: tuple[HitDefinition, ...] = DEFINITIONS,
+    definitions: Mapping[str, Definition] = DEFINITIONS,
     k: int = 20,
     n_samples: int = 200,
 ) -> pd.DataFrame:
@@ -166,7 +158,7 @@ def sweep(
     rng
         Source of the bootstrap.
     definitions
-        What a hit is; those that need false discovery rates are left out where the screen has none.
+        What a hit is, by name; those of `BY_FDR` are left out where the screen has no false discovery rates.
     k
         Best genes that precision is taken of; fewer where fewer genes are judged.
     n_samples
@@ -190,10 +182,10 @@ def sweep(
     has_fdr = bool(screen["padj"].notna().any())
     views = [(False, None)] if detection is None else [(False, None), (True, detection)]
     parts = []
-    for definition in definitions:
-        if definition.needs_fdr and not has_fdr:
+    for name, definition in definitions.items():
+        if name in BY_FDR and not has_fdr:
             continue
-        judged = screen.assign(hit=definition.function(screen))
+        judged = screen.assign(hit=definition(screen))
         for expressed, seen in views:
             table = truth(score, judged, spent=spent, detection=seen, min_detection=min_detection)
             table = table[table["status"] != "excluded"]
@@ -204,7 +196,7 @@ def sweep(
                 )
                 raise LeakageError(msg)
             lines = _lines(table, sign, rng=rng, k=k, n_samples=n_samples)
-            parts.append(pd.DataFrame(lines).assign(definition=definition.name, expressed=expressed))
+            parts.append(pd.DataFrame(lines).assign(definition=name, expressed=expressed))
     return concat(SCREEN_SWEEP, parts)
 
 
@@ -215,6 +207,7 @@ def ceiling(
     rng: np.random.Generator,
     detection: pd.Series | None = None,
     min_detection: float = 0.01,
+    definitions: Mapping[str, Definition] = DEFINITIONS,
     k: int = 20,
     n_samples: int = 200,
 ) -> pd.DataFrame:
@@ -226,7 +219,7 @@ def ceiling(
         Table `SCREEN` of one donor or replicate, whose scores rank.
     second
         The same of another, whose hits are to be found.
-    rng, detection, min_detection, k, n_samples
+    rng, detection, min_detection, definitions, k, n_samples
         As in `sweep`.
 
     Returns
@@ -252,6 +245,7 @@ def ceiling(
         rng=rng,
         detection=detection,
         min_detection=min_detection,
+        definitions=definitions,
         k=k,
         n_samples=n_samples,
     )

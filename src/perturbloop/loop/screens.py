@@ -11,6 +11,7 @@ from perturbloop.data.cells import file_digest
 from perturbloop.data.screens import read_screen, report_lines
 from perturbloop.data.splits import assign_folds
 from perturbloop.errors import InputError, some
+from perturbloop.evaluate.screens import as_read, ceiling
 from perturbloop.evidence.screen_effects import ScreenEffects, effects_of_screen
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
@@ -19,6 +20,8 @@ from perturbloop.store import Input, Target, step_key
 
 FILES = ("path", "hits", "targets")
 """Options that name a file: what decides is what it holds, not where it lies."""
+CEILING_SAMPLES = 2
+"""Bootstrap samples of a ceiling whose interval is not printed."""
 
 
 def record_screen(
@@ -57,14 +60,27 @@ def record_screen(
 
 
 def read_screens(campaign: Campaign, inputs: Inputs) -> tuple[list[pd.DataFrame], list[dict[str, Any]]]:
-    """Read effects and report of every recorded screen; what is stale is made again."""
-    effects, reports = [], []
+    """Read effects and report of every recorded screen; what is stale is made again.
+
+    Of several screens of one modality, each report says how well the others find its hits.
+    """
+    effects, reports, tables = [], [], []
     for entry in campaign.config.screen:
         folder = place_of_screen(campaign, entry, inputs)
         if not (folder / "report.json").is_file():  # the config, the file or the cells changed since
             record_screen(campaign, inputs, entry)
         effects.append(pd.read_parquet(folder / "effects.parquet"))
         reports.append(json.loads((folder / "report.json").read_text()))
+        tables.append(pd.read_parquet(folder / "screen.parquet"))
+    for place, report in enumerate(reports):
+        others = {
+            other["name"]: tables[at]
+            for at, other in enumerate(reports)
+            if at != place and other["modality"] == report["modality"]
+        }
+        report["lines"] += _ceiling_lines(
+            others, tables[place], detection(inputs), campaign.config.screen[place]
+        )
     return effects, reports
 
 
@@ -91,6 +107,35 @@ def detection(inputs: Inputs) -> pd.Series:
     goal_n = inputs.states.is_goal_n
     shares = [inputs.cells.select(state_n).detection() for state_n in (goal_n, ~goal_n)]
     return pd.Series(np.maximum(*shares), index=inputs.cells.gene_ids)
+
+
+def _ceiling_lines(
+    others: dict[str, pd.DataFrame], screen: pd.DataFrame, seen: pd.Series, entry: ScreenConfig
+) -> list[str]:
+    """Say how well each other screen of the modality finds the hits of this one, among the genes it is judged on."""
+    lines = []
+    for name, other in others.items():
+        found = ceiling(
+            other,
+            screen,
+            rng=np.random.default_rng(0),
+            detection=seen if entry.min_detection else None,
+            min_detection=entry.min_detection,
+            definitions={"as read": as_read},
+            n_samples=CEILING_SAMPLES,
+        )
+        rows = found[found["denominator"].eq("all") & found["expressed"].eq(entry.min_detection > 0)]
+        says = [
+            f"{row.regulators} regulators with AUROC {row.auroc:.2f} ({row.n_hits} hits)"
+            for row in rows.itertuples()
+            if row.regulators != "both" and not np.isnan(row.auroc)
+        ]
+        if says:
+            lines.append(
+                f"ceiling: the scores of {name} find its {' and '.join(says)} among {rows['n_genes'].iloc[0]:,} genes; "
+                "no ranking can be expected to agree better"
+            )
+    return lines
 
 
 def _options(entry: ScreenConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from perturbloop.plots import measured_effects
+from perturbloop.plots.effects import sources
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import MISSING, Grid, Picture, Section, number, probability, text, yes
 from perturbloop.report.scoreboard import NOTHING_MEASURED
@@ -45,7 +46,7 @@ def effect_section(report: RoundReport) -> Section:
             "deviations of control cells, or the score of a screen in the spread of its genes; positive = toward the goal.",
             *report.effect_lines,
         ),
-        tuple(_grid(rows, str(name)) for name, rows in targets.groupby("modality", sort=False)),
+        tuple(_grid(rows, str(name)) for name, rows in targets.groupby(sources(targets), sort=False)),
         (
             Picture(
                 "Effect of each target ± its standard error. Filled: hits, blue toward the goal, orange away from it; open: "
