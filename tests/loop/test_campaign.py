@@ -31,7 +31,7 @@ def test_round_0_ranks_every_expressed_gene_and_judges_nothing(campaign):
 
 def test_the_closed_loop_stands_beside_baselines_and_controls(campaign):
     judged = set(campaign.table(1, "metrics")["method"])
-    assert judged >= LOOP | CONTROLS | {"de", "expression", "detection"}
+    assert judged >= LOOP | CONTROLS | {"linear", "de", "expression", "detection"}
 
 
 def test_a_target_is_judged_by_rankings_that_never_saw_it(campaign, made):
@@ -43,7 +43,13 @@ def test_a_target_is_judged_by_rankings_that_never_saw_it(campaign, made):
     cards = [
         json.loads(path.read_text())["card"] for path in campaign.folder.glob("models/*/state_model.json")
     ]
-    assert {card["method"] for card in cards} == {"frozen", "full-open", "full-closed", "full-shuffled"}
+    assert {card["method"] for card in cards} == {
+        "frozen",
+        "linear",
+        "full-open",
+        "full-closed",
+        "full-shuffled",
+    }
     assert not [card for card in cards if held_out & set(card["spent"])]
 
 

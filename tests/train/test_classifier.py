@@ -12,15 +12,12 @@ from perturbloop.train.classifier import train_frozen
 class Encoder(CellModel):
     """Stands where an encoder is only passed on."""
 
-    dim, device, digest, first_only = 5, None, "none", False
+    dim, device, digest = 5, None, "none"
 
-    def encode(self, tokens_bt, attention_bt=None):
+    def embed_cells(self, cells):
         raise AssertionError
 
-    def encoder(self, precision):
-        raise AssertionError
-
-    def pool(self, hidden_btd, gate_bt=None):
+    def save(self, folder, card):
         raise AssertionError
 
 

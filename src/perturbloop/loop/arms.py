@@ -12,8 +12,11 @@ from perturbloop.data.cells import Cells
 from perturbloop.data.splits import trains
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.loop.inputs import Inputs, embed
+from perturbloop.models.linear import Linear
 from perturbloop.perturb.collect import precision_of, run_plan, write_text
 from perturbloop.perturb.cost import Cost, NoiseFloor, cost, noise_floor
+from perturbloop.perturb.engine import Engine
+from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.fast import PASSES_PER_SCREEN, RANDOM_SHARE, fast_shifts
 from perturbloop.perturb.plan import Plan, plan
@@ -24,8 +27,11 @@ from perturbloop.train.checkpoint import load_state_model, save_state_model
 from perturbloop.train.classifier import StateModel, goal_state, heldout_auroc, train_frozen
 from perturbloop.train.examples import closed_loop, open_loop
 from perturbloop.train.fit import fine_tune
+from perturbloop.train.linear import train_linear
 
 Progress = Callable[[str, int, int], None]
+OPEN = ("frozen", "linear")
+"""Methods of every round: they know nothing of perturbed cells."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,8 @@ class PerturbedExamples:
 
 
 def open_arms(kinds: tuple[Kind, ...]) -> list[Arm]:
-    """Arms of the open loop."""
-    return [Arm("frozen", kinds=kinds)]
+    """Arms of the open loop: the frozen encoder, and the linear control that shows what the encoder adds."""
+    return [Arm("frozen", kinds=kinds), Arm("linear", kinds=kinds)]
 
 
 def closed_arms(fold_of: Mapping[str, int], kinds: tuple[Kind, ...]) -> list[Arm]:
@@ -97,6 +103,9 @@ def train_arm(
     if arm.method == "frozen":
         on_progress("train frozen head", 0, 1)
         trained = train_frozen(inputs.model, inputs.emb_nd, inputs.states.is_goal_n, inputs.states.train_n)
+    elif arm.method == "linear":
+        states = inputs.states
+        trained = train_linear(states.cells, states.is_goal_n, states.train_n, inputs.model.vocabulary)
     else:
         if perturbed is None:
             msg = f"arm {arm.method} needs perturbed cells"
@@ -125,8 +134,8 @@ def start_tokens(inputs: Inputs) -> Tokens:
 
 
 def is_fast(arm: Arm, config: PerturbConfig) -> bool:
-    """Whether the arm is screened: only where every gene is wanted does a screen save anything."""
-    return config.engine == "fast" and arm.fold < 0
+    """Whether the arm is screened: only where every gene is wanted, by an encoder, does a screen save anything."""
+    return config.engine == "fast" and arm.fold < 0 and arm.method != "linear"
 
 
 def plan_arm(arm: Arm, inputs: Inputs, tokens: Tokens) -> Plan:
@@ -138,7 +147,7 @@ def plan_arm(arm: Arm, inputs: Inputs, tokens: Tokens) -> Plan:
         everything = plan(tokens, words, replace(config, cells_per_gene=tokens.n_cells, not_expressed="skip"))
         kept = everything.edits[everything.edits["cell"].isin(drawn)].reset_index(drop=True)
         return replace(everything, edits=kept)
-    if arm.method != "frozen" and arm.fold < 0:
+    if arm.method not in OPEN and arm.fold < 0:
         config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
     wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(inputs, tokens, config)]
     return plan(tokens, words, config, gene_ids=wanted)
@@ -163,12 +172,16 @@ def perturb_arm(
         key = step_key("fast", config={"top": config.top, "width": config.width}, inputs=[key])
     place = folder / "shifts" / trained.digest / key
     precision = precision_of(place, config.precision, trained.model.device)
-    engine = ExactEngine(
-        trained.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
+    engine = engine_of(
+        trained.model,
+        trained.readout,
+        inputs.states.start,
+        precision=precision,
+        batch_tokens=config.batch_tokens,
     )
     title = f"perturb, {arm.title}"
     noise = _noise(place, engine, tokens, edits)
-    if fast:
+    if fast and isinstance(engine, ExactEngine):
         found = fast_shifts(
             engine,
             tokens,
@@ -202,12 +215,16 @@ def cost_of_arm(arm: Arm, inputs: Inputs) -> Cost:
         passes_n = np.bincount(screened["cell"].to_numpy(int), passes, minlength=tokens.n_cells)
         verified_n = RANDOM_SHARE * np.bincount(edits["cell"].to_numpy(int), minlength=tokens.n_cells)
         passes_n = passes_n + verified_n
-    anything = np.ones(inputs.model.dim, dtype=np.float32)  # the cost does not depend on what is read
-    engine = ExactEngine(inputs.model, Readout(anything, anything, 0.0), batch_tokens=config.batch_tokens)
+    words = inputs.model.vocabulary
+    model = Linear(inputs.cells.gene_ids, words) if arm.method == "linear" else inputs.model
+    anything = np.ones(model.dim, dtype=np.float32)  # the cost does not depend on what is read
+    engine = engine_of(
+        model, Readout(anything, anything, 0.0), inputs.states.start, batch_tokens=config.batch_tokens
+    )
     return cost(engine, tokens, passes_n=passes_n)
 
 
-def _noise(place: Path, engine: ExactEngine, tokens: Tokens, edits: Plan) -> str:
+def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
     """Noise of the arithmetic, measured once in a run."""
     note = place / "noise.json"
     if not note.is_file():
@@ -226,7 +243,7 @@ def reference_genes(inputs: Inputs, tokens: Tokens, config: PerturbConfig) -> li
 def model_key(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples | None) -> str:
     """Hash of everything that decides an arm's state model; arms trained on the same cells share one."""
     config = inputs.config.to_dict()["train"] | {"model": "", "vocabulary": "", "method": arm.method}
-    digests = [perturbed.digest] if perturbed is not None and arm.method != "frozen" else []
+    digests = [perturbed.digest] if perturbed is not None and arm.method not in OPEN else []
     return step_key(
         "train", config=config | {"training": sorted(arm.training)}, inputs=[inputs.key, *digests]
     )

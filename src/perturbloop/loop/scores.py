@@ -25,6 +25,7 @@ COMPARISONS = (
     ("evidence", "de-propagation", None),
     ("evidence", "de", None),
     ("frozen", "full-open", None),
+    ("frozen", "linear", None),
 )
 """Method, what it is compared with, and the control that tells learning from luck."""
 

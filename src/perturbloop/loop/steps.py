@@ -61,7 +61,7 @@ class Work:
 
 def train(work: Work) -> None:
     """Train or load the state model of every arm."""
-    perturbed = perturbed_examples(work.campaign, work.inputs) if len(work.arms) > 1 else None
+    perturbed = perturbed_examples(work.campaign, work.inputs) if work.outcomes is not None else None
     for arm in work.arms:
         if arm not in work.models:
             work.models[arm] = train_arm(arm, work.inputs, perturbed, work.campaign.folder, work.on_progress)

@@ -64,6 +64,12 @@ METHODS = (
         "z(signed DE) + z(propagation): shows what the model adds",
         uses_effects=True,
     ),
+    Method(
+        "linear",
+        "baseline",
+        "linear control",
+        "the same edits made in counts, read by a linear model of log-normalized expression: no foundation model",
+    ),
     Method("de", "baseline", "signed DE", "rank-sum z of goal against start, signed for the action"),
     Method("expression", "baseline", "expression", "mean log-normalized expression in start cells"),
     Method("detection", "baseline", "detection rate", "share of start cells that express the gene"),
