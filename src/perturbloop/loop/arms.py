@@ -1,17 +1,18 @@
 """The arms of a round: each is one state model and the edits it scores."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.cells import Cells
 from perturbloop.data.splits import trains
-from perturbloop.data.tokens import Tokens, tokenize
-from perturbloop.loop.inputs import Inputs, embed
+from perturbloop.data.tokens import Tokens
+from perturbloop.loop.inputs import Inputs
+from perturbloop.loop.training import TrainingCells, Variant, train_level
 from perturbloop.models.linear import Linear
 from perturbloop.perturb.collect import precision_of, run_plan, write_text
 from perturbloop.perturb.cost import Cost, NoiseFloor, cost, noise_floor
@@ -21,17 +22,23 @@ from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.fast import PASSES_PER_SCREEN, RANDOM_SHARE, fast_shifts
 from perturbloop.perturb.plan import Plan, plan
 from perturbloop.perturb.readout import Readout
-from perturbloop.schema import Kind, PerturbConfig
+from perturbloop.schema import Kind, Level, PerturbConfig
 from perturbloop.store import step_key
 from perturbloop.train.checkpoint import load_state_model, save_state_model
-from perturbloop.train.classifier import StateModel, goal_state, heldout_auroc, train_frozen
-from perturbloop.train.examples import closed_loop, open_loop
-from perturbloop.train.fit import fine_tune
+from perturbloop.train.classifier import StateModel, train_frozen
 from perturbloop.train.linear import train_linear
 
 Progress = Callable[[str, int, int], None]
 OPEN = ("frozen", "linear")
 """Methods of every round: they know nothing of perturbed cells."""
+VARIANTS: dict[Level, tuple[Variant, ...]] = {
+    "frozen": ("closed", "shuffled"),
+    "lora": ("open", "closed", "shuffled"),
+    "full": ("open", "closed", "shuffled", "unperturbed"),
+}
+"""Arms of each level in a fold; `frozen` itself is the open loop of its level."""
+RANKED: tuple[Variant, ...] = ("open", "closed")
+"""Variants that rank all genes as well; the others are controls and only judged."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +57,19 @@ class Arm:
     """Edits it scores."""
 
     @property
+    def level(self) -> str:
+        """What of the model is trained: frozen, lora, full, or linear."""
+        return self.method.partition("-")[0]
+
+    @property
+    def variant(self) -> str:
+        """Which cells train it; '' for the methods of every round."""
+        return self.method.partition("-")[2]
+
+    @property
     def title(self) -> str:
         """Name for a progress bar."""
         return self.method if self.fold < 0 else f"{self.method}, fold {self.fold}"
-
-
-@dataclass(frozen=True)
-class PerturbedExamples:
-    """Perturbed cells of all recorded files, cut to the genes that every file measures."""
-
-    cells: tuple[Cells, ...]
-    target_n: np.ndarray
-    """Ensembl id of each cell's target, '' for controls and unmapped targets."""
-    label_n: np.ndarray
-    """Probability of the goal state."""
-    gene_ids: np.ndarray
-    """Genes that all files and the state cells measure."""
-    digest: str
-    """Hash of files and labels."""
 
 
 def open_arms(kinds: tuple[Kind, ...]) -> list[Arm]:
@@ -75,27 +77,31 @@ def open_arms(kinds: tuple[Kind, ...]) -> list[Arm]:
     return [Arm("frozen", kinds=kinds), Arm("linear", kinds=kinds)]
 
 
-def closed_arms(fold_of: Mapping[str, int], kinds: tuple[Kind, ...]) -> list[Arm]:
-    """Arms of the representation channel: open and closed full fine-tuning, and the shuffled control.
+def closed_arms(fold_of: Mapping[str, int], kinds: tuple[Kind, ...], levels: Collection[Level]) -> list[Arm]:
+    """Arms of the representation channel: open and closed loop of each level, and their controls.
 
-    Only the kinds that were measured are scored. A fold's model never sees the cells of its targets. The three are
-    judged on the same targets, edited in the same cells.
+    Only the kinds that were measured are scored. A fold's model never sees the cells of its targets. All are judged on the
+    same targets, edited in the same cells. The frozen level costs no fine-tuning and is always there.
     """
-    training = trains(fold_of, without=-1)
-    arms = [Arm("full-open", kinds=kinds), Arm("full-closed", -1, training, kinds=kinds)]
-    for fold in sorted({fold for fold in fold_of.values() if fold >= 0}):
-        held_out = frozenset(gene for gene, other in fold_of.items() if other == fold)
+    arms = []
+    for fold in sorted({-1, *fold_of.values()}):
         training = trains(fold_of, without=fold)
-        arms.append(Arm("full-open", fold, frozenset(), held_out, kinds))
-        arms += [Arm(method, fold, training, held_out, kinds) for method in ("full-closed", "full-shuffled")]
+        held_out = frozenset(gene for gene, other in fold_of.items() if other == fold and fold >= 0)
+        for level, variants in VARIANTS.items():
+            if level != "frozen" and level not in levels:
+                continue
+            for variant in variants:
+                if fold >= 0 or variant in RANKED:
+                    seen = training if variant in ("closed", "shuffled") else frozenset()
+                    arms.append(Arm(f"{level}-{variant}", fold, seen, held_out, kinds))
     return arms
 
 
 def train_arm(
-    arm: Arm, inputs: Inputs, perturbed: PerturbedExamples | None, folder: Path, on_progress: Progress
+    arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Path, on_progress: Progress
 ) -> StateModel:
     """Load the arm's state model, or train and save it."""
-    key = model_key(arm, inputs, perturbed)
+    key = model_key(arm, inputs, cells)
     place = folder / "models" / f"{arm.method}-{key}"
     found = load_state_model(place, base=inputs.model)
     if found is not None:
@@ -107,10 +113,17 @@ def train_arm(
         states = inputs.states
         trained = train_linear(states.cells, states.is_goal_n, states.train_n, inputs.model.vocabulary)
     else:
-        if perturbed is None:
+        if cells is None:
             msg = f"arm {arm.method} needs perturbed cells"
             raise ValueError(msg)
-        trained = _fine_tuned(arm, inputs, perturbed, on_progress)
+        trained = train_level(
+            cells,
+            cast("Level", arm.level),
+            cast("Variant", arm.variant),
+            training=arm.training,
+            held_out=arm.held_out,
+            on_step=lambda step, steps: on_progress(f"train {arm.title}", step, steps),
+        )
     card = {"method": arm.method, "fold": arm.fold, "spent": sorted(arm.training), "key": key}
     save_state_model(trained, place, base=inputs.model, card=card)
     return trained
@@ -240,49 +253,25 @@ def reference_genes(inputs: Inputs, tokens: Tokens, config: PerturbConfig) -> li
     return [expressed[place] for place in rng.permutation(len(expressed))[: config.reference_genes]]
 
 
-def model_key(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples | None) -> str:
+def model_key(arm: Arm, inputs: Inputs, cells: TrainingCells | None) -> str:
     """Hash of everything that decides an arm's state model; arms trained on the same cells share one."""
     config = inputs.config.to_dict()["train"] | {"model": "", "vocabulary": "", "method": arm.method}
-    digests = [perturbed.digest] if perturbed is not None and arm.method not in OPEN else []
+    config = {name: value for name, value in config.items() if name not in _without_part(arm)}
+    digests = [cells.perturbed.digest] if cells is not None and arm.method not in OPEN else []
     return step_key(
         "train", config=config | {"training": sorted(arm.training)}, inputs=[inputs.key, *digests]
     )
 
 
-def _fine_tuned(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples, on_progress: Progress) -> StateModel:
-    """Fine-tune on cells cut to the shared genes, so that panel and state cannot be confounded."""
-    config, states = inputs.config.train, inputs.states
-    rng = np.random.default_rng([config.seed, 2])
-    words = inputs.model.vocabulary
-    cut = tokenize(inputs.cells.restrict(perturbed.gene_ids), words)
-    examples = open_loop(
-        cut.select(states.train_n), states.is_goal_n[states.train_n], max_cells=config.max_cells, rng=rng
-    )
-    if arm.training:
-        rows = [tokenize(cells.restrict(perturbed.gene_ids), words) for cells in perturbed.cells]
-        tokens = Tokens.of_rows(
-            [part.row(n) for part in rows for n in range(part.n_cells)], has_cls=cut.has_cls
-        )
-        examples = closed_loop(
-            examples,
-            tokens,
-            perturbed.label_n,
-            perturbed.target_n,
-            training=arm.training,
-            held_out=arm.held_out,
-            share=config.perturbed_share,
-            rng=rng,
-            shuffled=arm.method == "full-shuffled",
-        )
-    model, weight_d, bias = fine_tune(
-        inputs.model,
-        examples,
-        config,
-        on_step=lambda step, steps, _: on_progress(f"train {arm.title}", step, steps),
-    )
-    # The edits are made in whole cells, so goal state and check are read from whole cells too.
-    emb_nd = embed(model, inputs.tokens)
-    goal_d = goal_state(emb_nd, states.is_goal_n & states.train_n)
-    readout = Readout(goal_d, weight_d, bias)
-    auroc = heldout_auroc(readout, emb_nd, states.is_goal_n, states.train_n)
-    return StateModel(model, readout, auroc, len(examples.label_n))
+def _without_part(arm: Arm) -> set[str]:
+    """Options that have no part in an arm's state model."""
+    tuning = {"epochs", "batch_tokens"}
+    options = {"levels"}
+    if arm.variant not in ("closed", "shuffled"):
+        options |= {"consistency"}
+    if arm.method in OPEN:
+        options |= {"perturbed_share", "max_cells"}
+    rates = {"full": {"learning_rate"}, "lora": {"lora_learning_rate", "lora_rank"}}
+    for level, own in rates.items():
+        options |= own if arm.level != level else set()
+    return options | (tuning | {"consistency"} if arm.level not in rates else set())

@@ -16,9 +16,9 @@ from perturbloop.data.splits import assign_folds
 from perturbloop.errors import InputError, some
 from perturbloop.evidence.effects import MeasuredEffects, measure_effects
 from perturbloop.evidence.score import LEAST_SHARED, own_genes, shared_genes, soft_labels
-from perturbloop.loop.arms import PerturbedExamples
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
+from perturbloop.loop.training import PerturbedExamples
 from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, concat, judges, kind_of
 from perturbloop.store import Input, Target, step_key
 
@@ -140,6 +140,7 @@ def of_round(folder: Path) -> Outcomes | None:
 def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
     """Read the perturbed cells again, label them by the labelling half of the genes, and find the shared genes."""
     cells, labels, targets, digests = [], [], [], []
+    controls, kinds = [], []
     shared = inputs.cells.gene_ids
     for entry in campaign.config.perturbed:
         perturbed, _ = read_perturbed(entry, vocabulary=inputs.model.vocabulary)
@@ -150,9 +151,19 @@ def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
         here = set(shared_genes(inputs.cells, perturbed.cells))
         shared = np.array([gene for gene in shared if gene in here], dtype=object)
         digests.append(perturbed.cells.digest)
+        controls.append(perturbed.is_control_n)
+        kinds += [kind_of(entry.modality)] * perturbed.cells.n_cells
     label_n = np.concatenate(labels)
     digest = step_key("examples", config={"labels": step_digest(label_n)}, inputs=digests)
-    return PerturbedExamples(tuple(cells), np.array(targets, dtype=object), label_n, shared, digest)
+    return PerturbedExamples(
+        tuple(cells),
+        np.array(targets, dtype=object),
+        label_n,
+        shared,
+        digest,
+        np.concatenate(controls),
+        np.array(kinds, dtype=object),
+    )
 
 
 def _require_kind(entry: PerturbedConfig, campaign: Campaign) -> None:

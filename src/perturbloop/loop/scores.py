@@ -18,7 +18,10 @@ SHUFFLES = 20
 """Shuffles behind the control of the evidence channel."""
 
 COMPARISONS = (
+    ("frozen-closed", "frozen", "frozen-shuffled"),
+    ("lora-closed", "lora-open", "lora-shuffled"),
     ("full-closed", "full-open", "full-shuffled"),
+    ("full-closed", "full-unperturbed", None),
     ("evidence", "frozen", "evidence-shuffled"),
     ("both", "full-open", None),
     ("evidence", "propagation", None),

@@ -23,6 +23,7 @@ from perturbloop.loop.scores import (
     evidence_predictions,
     gains,
 )
+from perturbloop.loop.training import TrainingCells
 from perturbloop.perturb.interop import write_goal_state_csv
 from perturbloop.report import GAINS, RANK_CORRELATIONS
 from perturbloop.schema import EFFECTS, METRICS, PREDICTIONS, PROPOSALS, RANKING, Kind, concat
@@ -56,15 +57,18 @@ class Work:
         if self.outcomes is None:
             return arms
         kinds = tuple(kind for kind in self.campaign.config.perturb.kinds if kind in self.outcomes.kinds)
-        return [*arms, *(closed_arms(self.outcomes.fold_of, kinds) if kinds else [])]
+        levels = self.campaign.config.train.levels
+        return [*arms, *(closed_arms(self.outcomes.fold_of, kinds, levels) if kinds else [])]
 
 
 def train(work: Work) -> None:
     """Train or load the state model of every arm."""
-    perturbed = perturbed_examples(work.campaign, work.inputs) if work.outcomes is not None else None
-    for arm in work.arms:
-        if arm not in work.models:
-            work.models[arm] = train_arm(arm, work.inputs, perturbed, work.campaign.folder, work.on_progress)
+    missing = [arm for arm in work.arms if arm not in work.models]
+    cells = None
+    if work.outcomes is not None and missing:
+        cells = TrainingCells(work.inputs, perturbed_examples(work.campaign, work.inputs))
+    for arm in missing:
+        work.models[arm] = train_arm(arm, work.inputs, cells, work.campaign.folder, work.on_progress)
 
 
 def perturb(work: Work) -> None:

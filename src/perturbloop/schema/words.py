@@ -17,6 +17,8 @@ AfterDelete = Literal["shorten", "refill"]
 NotExpressed = Literal["skip", "insert"]
 """A gene that a cell does not express is not edited in it, or is put in where it is raised; it cannot be lowered."""
 EngineName = Literal["exact", "fast"]
+Level = Literal["frozen", "lora", "full"]
+"""What of an encoder is trained: nothing but the head, low-rank adapters that are merged afterwards, or every weight."""
 
 KINDS: tuple[Kind, ...] = ("delete", "overexpress", "inhibit", "activate")
 DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")
