@@ -1,7 +1,7 @@
 """The cells that train a state model of the representation channel, and what each level makes of them."""
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -41,6 +41,9 @@ class PerturbedExamples:
     """Whether a cell is a control."""
     kind_n: np.ndarray
     """In-silico edit that stands for what was done to each cell's file, dtype object."""
+    target_weights: Mapping[str, float] = field(default_factory=dict)
+    """How much a target counts in training, by Ensembl id, for instance how well its guides work; 1 where it is not named.
+    Part of `digest` where there are any."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,9 @@ class TrainingCells:
         if variant == "open":
             return unperturbed, rng
         if variant == "unperturbed":
-            most = int((perturbed.target_n != "").sum())
-            label_n, is_control_n = perturbed.label_n, perturbed.is_control_n
+            most, is_control_n = int((perturbed.target_n != "").sum()), perturbed.is_control_n
+            # Where labels come from a source that says nothing of controls, these are what they stand for: start cells.
+            label_n = np.where(is_control_n & np.isnan(perturbed.label_n), 0.0, perturbed.label_n)
             found = same_study(
                 unperturbed, self.study, label_n, is_control_n, most=most, share=share, rng=rng
             )
@@ -101,6 +105,7 @@ class TrainingCells:
             share=share,
             rng=rng,
             shuffled=variant == "shuffled",
+            target_weights=perturbed.target_weights,
         )
         return found, rng
 
