@@ -91,7 +91,7 @@ def test_a_screen_alone_runs_the_evidence_channel_and_trains_no_model(screened):
     assert methods >= {"frozen", "evidence", "propagation", "de-propagation", "evidence-shuffled", "chance"}
     assert not methods & {"full-open", "full-closed", "full-shuffled", "both"}
     cards = [json.loads(path.read_text())["card"] for path in folder.glob("models/*/state_model.json")]
-    assert {card["method"] for card in cards} == {"frozen"}
+    assert {card["method"] for card in cards} == {"frozen", "linear"}
 
 
 def test_held_out_genes_are_judged_by_what_the_training_half_taught(screened):
@@ -198,7 +198,7 @@ def test_folds_that_hold_no_perturbed_cells_are_judged_too(campaign_of_few, entr
 
 def test_only_targets_with_cells_train_and_are_edited_for_sure():
     fold_of = {"a": -1, "b": 0, "c": -1, "d": 0}
-    arms = closed_arms(fold_of, ("delete",), with_cells=frozenset("ab"))
+    arms = closed_arms(fold_of, ("delete",), ("full",), with_cells=frozenset("ab"))
     assert {arm.training for arm in arms if arm.method == "full-closed"} == {frozenset("a")}
     assert {arm.held_out for arm in arms if arm.fold == 0} == {frozenset("b")}
 

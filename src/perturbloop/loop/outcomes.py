@@ -15,8 +15,7 @@ from perturbloop.data.perturbed import PerturbedCells, read_perturbed
 from perturbloop.errors import InputError, some
 from perturbloop.evidence.effects import MeasuredEffects, measure_effects
 from perturbloop.evidence.score import LEAST_SHARED, shared_genes
-from perturbloop.loop.arms import PerturbedExamples
-from perturbloop.loop.drugs import assigned_folds, drug_facts, effects_by_gene, training_targets
+from perturbloop.loop.drugs import assigned_folds, drug_facts, edits_of, effects_by_gene, training_targets
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.labels import (
@@ -27,6 +26,7 @@ from perturbloop.loop.labels import (
     training_labels,
 )
 from perturbloop.loop.screens import read_screens
+from perturbloop.loop.training import PerturbedExamples
 from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, arms_of, concat, judges, kind_of
 from perturbloop.store import Input, Target, step_key
 
@@ -166,6 +166,7 @@ def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
     cells, labels, targets, digests = [], [], [], []
     hits: dict[str, frozenset[str]] = {}
     fold_of = {target.gene_id: target.fold for target in campaign.store.targets()}
+    controls, kinds = [], []
     shared = inputs.cells.gene_ids
     for entry in campaign.config.perturbed:
         refuse_labels_of_truth(entry, campaign.config.screen)  # a screen may have been recorded since
@@ -177,10 +178,21 @@ def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
         hits |= {gene: hits.get(gene, frozenset()) | genes for gene, genes in hit.items()}
         here = set(shared_genes(inputs.cells, perturbed.cells))
         shared = np.array([gene for gene in shared if gene in here], dtype=object)
-        digests.append(perturbed.cells.digest)
+        digests += [perturbed.cells.digest, *digests_of(entry)[1:]]  # a table of targets decides too
+        controls.append(perturbed.is_control_n)
+        kinds.append(edits_of(perturbed))
     label_n = np.concatenate(labels)
     digest = step_key("examples", config={"labels": step_digest(label_n)}, inputs=digests)
-    return PerturbedExamples(tuple(cells), np.concatenate(targets), label_n, shared, digest, hits)
+    return PerturbedExamples(
+        tuple(cells),
+        np.concatenate(targets),
+        label_n,
+        shared,
+        digest,
+        np.concatenate(controls),
+        np.concatenate(kinds),
+        hits=hits,
+    )
 
 
 def _kinds(effects: pd.DataFrame) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from perturbloop.schema.words import (
     HigherIs,
     Kind,
     LabelSource,
+    Level,
     Modality,
     NotExpressed,
     Precision,
@@ -85,16 +86,25 @@ class TrainConfig:
     """Folder with the published dictionaries, where the model folder holds no vocabulary."""
     emb_layer: int = 0
     """Layer the cell embedding is read from: 0 = last, -1 = one before it."""
+    levels: tuple[Level, ...] = ("full",)
+    """Levels of the representation channel: lora, full or both; frozen is always run beside them."""
     learning_rate: float = 2e-4
-    """Learning rate of full fine-tuning (AdamW)."""
+    """Learning rate of full fine-tuning (AdamW): the first knob to turn; too high a rate ruins the in-silico signal."""
+    lora_learning_rate: float = 1e-3
+    """Learning rate of low-rank adapters (AdamW); they want about ten times that of all weights."""
+    lora_rank: int = 8
+    """Rank of the adapters."""
     epochs: int = 3
-    """Passes over the training cells in full fine-tuning."""
+    """Passes over the training cells in fine-tuning."""
     batch_tokens: int = 8192
     """Tokens in a training batch."""
     perturbed_share: float = 0.5
-    """Largest share of perturbed cells in the closed loop's training cells."""
+    """Largest share of perturbed cells in any batch of the closed loop, and among all its training cells."""
+    consistency: float = 0.0
+    """Weight of the consistency loss: control cells with a training target edited should land where its perturbed cells
+    are; 0 = off."""
     max_cells: int = 4000
-    """Largest number of state cells used in full fine-tuning, drawn by seed."""
+    """Largest number of state cells used in fine-tuning, drawn by seed."""
     seed: int = 0
     """Seed of splits, batches and initial head."""
 
@@ -109,8 +119,17 @@ class TrainConfig:
             self.perturbed_share,
             "Lower it.",
         )
-        _require_at_least(self, 1, "epochs", "batch_tokens", "max_cells")
-        _require(self.learning_rate > 0, "`learning_rate` must be positive", self.learning_rate, "Raise it.")
+        _require_at_least(self, 1, "epochs", "batch_tokens", "max_cells", "lora_rank")
+        _require_at_least(self, 0, "consistency")
+        for name in ("learning_rate", "lora_learning_rate"):
+            _require(getattr(self, name) > 0, f"`{name}` must be positive", getattr(self, name), "Raise it.")
+        unknown = [level for level in self.levels if level not in get_args(Level)]
+        _require(
+            bool(self.levels) and not unknown,
+            f"`levels` must be among {some(get_args(Level))}",
+            list(self.levels),
+            "Correct it.",
+        )
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ NotExpressed = Literal["skip", "insert"]
 EngineName = Literal["exact", "fast"]
 DeTest = Literal["auto", "pseudobulk", "metacells", "rank-sum"]
 """Test of differential expression; auto takes the first of the three that the cells allow."""
+Level = Literal["frozen", "lora", "full"]
+"""What of an encoder is trained: nothing but the head, low-rank adapters that are merged afterwards, or every weight."""
 
 KINDS: tuple[Kind, ...] = ("delete", "overexpress", "inhibit", "activate")
 DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")
