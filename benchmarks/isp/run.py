@@ -31,7 +31,7 @@ from perturbloop.models.geneformer import Geneformer, load_geneformer
 from perturbloop.perturb.collect import run_plan
 from perturbloop.perturb.cost import flops_per_pass
 from perturbloop.perturb.edit import delete, overexpress
-from perturbloop.perturb.exact import ExactEngine, exact_shifts
+from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.fast import refine, screened
 from perturbloop.perturb.plan import COLUMNS, plan
 from perturbloop.perturb.readout import Readout
@@ -298,7 +298,7 @@ def fast_section(args: argparse.Namespace) -> None:
     for kind in ("delete", "overexpress"):
         config = PerturbConfig(kinds=(kind,), cells_per_gene=tokens.n_cells, engine="fast", seed=args.seed)
         edits = plan(tokens, words, config)
-        exact = exact_shifts(engine, tokens, edits)
+        exact = engine.shifts(tokens, edits)
         with tempfile.TemporaryDirectory() as place:
             table = screened(engine, tokens, edits, Path(place))
         rho = [
@@ -375,7 +375,7 @@ def scaling_section(args: argparse.Namespace) -> None:
         edits = plan(part, model.vocabulary, PerturbConfig(kinds=("delete",), cells_per_gene=n_cells))
         kept = edits.edits[edits.edits["position"] < n_edits].reset_index(drop=True)
         started = time.perf_counter()
-        exact_shifts(engine, part, replace(edits, edits=kept))
+        engine.shifts(part, replace(edits, edits=kept))
         spent = time.perf_counter() - started
         say("scaling", f"{n_cells} cells, {n_edits} genes each: wall ms per edit", 1e3 * spent / len(kept))
     edits = plan(tokens, model.vocabulary, PerturbConfig(kinds=("delete",), cells_per_gene=4))

@@ -23,7 +23,7 @@ from perturbloop.data import toy
 from perturbloop.data.cells import from_adata
 from perturbloop.data.tokens import tokenize, vocabulary_of
 from perturbloop.models.geneformer import load_geneformer
-from perturbloop.perturb.exact import ExactEngine, exact_shifts
+from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import plan
 from perturbloop.perturb.readout import Readout
 from perturbloop.schema import PerturbConfig
@@ -71,7 +71,7 @@ def judge(seed: int) -> pd.DataFrame:
     truth = world.truth("stimulated", "delete").set_index("gene_id")["hit"]
     rows = []
     for name, readout in heads.items():
-        shifts = exact_shifts(ExactEngine(model, readout), start, edits).groupby("gene_id")
+        shifts = ExactEngine(model, readout).shifts(start, edits).groupby("gene_id")
         states = roc_auc_score(is_goal_n[~train_n], readout.logit(emb_nd[~train_n]))
         means = {"logit shift": "logit_shift", "cosine shift": "shift_to_goal"}
         for what, column in means.items() if name.startswith("axis") else [("logit shift", "logit_shift")]:

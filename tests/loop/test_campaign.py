@@ -17,8 +17,20 @@ from perturbloop.loop.campaign import checked, init, play, record, show
 from perturbloop.schema import CampaignConfig
 from perturbloop.store import lock
 
-LOOP = {"frozen", "full-open", "full-closed", "evidence", "both", "propagation", "de-propagation"}
-CONTROLS = {"full-shuffled", "evidence-shuffled", "chance"}
+FROZEN = {"frozen-closed", "frozen-shuffled"}
+FULL = {"full-open", "full-closed", "full-shuffled", "full-unperturbed"}
+LORA = {"lora-open", "lora-closed", "lora-shuffled"}
+LOOP = {
+    "frozen-closed",
+    "frozen",
+    "full-open",
+    "full-closed",
+    "evidence",
+    "both",
+    "propagation",
+    "de-propagation",
+}
+CONTROLS = {"full-shuffled", "full-unperturbed", "frozen-shuffled", "evidence-shuffled", "chance"}
 
 
 def test_round_0_ranks_every_expressed_gene_and_judges_nothing(campaign):
@@ -32,7 +44,7 @@ def test_round_0_ranks_every_expressed_gene_and_judges_nothing(campaign):
 
 def test_the_closed_loop_stands_beside_baselines_and_controls(campaign):
     judged = set(campaign.table(1, "metrics")["method"])
-    assert judged >= LOOP | CONTROLS | {"de", "de-absolute", "de-isp", "expression", "detection"}
+    assert judged >= LOOP | CONTROLS | {"linear", "de", "de-absolute", "de-isp", "expression", "detection"}
 
 
 def test_table_and_report_name_the_test_of_differential_expression(campaign):
@@ -59,7 +71,7 @@ def test_a_target_is_judged_by_rankings_that_never_saw_it(campaign, made):
     cards = [
         json.loads(path.read_text())["card"] for path in campaign.folder.glob("models/*/state_model.json")
     ]
-    assert {card["method"] for card in cards} == {"frozen", "full-open", "full-closed", "full-shuffled"}
+    assert {card["method"] for card in cards} == {"frozen", "linear"} | FROZEN | FULL
     assert not [card for card in cards if held_out & set(card["spent"])]
 
 
@@ -357,3 +369,22 @@ def test_a_damaged_shard_is_named_and_nothing_else_is_lost(campaign, made, tmp_p
     )
     with pytest.raises(StoreError, match=rf"`{shard.name}`.*Delete"):
         play(tmp_path / "copy", until="evaluate")
+
+
+def test_adapters_play_a_round_and_are_kept_beside_their_encoders(campaign, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(campaign.folder, folder)
+    toml = (folder / "campaign.toml").read_text()
+    assert 'levels = ["full"]' in toml
+    changed = toml.replace('levels = ["full"]', 'levels = ["lora"]').replace(
+        "consistency = 0.0", "consistency = 1.0"
+    )
+    (folder / "campaign.toml").write_text(changed)
+    number = play(folder, until="evaluate").round
+    metrics = pd.read_parquet(folder / "rounds" / f"{number:03d}" / "metrics.parquet")
+    assert set(metrics["method"]) >= LORA | {"frozen-closed", "frozen", "linear"}
+    assert not set(metrics["method"]) & FULL
+    gains = pd.read_parquet(folder / "rounds" / f"{number:03d}" / "gains.parquet").set_index("method")
+    assert gains.loc["lora-closed", "control"] == "lora-shuffled"
+    kept = list(folder.glob("models/lora-*/adapter/adapter_model.safetensors"))
+    assert {path.parents[1].name.rpartition("-")[0] for path in kept} == LORA

@@ -1,17 +1,24 @@
 """A drug screen in a campaign: what is spent, what is judged, what is said."""
 
 import json
+import shlex
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from perturbloop.cli import app
 from perturbloop.data import toy
 from perturbloop.errors import LeakageError
 from perturbloop.loop.campaign import init, measured, play, record
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
 from perturbloop.loop.outcomes import perturbed_examples
+from perturbloop.loop.training import TrainingCells
 from perturbloop.schema import PerturbedConfig
 from perturbloop.train.examples import closed_loop, open_loop
 
@@ -109,3 +116,51 @@ def test_cells_of_a_compound_cannot_train_what_judges_any_of_its_targets(screene
         closed_loop(unperturbed, tokens, found.label_n, found.target_n, held_out=[other], **options)
     examples = closed_loop(unperturbed, tokens, found.label_n, found.target_n, held_out=[], **options)
     assert examples.spent == (first, other)
+
+
+def test_edited_cells_stand_for_compounds_that_do_one_thing_to_one_gene(screened):
+    folder, _, hit = screened
+    campaign = open_campaign(folder)
+    with campaign.store:
+        inputs = read_inputs(campaign.config)
+        found = perturbed_examples(campaign, inputs)
+    first = min(hit["mixed"])
+    assert set(found.kind_n[found.target_n == first]) == {""}
+    assert set(found.kind_n[found.target_n == hit["single 0"][0]]) == {"delete"}
+    train = replace(inputs.config.train, consistency=1.0)
+    cells = TrainingCells(replace(inputs, config=replace(inputs.config, train=train)), found)
+    examples, rng = cells.examples("closed", sorted(set(found.target_n) - {""}), ())
+    assert set(hit["double"]) | set(hit["mixed"]) <= set(examples.spent)
+    aims = cells.aims(examples, rng)
+    assert 0 < len(aims.logit_p) <= N_SINGLE
+
+
+def test_a_drug_response_screen_with_the_same_table_of_targets_judges_beside_the_cells(screened, tmp_path):
+    folder = Path(shutil.copytree(screened[0], tmp_path / "study"))
+    before = {row.gene_id: row.fold for row in measured(folder).itertuples()}
+    targets = screened[0].parent / "targets.tsv"
+    table = pd.read_csv(targets, sep="\t").drop_duplicates("compound").assign(response=np.arange(10.0) - 4)
+    table[["compound", "response"]].to_csv(tmp_path / "responses.csv", index=False)
+    line = f"record {folder} --modality inhibitor --targets {targets} --json"
+    screen = f" --screen {tmp_path / 'responses.csv'} --name viability --higher-is goal --top 0.3"
+    done = CliRunner().invoke(app, shlex.split(line + screen), catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["n_effects"] == N_SINGLE + 3  # the activated target is another arm
+    number = play(folder, until="evaluate").round
+    place = folder / "rounds" / f"{number:03d}"
+    effects = pd.read_parquet(place / "effects.parquet").query("level == 'gene'")
+    assert set(effects["modality"]) == {"inhibitor"}
+    assert set(effects["n_cells"].gt(0)) == {True, False}
+    assert before.items() <= dict(zip(effects["gene_id"], effects["fold"], strict=True)).items()
+    assert "viability" not in json.loads((place / "scores.json").read_text())["label_sources"]
+    assert set(pd.read_parquet(place / "metrics.parquet")["method"]) >= {"full-closed", "linear", "evidence"}
+
+
+def test_a_table_of_targets_belongs_to_drugs(screened):
+    targets = screened[0].parent / "targets.tsv"
+    line = (
+        f"record {screened[0]} --perturbed x.h5ad --target-column compound --control DMSO --modality crispri"
+    )
+    done = CliRunner().invoke(app, shlex.split(f"{line} --targets {targets}"))
+    assert done.exit_code == 1
+    assert "`targets` belongs to compounds" in done.stderr

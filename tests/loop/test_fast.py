@@ -29,13 +29,14 @@ def test_a_campaign_by_the_fast_engine_says_what_each_number_rests_on(made, tmp_
 def test_a_dry_run_costs_what_the_run_then_makes_and_writes_nothing(made, tmp_path):
     init(tmp_path / "dry", made.config())
     before = sorted(path.name for path in (tmp_path / "dry").rglob("*"))
-    cost = dry_run(tmp_path / "dry")["frozen"]
+    costs = dry_run(tmp_path / "dry")
+    assert set(costs) == {"frozen", "linear"}
     assert sorted(path.name for path in (tmp_path / "dry").rglob("*")) == before
     done = CliRunner().invoke(app, shlex.split(f"perturb {tmp_path / 'dry'} --dry-run --json"))
-    assert json.loads(done.stdout)["frozen"]["passes"] == cost.passes
+    assert json.loads(done.stdout)["frozen"]["passes"] == costs["frozen"].passes
     play(tmp_path / "dry", until="perturb")
     shards = (tmp_path / "dry" / "shifts").rglob("part-*.parquet")
-    assert sum(len(pd.read_parquet(path)) for path in shards) == cost.passes
+    assert sum(len(pd.read_parquet(path)) for path in shards) == sum(cost.passes for cost in costs.values())
 
 
 def test_an_exact_round_has_the_published_tools_table(campaign):

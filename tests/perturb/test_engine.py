@@ -9,7 +9,7 @@ from perturbloop.data.tokens import Tokens
 from perturbloop.errors import StoreError
 from perturbloop.perturb import collect
 from perturbloop.perturb.collect import run_plan, shard_path
-from perturbloop.perturb.exact import ExactEngine, exact_shifts
+from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import Plan, plan
 from perturbloop.schema import PerturbConfig
 
@@ -17,7 +17,7 @@ from perturbloop.schema import PerturbConfig
 def test_the_exact_engine_equals_a_loop_over_single_cells(model, tokens, readout):
     planned = plan(tokens, model.vocabulary, PerturbConfig(cells_per_gene=3))
     edits = planned.edits
-    ours = exact_shifts(ExactEngine(model, readout, batch_tokens=20), tokens, planned)
+    ours = ExactEngine(model, readout, batch_tokens=20).shifts(tokens, planned)
 
     def embedded(row):
         return next(model.hidden([np.asarray(row)])).mean(axis=0)
@@ -54,7 +54,7 @@ def test_a_cell_of_one_gene_is_not_emptied(model, readout):
     cells = Tokens.of_rows([[5], [5, 6]])
     edits = plan(cells, model.vocabulary, PerturbConfig())
     assert edits.edits.query("kind == 'delete'")["cell"].tolist() == [1, 1]
-    assert np.isfinite(exact_shifts(ExactEngine(model, readout), cells, edits)["logit_shift"]).all()
+    assert np.isfinite(ExactEngine(model, readout).shifts(cells, edits)["logit_shift"]).all()
 
 
 def short_of_memory(monkeypatch, most, *, method="_read_tokens", error=None):
@@ -79,10 +79,10 @@ def test_a_batch_too_large_for_the_memory_is_halved_and_gives_the_same_table(
     model, tokens, readout, monkeypatch, error
 ):
     edits = plan(tokens, model.vocabulary, PerturbConfig())
-    whole = exact_shifts(ExactEngine(model, readout), tokens, edits)
+    whole = ExactEngine(model, readout).shifts(tokens, edits)
     sizes = short_of_memory(monkeypatch, 3, error=error)
     engine, done = ExactEngine(model, readout), []
-    found = exact_shifts(engine, tokens, edits, on_rows=done.append)
+    found = engine.shifts(tokens, edits, on_rows=done.append)
     pd.testing.assert_frame_equal(found, whole, rtol=0, atol=1e-6)
     assert max(sizes) in (2, 3)
     assert sum(done) == len(edits.edits)
@@ -104,11 +104,11 @@ def test_one_cell_too_large_for_the_memory_and_other_failures_are_raised(model, 
     with monkeypatch.context() as patch:
         short_of_memory(patch, 0)
         with pytest.raises(torch.OutOfMemoryError):
-            exact_shifts(ExactEngine(model, readout), tokens, edits)
+            ExactEngine(model, readout).shifts(tokens, edits)
     sizes = short_of_memory(monkeypatch, 0, error=RuntimeError("shapes cannot be multiplied"))
     engine = ExactEngine(model, readout)
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
-        exact_shifts(engine, tokens, edits)
+        engine.shifts(tokens, edits)
     assert not sizes
     assert engine.batch_tokens == 16384
 

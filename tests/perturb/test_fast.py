@@ -8,7 +8,7 @@ import pytest
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.perturb import fast
-from perturbloop.perturb.exact import ExactEngine, exact_shifts
+from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.fast import fast_shifts
 from perturbloop.perturb.plan import plan
 from perturbloop.schema import PerturbConfig
@@ -31,7 +31,7 @@ def test_verified_edits_are_the_exact_ones_and_a_gene_verified_everywhere_has_th
     engine, model, many, tmp_path
 ):
     edits = plan(many, model.vocabulary, CONFIG)
-    exact = exact_shifts(engine, many, edits)
+    exact = engine.shifts(many, edits)
     found = fast_shifts(engine, many, edits, tmp_path, config=CONFIG)
     pd.testing.assert_series_equal(found.shifts["gene_id"], exact["gene_id"])
     truth = exact.groupby(["gene_id", "kind"])["logit_shift"].mean()

@@ -13,7 +13,7 @@ from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.geneformer import Geneformer
 from perturbloop.perturb import exact, first_layer
 from perturbloop.perturb.edit import Policy
-from perturbloop.perturb.exact import ExactEngine, exact_shifts
+from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import Plan, plan
 from perturbloop.perturb.readout import Readout
 from perturbloop.schema import PerturbConfig
@@ -134,14 +134,14 @@ def test_the_shifts_do_not_depend_on_when_sharing_pays(rng, readout, monkeypatch
     tables = {}
     for least in (1, 10**9):
         monkeypatch.setattr(exact, "LEAST_EDITS", least)
-        tables[least] = exact_shifts(engine, tokens, edits)
+        tables[least] = engine.shifts(tokens, edits)
     assert sorted(used) == sorted((n, kind) for n in (5, LENGTH) for kind in SHARED_KINDS)
     keys, shifts = ["cell", "gene_id", "kind", "position"], ["shift_to_goal", "logit_shift"]
     assert tables[1][keys].equals(tables[10**9][keys])
     np.testing.assert_allclose(tables[1][shifts], tables[10**9][shifts], atol=2e-6)
     shuffled = edits.edits.sample(frac=1, random_state=0)
     monkeypatch.setattr(exact, "LEAST_EDITS", 1)
-    again = exact_shifts(engine, tokens, edits, edits=shuffled)
+    again = engine.shifts(tokens, edits, edits=shuffled)
     expected = tables[1].loc[shuffled.index].reset_index(drop=True)
     assert again[keys].equals(expected[keys])
     np.testing.assert_allclose(again[shifts], expected[shifts], atol=2e-6)

@@ -9,7 +9,7 @@ from perturbloop.data.cells import from_adata
 from perturbloop.data.tokens import Tokens, tokenize, tokenize_adata
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
-from perturbloop.perturb.exact import ExactEngine, exact_shifts
+from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.geneformer import shifts_by_state
 from perturbloop.perturb.plan import plan
 from perturbloop.schema import PerturbConfig
@@ -28,7 +28,7 @@ def cosine(one, other):
 @pytest.mark.parametrize("compat", [None, "geneformer"])
 def test_one_gene_at_a_time_the_shifts_are_those_of_the_exact_engine(model, tokens, readout, kind, compat):
     edits = plan(tokens, model.vocabulary, PerturbConfig(kinds=(kind,), cells_per_gene=99))
-    ours = exact_shifts(ExactEngine(model, readout), tokens, edits).sort_values(["cell", "position"])
+    ours = ExactEngine(model, readout).shifts(tokens, edits).sort_values(["cell", "position"])
     both = shifts_by_state(model, tokens, kind=kind, states={"goal": readout.goal_d}, compat=compat)
     both = both.sort_values(["cell", "position"])
     assert both["cell"].tolist() == ours["cell"].tolist()

@@ -6,21 +6,18 @@ from sklearn.linear_model import LogisticRegression
 
 from perturbloop.errors import ModelError
 from perturbloop.models.base import CellModel
-from perturbloop.train.classifier import train_frozen
+from perturbloop.train.classifier import state_head, train_frozen
 
 
 class Encoder(CellModel):
     """Stands where an encoder is only passed on."""
 
-    dim, device, digest, first_only = 5, None, "none", False
+    dim, device, digest = 5, None, "none"
 
-    def encode(self, tokens_bt, attention_bt=None):
+    def embed_cells(self, cells):
         raise AssertionError
 
-    def encoder(self, precision):
-        raise AssertionError
-
-    def pool(self, hidden_btd, gate_bt=None):
+    def save(self, folder, card):
         raise AssertionError
 
 
@@ -69,3 +66,24 @@ def test_states_with_the_same_mean_are_refused(cells):
     _, is_goal, train = cells
     with pytest.raises(ModelError, match="cannot tell them apart"):
         train_frozen(Encoder(), np.ones((200, 5), dtype=np.float32), is_goal, train)
+
+
+def test_a_soft_label_is_a_cell_of_each_state_with_its_share_of_the_weight(cells, rng):
+    emb, is_goal, _ = cells
+    label = np.clip(is_goal + rng.normal(0, 0.1, 200), 0.05, 0.95)
+    weight = rng.uniform(0.5, 1.5, 200)
+    twice = np.concatenate([emb, emb])
+    split = np.concatenate([weight * label, weight * (1 - label)])
+    hard = np.repeat([1.0, 0.0], 200)
+    (one, bias), (other, other_bias) = state_head(emb, label, weight), state_head(twice, hard, split)
+    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+    assert bias == pytest.approx(other_bias, rel=1e-3)
+
+
+def test_cells_that_count_nothing_change_no_head(cells, rng):
+    emb, is_goal, _ = cells
+    counted = np.arange(200) < 120
+    alone = state_head(emb[counted], is_goal[counted].astype(float), np.ones(120))
+    beside = state_head(emb, is_goal.astype(float), counted.astype(float))
+    cosine = alone[0] @ beside[0] / np.linalg.norm(alone[0]) / np.linalg.norm(beside[0])
+    assert cosine == pytest.approx(1, abs=1e-5)

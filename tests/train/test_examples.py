@@ -5,7 +5,7 @@ import pytest
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.errors import InputError, LeakageError
-from perturbloop.train.examples import closed_loop, open_loop
+from perturbloop.train.examples import closed_loop, open_loop, same_study
 
 
 def tokens(n_cells):
@@ -69,3 +69,78 @@ def test_a_target_that_will_be_judged_cannot_train(unperturbed, perturbed, rng):
 def test_training_targets_without_cells_are_refused(unperturbed, perturbed, rng):
     with pytest.raises(InputError, match="there are none of 'D'"):
         closed_loop(unperturbed, *perturbed, training={"D"}, held_out=(), share=0.5, rng=rng)
+
+
+def test_cells_know_whether_they_were_added_and_what_was_perturbed_in_them(unperturbed, perturbed, rng):
+    found = closed_loop(unperturbed, *perturbed, training={"A", "B"}, held_out=(), share=0.5, rng=rng)
+    assert not unperturbed.added_n.any()
+    assert not found.added_n[:40].any()
+    assert found.added_n[40:].all()
+    assert set(found.target_n[:40]) == {""}
+    assert set(found.target_n[40:]) == {"A", "B"}
+
+
+def test_a_target_counts_what_its_weight_says(unperturbed, perturbed, rng):
+    weights = {"A": 0.5, "B": 2.0}
+    found = closed_loop(
+        unperturbed,
+        *perturbed,
+        training={"A", "B", "C"},
+        held_out=(),
+        share=0.5,
+        rng=rng,
+        target_weights=weights,
+    )
+    total = {target: found.weight_n[found.target_n == target].sum() for target in "ABC"}
+    assert total["B"] / total["A"] == pytest.approx(4)
+    assert total["B"] / total["C"] == pytest.approx(2)
+    assert found.weight_n[found.added_n].mean() == pytest.approx(1)
+
+
+def test_a_target_whose_weight_is_zero_does_not_train_but_is_spent(unperturbed, perturbed, rng):
+    found = closed_loop(
+        unperturbed,
+        *perturbed,
+        training={"A", "B"},
+        held_out=(),
+        share=0.5,
+        rng=rng,
+        target_weights={"A": 0},
+    )
+    assert found.spent == ("A", "B")
+    assert set(found.target_n[found.added_n]) == {"B"}
+    assert found.weight_n[found.added_n].mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("weights", [{"A": -1.0}, {"A": 0.0, "B": 0.0}])
+def test_weights_that_leave_nothing_or_run_backwards_are_refused(unperturbed, perturbed, rng, weights):
+    with pytest.raises(InputError, match=r"these are not: .*A"):
+        closed_loop(
+            unperturbed,
+            *perturbed,
+            training={"A", "B"},
+            held_out=(),
+            share=0.5,
+            rng=rng,
+            target_weights=weights,
+        )
+
+
+def test_control_cells_of_the_study_take_the_place_of_perturbed_ones(unperturbed, perturbed, rng):
+    rows, label, target = perturbed
+    control = target == ""
+    found = same_study(unperturbed, rows, label, control, most=15, share=0.5, rng=rng)
+    assert found.added_n.sum() == 15
+    assert set(found.label_n[found.added_n]) <= set(label[control])
+    assert not found.spent
+    assert (found.weight_n[found.added_n] == 1).all()
+    fewer = same_study(unperturbed, rows, label, control, most=15, share=0.2, rng=rng)
+    assert fewer.added_n.mean() == pytest.approx(0.2)
+
+
+def test_a_study_without_labelled_controls_is_refused(unperturbed, perturbed, rng):
+    rows, label, target = perturbed
+    with pytest.raises(InputError, match="needs labelled control cells"):
+        same_study(
+            unperturbed, rows, np.where(target == "", np.nan, label), target == "", most=5, share=0.5, rng=rng
+        )

@@ -10,22 +10,17 @@ from jaxtyping import Bool, Float
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.perturbed import PerturbedCells
 from perturbloop.errors import InputError, some
+from perturbloop.stats.state_regression import choose_strength, fit_state
 
 ReadoutGenes = Literal["all", "judge", "label"]
 """All shared genes; the half that judges effects; the half that labels cells for training."""
 
 LEAST_SHARED = 20
 """Fewest shared genes from which a state is read."""
-
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
-"""Values of scikit-learn's C (small = strong shrinkage) that cross-validation chooses from."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +122,7 @@ def fit_state_score(
     Notes
     -----
     Logistic regression with L2 penalty on log-normalized expression divided by its standard deviation in the training
-    cells. C is the value among `STRENGTHS` with the best AUROC in three stratified folds of the training cells; perturbed
+    cells. C is the value among `stats.state_regression.STRENGTHS` with the best AUROC in three stratified folds of the training cells; perturbed
     cells have no part in the choice. The assumption a reviewer would attack: the axis between the two states is taken to
     mean the same thing in the perturbed cells, which may be another cell type, stimulus or laboratory.
     """
@@ -140,7 +135,7 @@ def fit_state_score(
             )
             raise InputError(msg)
     cut = state.restrict(gene_ids)
-    strength = _choose_strength(cut.select(train_n), is_goal_n[train_n])
+    strength = choose_strength(cut.select(train_n).log_normalized(), is_goal_n[train_n])
     readout = _fit(cut, is_goal_n, train_n, strength)
     heldout_auroc = float(roc_auc_score(is_goal_n[~train_n], readout.score(cut.select(~train_n))))
     return StateScore(cut, is_goal_n, train_n, strength, readout, heldout_auroc)
@@ -242,24 +237,6 @@ def soft_labels(
     return SoftLabels(probability_n, score.heldout_auroc, len(gene_ids))
 
 
-def _pipeline(strength: float) -> Pipeline:
-    # Not centered, so that sparse stays sparse: the free intercept makes up for it exactly.
-    return make_pipeline(StandardScaler(with_mean=False), LogisticRegression(C=strength, max_iter=10_000))
-
-
-def _choose_strength(train: Cells, is_goal_n: np.ndarray) -> float:
-    n_folds = min(3, int(is_goal_n.sum()), int((~is_goal_n).sum()))
-    search = GridSearchCV(
-        _pipeline(1.0),
-        {"logisticregression__C": list(STRENGTHS)},
-        scoring="roc_auc",
-        cv=StratifiedKFold(n_folds, shuffle=True, random_state=0),
-        refit=False,
-    )
-    return float(search.fit(train.log_normalized(), is_goal_n).best_params_["logisticregression__C"])
-
-
 def _fit(cut: Cells, is_goal_n: np.ndarray, train_n: np.ndarray, strength: float) -> Readout:
-    pipeline = _pipeline(strength).fit(cut.select(train_n).log_normalized(), is_goal_n[train_n])
-    scaler, model = pipeline[0], pipeline[1]
-    return Readout(cut.gene_ids, model.coef_[0] / scaler.scale_, float(model.intercept_[0]))
+    weight_g, intercept = fit_state(cut.select(train_n).log_normalized(), is_goal_n[train_n], strength)
+    return Readout(cut.gene_ids, weight_g, intercept)

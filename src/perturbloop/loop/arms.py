@@ -1,31 +1,44 @@
 """The arms of a round: each is one state model and the edits it scores."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.cells import Cells
 from perturbloop.data.splits import trains
-from perturbloop.data.tokens import Tokens, tokenize
-from perturbloop.loop.inputs import Inputs, embed
+from perturbloop.data.tokens import Tokens
+from perturbloop.loop.inputs import Inputs
+from perturbloop.loop.training import TrainingCells, Variant, train_level
+from perturbloop.models.linear import Linear
 from perturbloop.perturb.collect import precision_of, run_plan, write_text
 from perturbloop.perturb.cost import Cost, NoiseFloor, cost, noise_floor
+from perturbloop.perturb.engine import Engine
+from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.fast import PASSES_PER_SCREEN, RANDOM_SHARE, fast_shifts
 from perturbloop.perturb.plan import Plan, plan
 from perturbloop.perturb.readout import Readout
-from perturbloop.schema import Kind, PerturbConfig
+from perturbloop.schema import Kind, Level, PerturbConfig
 from perturbloop.store import step_key
 from perturbloop.train.checkpoint import load_state_model, save_state_model
-from perturbloop.train.classifier import StateModel, goal_state, heldout_auroc, train_frozen
-from perturbloop.train.examples import closed_loop, open_loop
-from perturbloop.train.fit import fine_tune
+from perturbloop.train.classifier import StateModel, train_frozen
+from perturbloop.train.linear import train_linear
 
 Progress = Callable[[str, int, int], None]
+OPEN = ("frozen", "linear")
+"""Methods of every round: they know nothing of perturbed cells."""
+VARIANTS: dict[Level, tuple[Variant, ...]] = {
+    "frozen": ("closed", "shuffled"),
+    "lora": ("open", "closed", "shuffled"),
+    "full": ("open", "closed", "shuffled", "unperturbed"),
+}
+"""Arms of each level in a fold; `frozen` itself is the open loop of its level."""
+RANKED: tuple[Variant, ...] = ("open", "closed")
+"""Variants that rank all genes as well; the others are controls and only judged."""
 
 
 @dataclass(frozen=True)
@@ -44,54 +57,61 @@ class Arm:
     """Edits it scores."""
 
     @property
+    def level(self) -> str:
+        """What of the model is trained: frozen, lora, full, or linear."""
+        return self.method.partition("-")[0]
+
+    @property
+    def variant(self) -> str:
+        """Which cells train it; '' for the methods of every round."""
+        return self.method.partition("-")[2]
+
+    @property
     def title(self) -> str:
         """Name for a progress bar."""
         return self.method if self.fold < 0 else f"{self.method}, fold {self.fold}"
 
 
-@dataclass(frozen=True)
-class PerturbedExamples:
-    """Perturbed cells of all recorded files, cut to the genes that every file measures."""
-
-    cells: tuple[Cells, ...]
-    target_n: np.ndarray
-    """Ensembl id of each cell's target, '' for controls and unmapped targets."""
-    label_n: np.ndarray
-    """Probability of the goal state."""
-    gene_ids: np.ndarray
-    """Genes that all files and the state cells measure."""
-    digest: str
-    """Hash of files and labels."""
-    hits: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """All genes that the cells under a target hit, where they are more than the target: those of compounds."""
-
-
 def open_arms(kinds: tuple[Kind, ...]) -> list[Arm]:
-    """Arms of the open loop."""
-    return [Arm("frozen", kinds=kinds)]
+    """Arms of the open loop: the frozen encoder, and the linear control that shows what the encoder adds."""
+    return [Arm("frozen", kinds=kinds), Arm("linear", kinds=kinds)]
 
 
-def closed_arms(fold_of: Mapping[str, int], kinds: tuple[Kind, ...]) -> list[Arm]:
-    """Arms of the representation channel: open and closed full fine-tuning, and the shuffled control.
+def closed_arms(
+    fold_of: Mapping[str, int],
+    kinds: tuple[Kind, ...],
+    levels: Collection[Level],
+    *,
+    with_cells: frozenset[str] | None = None,
+) -> list[Arm]:
+    """Arms of the representation channel: open and closed loop of each level, and their controls.
 
-    Only the kinds that were measured are scored. A fold's model never sees the cells of its targets. The three are
-    judged on the same targets, edited in the same cells.
+    Only the kinds that were measured are scored. A fold's model never sees the cells of its targets. All are judged on the
+    same targets, edited in the same cells. The frozen level costs no fine-tuning and is always there. Of targets that only
+    a screen measured (not `with_cells`) no cell can train, and those held out are judged where they are among the reference
+    genes; where no target that trains has cells, the closed loop and its shuffled control are left out.
     """
-    training = trains(fold_of, without=-1)
-    arms = [Arm("full-open", kinds=kinds), Arm("full-closed", -1, training, kinds=kinds)]
-    for fold in sorted({fold for fold in fold_of.values() if fold >= 0}):
-        held_out = frozenset(gene for gene, other in fold_of.items() if other == fold)
-        training = trains(fold_of, without=fold)
-        arms.append(Arm("full-open", fold, frozenset(), held_out, kinds))
-        arms += [Arm(method, fold, training, held_out, kinds) for method in ("full-closed", "full-shuffled")]
+    cells = frozenset(fold_of) if with_cells is None else with_cells
+    arms = []
+    for fold in sorted({-1, *fold_of.values()}):
+        training = trains(fold_of, without=fold) & cells
+        held_out = frozenset(gene for gene, other in fold_of.items() if other == fold and fold >= 0) & cells
+        for level, variants in VARIANTS.items():
+            if level != "frozen" and level not in levels:
+                continue
+            for variant in variants:
+                learns = variant in ("closed", "shuffled")
+                if (fold >= 0 or variant in RANKED) and (training or not learns):
+                    seen = training if learns else frozenset()
+                    arms.append(Arm(f"{level}-{variant}", fold, seen, held_out, kinds))
     return arms
 
 
 def train_arm(
-    arm: Arm, inputs: Inputs, perturbed: PerturbedExamples | None, folder: Path, on_progress: Progress
+    arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Path, on_progress: Progress
 ) -> StateModel:
     """Load the arm's state model, or train and save it."""
-    key = model_key(arm, inputs, perturbed)
+    key = model_key(arm, inputs, cells)
     place = folder / "models" / f"{arm.method}-{key}"
     found = load_state_model(place, base=inputs.model)
     if found is not None:
@@ -99,11 +119,21 @@ def train_arm(
     if arm.method == "frozen":
         on_progress("train frozen head", 0, 1)
         trained = train_frozen(inputs.model, inputs.emb_nd, inputs.states.is_goal_n, inputs.states.train_n)
+    elif arm.method == "linear":
+        states = inputs.states
+        trained = train_linear(states.cells, states.is_goal_n, states.train_n, inputs.model.vocabulary)
     else:
-        if perturbed is None:
+        if cells is None:
             msg = f"arm {arm.method} needs perturbed cells"
             raise ValueError(msg)
-        trained = _fine_tuned(arm, inputs, perturbed, on_progress)
+        trained = train_level(
+            cells,
+            cast("Level", arm.level),
+            cast("Variant", arm.variant),
+            training=arm.training,
+            held_out=arm.held_out,
+            on_step=lambda step, steps: on_progress(f"train {arm.title}", step, steps),
+        )
     card = {"method": arm.method, "fold": arm.fold, "spent": sorted(arm.training), "key": key}
     save_state_model(trained, place, base=inputs.model, card=card)
     return trained
@@ -127,8 +157,8 @@ def start_tokens(inputs: Inputs) -> Tokens:
 
 
 def is_fast(arm: Arm, config: PerturbConfig) -> bool:
-    """Whether the arm is screened: only where every gene is wanted does a screen save anything."""
-    return config.engine == "fast" and arm.fold < 0
+    """Whether the arm is screened: only where every gene is wanted, by an encoder, does a screen save anything."""
+    return config.engine == "fast" and arm.fold < 0 and arm.method != "linear"
 
 
 def plan_arm(arm: Arm, inputs: Inputs, tokens: Tokens) -> Plan:
@@ -140,7 +170,7 @@ def plan_arm(arm: Arm, inputs: Inputs, tokens: Tokens) -> Plan:
         everything = plan(tokens, words, replace(config, cells_per_gene=tokens.n_cells, not_expressed="skip"))
         kept = everything.edits[everything.edits["cell"].isin(drawn)].reset_index(drop=True)
         return replace(everything, edits=kept)
-    if arm.method != "frozen" and arm.fold < 0:
+    if arm.method not in OPEN and arm.fold < 0:
         config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
     wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(inputs, tokens, config)]
     return plan(tokens, words, config, gene_ids=wanted)
@@ -165,12 +195,16 @@ def perturb_arm(
         key = step_key("fast", config={"top": config.top, "width": config.width}, inputs=[key])
     place = folder / "shifts" / trained.digest / key
     precision = precision_of(place, config.precision, trained.model.device)
-    engine = ExactEngine(
-        trained.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
+    engine = engine_of(
+        trained.model,
+        trained.readout,
+        inputs.states.start,
+        precision=precision,
+        batch_tokens=config.batch_tokens,
     )
     title = f"perturb, {arm.title}"
     noise = _noise(place, engine, tokens, edits)
-    if fast:
+    if fast and isinstance(engine, ExactEngine):
         found = fast_shifts(
             engine,
             tokens,
@@ -204,12 +238,16 @@ def cost_of_arm(arm: Arm, inputs: Inputs) -> Cost:
         passes_n = np.bincount(screened["cell"].to_numpy(int), passes, minlength=tokens.n_cells)
         verified_n = RANDOM_SHARE * np.bincount(edits["cell"].to_numpy(int), minlength=tokens.n_cells)
         passes_n = passes_n + verified_n
-    anything = np.ones(inputs.model.dim, dtype=np.float32)  # the cost does not depend on what is read
-    engine = ExactEngine(inputs.model, Readout(anything, anything, 0.0), batch_tokens=config.batch_tokens)
+    words = inputs.model.vocabulary
+    model = Linear(inputs.cells.gene_ids, words) if arm.method == "linear" else inputs.model
+    anything = np.ones(model.dim, dtype=np.float32)  # the cost does not depend on what is read
+    engine = engine_of(
+        model, Readout(anything, anything, 0.0), inputs.states.start, batch_tokens=config.batch_tokens
+    )
     return cost(engine, tokens, passes_n=passes_n)
 
 
-def _noise(place: Path, engine: ExactEngine, tokens: Tokens, edits: Plan) -> str:
+def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
     """Noise of the arithmetic, measured once in a run."""
     note = place / "noise.json"
     if not note.is_file():
@@ -225,50 +263,25 @@ def reference_genes(inputs: Inputs, tokens: Tokens, config: PerturbConfig) -> li
     return [expressed[place] for place in rng.permutation(len(expressed))[: config.reference_genes]]
 
 
-def model_key(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples | None) -> str:
+def model_key(arm: Arm, inputs: Inputs, cells: TrainingCells | None) -> str:
     """Hash of everything that decides an arm's state model; arms trained on the same cells share one."""
     config = inputs.config.to_dict()["train"] | {"model": "", "vocabulary": "", "method": arm.method}
-    digests = [perturbed.digest] if perturbed is not None and arm.method != "frozen" else []
+    config = {name: value for name, value in config.items() if name not in _without_part(arm)}
+    digests = [cells.perturbed.digest] if cells is not None and arm.method not in OPEN else []
     return step_key(
         "train", config=config | {"training": sorted(arm.training)}, inputs=[inputs.key, *digests]
     )
 
 
-def _fine_tuned(arm: Arm, inputs: Inputs, perturbed: PerturbedExamples, on_progress: Progress) -> StateModel:
-    """Fine-tune on cells cut to the shared genes, so that panel and state cannot be confounded."""
-    config, states = inputs.config.train, inputs.states
-    rng = np.random.default_rng([config.seed, 2])
-    words = inputs.model.vocabulary
-    cut = tokenize(inputs.cells.restrict(perturbed.gene_ids), words)
-    examples = open_loop(
-        cut.select(states.train_n), states.is_goal_n[states.train_n], max_cells=config.max_cells, rng=rng
-    )
-    if arm.training:
-        rows = [tokenize(cells.restrict(perturbed.gene_ids), words) for cells in perturbed.cells]
-        tokens = Tokens.of_rows(
-            [part.row(n) for part in rows for n in range(part.n_cells)], has_cls=cut.has_cls
-        )
-        examples = closed_loop(
-            examples,
-            tokens,
-            perturbed.label_n,
-            perturbed.target_n,
-            training=arm.training,
-            held_out=arm.held_out,
-            hits=perturbed.hits,
-            share=config.perturbed_share,
-            rng=rng,
-            shuffled=arm.method == "full-shuffled",
-        )
-    model, weight_d, bias = fine_tune(
-        inputs.model,
-        examples,
-        config,
-        on_step=lambda step, steps, _: on_progress(f"train {arm.title}", step, steps),
-    )
-    # The edits are made in whole cells, so goal state and check are read from whole cells too.
-    emb_nd = embed(model, inputs.tokens)
-    goal_d = goal_state(emb_nd, states.is_goal_n & states.train_n)
-    readout = Readout(goal_d, weight_d, bias)
-    auroc = heldout_auroc(readout, emb_nd, states.is_goal_n, states.train_n)
-    return StateModel(model, readout, auroc, len(examples.label_n))
+def _without_part(arm: Arm) -> set[str]:
+    """Options that have no part in an arm's state model."""
+    tuning = {"epochs", "batch_tokens"}
+    options = {"levels"}
+    if arm.variant not in ("closed", "shuffled"):
+        options |= {"consistency"}
+    if arm.method in OPEN:
+        options |= {"perturbed_share", "max_cells"}
+    rates = {"full": {"learning_rate"}, "lora": {"lora_learning_rate", "lora_rank"}}
+    for level, own in rates.items():
+        options |= own if arm.level != level else set()
+    return options | (tuning | {"consistency"} if arm.level not in rates else set())

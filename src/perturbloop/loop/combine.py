@@ -77,7 +77,7 @@ def combine(
         place = results_path(folder, path_or_genes, **cast("Any", options))
         precision = precision_of(place.parent, config.precision, trained.model.device)
         engine = ExactEngine(
-            trained.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
+            inputs.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
         )
         donor_n = inputs.states.donor_n
         table = combination_shifts(

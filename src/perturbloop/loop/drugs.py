@@ -14,7 +14,7 @@ from perturbloop.evidence.drugs import gene_effects
 from perturbloop.evidence.effects import MeasuredEffects
 from perturbloop.evidence.score import own_genes
 from perturbloop.loop.inputs import Inputs
-from perturbloop.schema import EvaluateConfig
+from perturbloop.schema import EvaluateConfig, kind_of
 
 UNUSED = -2
 """Fold of a compound that neither trains nor judges."""
@@ -99,6 +99,15 @@ def drug_facts(
             f"{some(several)}."
         )
     return {"hit_genes": dict(fold_of), "drug_warnings": said}
+
+
+def edits_of(perturbed: PerturbedCells) -> np.ndarray:
+    """In-silico edit that stands for what was done to each cell, dtype object; '' for a compound that has no single arm."""
+    modality, n_cells = perturbed.config.modality, perturbed.cells.n_cells
+    if not perturbed.compounds:
+        return np.full(n_cells, kind_of(modality), dtype=object)
+    edits = {name: kind_of(one.arm) for name, one in perturbed.compounds.items() if one.arm}
+    return np.array([edits.get(target, "") for target in perturbed.target_n], dtype=object)
 
 
 def training_targets(

@@ -23,7 +23,10 @@ SHUFFLES = 20
 """Shuffles behind the control of the evidence channel."""
 
 COMPARISONS = (
+    ("frozen-closed", "frozen", "frozen-shuffled"),
+    ("lora-closed", "lora-open", "lora-shuffled"),
     ("full-closed", "full-open", "full-shuffled"),
+    ("full-closed", "full-unperturbed", None),
     ("evidence", "frozen", "evidence-shuffled"),
     ("both", "full-open", None),
     ("evidence", "propagation", None),
@@ -33,6 +36,7 @@ COMPARISONS = (
     ("frozen", "pathway", None),
     ("frozen", "expression", None),
     ("frozen", "full-open", None),
+    ("frozen", "linear", None),
 )
 """Method, what it is compared with, and the control that tells learning from luck."""
 

@@ -23,7 +23,16 @@ from perturbloop.evaluate import (
 from perturbloop.evaluate.calls import with_pool_padj
 from perturbloop.evaluate.controls import Recognized
 from perturbloop.evidence.graphs import coexpression
-from perturbloop.loop.arms import Arm, Perturbed, Progress, closed_arms, open_arms, perturb_arm, train_arm
+from perturbloop.loop.arms import (
+    OPEN,
+    Arm,
+    Perturbed,
+    Progress,
+    closed_arms,
+    open_arms,
+    perturb_arm,
+    train_arm,
+)
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.outcomes import Outcomes, keep_in_round, perturbed_examples
@@ -35,6 +44,7 @@ from perturbloop.loop.scores import (
     evidence_predictions,
     gains,
 )
+from perturbloop.loop.training import TrainingCells
 from perturbloop.perturb.interop import write_goal_state_csv
 from perturbloop.report import GAINS, RANK_CORRELATIONS
 from perturbloop.schema import EFFECTS, METRICS, PREDICTIONS, PROPOSALS, RANKING, STRATA, Kind, concat
@@ -67,16 +77,22 @@ class Work:
         arms = open_arms(self.campaign.config.perturb.kinds)
         if self.outcomes is None:
             return arms
-        kinds = tuple(kind for kind in self.campaign.config.perturb.kinds if kind in self.outcomes.kinds)
-        return [*arms, *(closed_arms(self.outcomes.fold_of, kinds) if kinds else [])]
+        measured = self.outcomes.kinds_of_cells
+        kinds = tuple(kind for kind in self.campaign.config.perturb.kinds if kind in measured)
+        if not kinds:
+            return arms
+        levels, with_cells = self.campaign.config.train.levels, self.outcomes.with_cells
+        return [*arms, *closed_arms(self.outcomes.fold_of, kinds, levels, with_cells=with_cells)]
 
 
 def train(work: Work) -> None:
     """Train or load the state model of every arm."""
-    perturbed = perturbed_examples(work.campaign, work.inputs) if len(work.arms) > 1 else None
-    for arm in work.arms:
-        if arm not in work.models:
-            work.models[arm] = train_arm(arm, work.inputs, perturbed, work.campaign.folder, work.on_progress)
+    missing = [arm for arm in work.arms if arm not in work.models]
+    cells = None
+    if any(arm.method not in OPEN for arm in missing):  # a screen alone brings no cells
+        cells = TrainingCells(work.inputs, perturbed_examples(work.campaign, work.inputs))
+    for arm in missing:
+        work.models[arm] = train_arm(arm, work.inputs, cells, work.campaign.folder, work.on_progress)
 
 
 def perturb(work: Work) -> None:
@@ -312,7 +328,9 @@ def _sidecar(
         "seed": config.train.seed,
         "models": models_of(work),
         "gate": [asdict(verdict) for verdict in verdicts],
-        "label_sources": {report["source"]: report["label_source"] for report in reports},
+        "label_sources": {
+            report["source"]: report["label_source"] for report in reports if "label_source" in report
+        },
         "metrics": metrics.astype(object).where(metrics.notna(), None).to_dict("records"),
         "gains": gained.astype(object).where(gained.notna(), None).to_dict("records"),
         "rank_correlations": moved.astype(object).where(moved.notna(), None).to_dict("records"),

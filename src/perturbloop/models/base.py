@@ -1,22 +1,26 @@
-"""What every foundation model offers."""
+"""What every model of cells offers, and what those that read tokens offer beside it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from perturbloop.data.cells import Cells
+from perturbloop.data.tokens import tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.encoder import Encoder
 from perturbloop.schema import Precision
 
 
 class CellModel(ABC):
-    """A foundation model that turns a row of tokens into a cell embedding."""
+    """A model that turns a cell into an embedding; how it reads a cell is its family's own affair."""
 
     vocabulary: Vocabulary
-    """Tokens, medians and length; belongs to the weights."""
+    """Tokens, medians and length: names the genes that can be edited."""
 
     @property
     @abstractmethod
@@ -26,12 +30,24 @@ class CellModel(ABC):
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Where it computes."""
 
     @property
     @abstractmethod
     def digest(self) -> str:
-        """Hash of the weights and of how an embedding is read from them."""
+        """Hash of all that decides an embedding."""
+
+    @abstractmethod
+    def embed_cells(self, cells: Cells) -> Float[np.ndarray, "n d"]:
+        """Embeddings of cells, in their order, float32."""
+
+    @abstractmethod
+    def save(self, folder: Path, card: Mapping[str, Any]) -> None:
+        """Write the model and its card; `models.registry.load_saved` reads them."""
+
+
+class TokenModel(CellModel):
+    """A foundation model: it reads a row of tokens."""
 
     @abstractmethod
     def encode(
@@ -90,3 +106,8 @@ class CellModel(ABC):
                     if on_batch is not None:
                         on_batch(len(part))
         return emb_nd
+
+    def embed_cells(self, cells: Cells) -> Float[np.ndarray, "n d"]:
+        """Embeddings of cells, in their order, float32; each must express a gene that has a token."""
+        tokens = tokenize(cells, self.vocabulary)
+        return self.embed([tokens.row(cell) for cell in range(tokens.n_cells)])

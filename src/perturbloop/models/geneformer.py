@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from perturbloop.data.vocabulary import Version, Vocabulary
 from perturbloop.errors import ModelError, VocabularyMismatch
-from perturbloop.models.base import CellModel
+from perturbloop.models.base import TokenModel
 from perturbloop.models.encoder import Encoder
 from perturbloop.schema import Precision
 
@@ -25,7 +25,7 @@ VOCABULARY_FILE = "vocabulary.parquet"
 CARD_FILE = "perturbloop.json"
 
 
-class Geneformer(CellModel):
+class Geneformer(TokenModel):
     """A Geneformer checkpoint, read at one layer."""
 
     def __init__(
@@ -119,7 +119,7 @@ class Geneformer(CellModel):
             weight_bt = weight_bt * left * right
         return (hidden_btd * weight_bt[:, :, None]).sum(dim=1) / weight_bt.sum(dim=1, keepdim=True)
 
-    def save(self, folder: Path, card: dict[str, object]) -> None:
+    def save(self, folder: Path, card: Mapping[str, Any]) -> None:
         """Write weights, vocabulary and card; `card` says what the model is and how it came to be."""
         folder.mkdir(parents=True, exist_ok=True)
         self.bert.save_pretrained(folder)

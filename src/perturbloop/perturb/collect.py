@@ -13,7 +13,7 @@ import torch
 from perturbloop.data.tokens import Tokens
 from perturbloop.errors import StoreError, some
 from perturbloop.models.base import CellModel
-from perturbloop.perturb.exact import ExactEngine, exact_shifts
+from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.plan import Plan
 from perturbloop.schema import Precision
 
@@ -22,7 +22,7 @@ OnEdits = Callable[[int, int], None]
 
 
 def run_plan(
-    engine: ExactEngine,
+    engine: Engine,
     tokens: Tokens,
     plan: Plan,
     folder: Path,
@@ -70,7 +70,7 @@ def run_plan(
 
 
 def score_shard(
-    engine: ExactEngine,
+    engine: Engine,
     tokens: Tokens,
     plan: Plan,
     folder: Path,
@@ -80,7 +80,7 @@ def score_shard(
     on_rows: Callable[[int], None] | None = None,
 ) -> None:
     """Score one shard and write it."""
-    frame = exact_shifts(engine, tokens, plan, edits=edits, on_rows=on_rows)
+    frame = engine.shifts(tokens, plan, edits=edits, on_rows=on_rows)
     write_parquet(frame, shard_path(folder, number))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.models.encoder import Encoder
-from perturbloop.perturb.exact import ExactEngine, exact_shifts
+from perturbloop.perturb.engine import Engine, Footprint
 from perturbloop.perturb.plan import Plan
 
 PROBED_PASSES = 4
@@ -73,8 +73,17 @@ def flops_per_pass(encoder: Encoder, length: int) -> float:
     return float(len(encoder.layers) * (2 * length * (4 * dim * dim + 2 * dim * wide) + 4 * length**2 * dim))
 
 
-def cost(engine: ExactEngine, tokens: Tokens, *, passes_n: np.ndarray) -> Cost:
-    """Estimate the cost of encoding each cell so many times.
+def encoder_footprint(encoder: Encoder, tokens: Tokens, *, batch_tokens: int) -> Footprint:
+    """Floating-point operations of one pass of each cell, and bytes of a batch above the model."""
+    flops_n = np.array([flops_per_pass(encoder, int(length)) for length in tokens.length_n])
+    wide = len(encoder.layers[0].up_bias)
+    longest = int(tokens.length_n.max(initial=1))
+    per_token = 4 * (8 * encoder.dim + 2 * wide)  # residual, queries, keys, values, context, feed-forward
+    return Footprint(flops_n, float(max(batch_tokens, longest) * per_token))
+
+
+def cost(engine: Engine, tokens: Tokens, *, passes_n: np.ndarray) -> Cost:
+    """Estimate the cost of reading each cell so many times.
 
     Parameters
     ----------
@@ -85,33 +94,25 @@ def cost(engine: ExactEngine, tokens: Tokens, *, passes_n: np.ndarray) -> Cost:
     passes_n
         Passes of each cell.
     """
-    flops_n = np.array([flops_per_pass(engine.encoder, int(length)) for length in tokens.length_n])
-    flops = float((flops_n * passes_n).sum())
+    footprint = engine.footprint(tokens)
+    flops = float((footprint.flops_n * passes_n).sum())
     typical = int(np.argsort(tokens.length_n)[tokens.n_cells // 2])
-    rows = [tokens.row(typical)] * PROBED_PASSES
-    engine.read(rows[:1])
+    engine.unedited(tokens, np.array([typical]))
     started = time.monotonic()
-    engine.read(rows)
-    per_flop = (time.monotonic() - started) / PROBED_PASSES / flops_n[typical]
-    wide = len(engine.encoder.layers[0].up_bias)
-    longest = int(tokens.length_n.max(initial=1))
-    per_token = 4 * (
-        8 * engine.encoder.dim + 2 * wide
-    )  # residual, queries, keys, values, context, feed-forward
-    memory = float(max(engine.batch_tokens, longest) * per_token)
-    return Cost(float(passes_n.sum()), flops, flops * per_flop, memory)
+    engine.unedited(tokens, np.full(PROBED_PASSES, typical))
+    per_flop = (time.monotonic() - started) / PROBED_PASSES / max(footprint.flops_n[typical], 1.0)
+    return Cost(float(passes_n.sum()), flops, flops * per_flop, footprint.memory_bytes)
 
 
-def noise_floor(engine: ExactEngine, tokens: Tokens, plan: Plan, *, seed: int = 0) -> NoiseFloor:
+def noise_floor(engine: Engine, tokens: Tokens, plan: Plan, *, seed: int = 0) -> NoiseFloor:
     """Measure the noise of this run's arithmetic on a few of its edits, drawn by seed."""
     edits = plan.edits
     drawn = np.sort(np.random.default_rng(seed).permutation(len(edits))[:SAMPLED_EDITS])
     sample = edits.iloc[drawn]
-    ours = exact_shifts(engine, tokens, plan, edits=sample)["logit_shift"].to_numpy()
-    oracle = ExactEngine(engine.model, engine.readout, batch_tokens=engine.batch_tokens)
-    theirs = exact_shifts(oracle, tokens, plan, edits=sample)["logit_shift"].to_numpy()
-    row = tokens.row(int(sample["cell"].iloc[0]))
-    alone, batch = engine.read([row]), engine.read([row] * 3)
+    ours = engine.shifts(tokens, plan, edits=sample)["logit_shift"].to_numpy()
+    theirs = engine.at_full_precision().shifts(tokens, plan, edits=sample)["logit_shift"].to_numpy()
+    cell = int(sample["cell"].iloc[0])
+    alone, batch = engine.unedited(tokens, np.array([cell])), engine.unedited(tokens, np.full(3, cell))
     return NoiseFloor(
         repeat=float(np.abs(batch[:, 1] - alone[0, 1]).max()),
         precision=float(np.sqrt(np.mean((ours - theirs) ** 2))),

@@ -10,25 +10,26 @@ import torch
 from jaxtyping import Float
 
 from perturbloop.data.tokens import Tokens
-from perturbloop.models.base import CellModel
+from perturbloop.models.base import TokenModel
+from perturbloop.perturb.cost import encoder_footprint
 from perturbloop.perturb.edit import Row
+from perturbloop.perturb.engine import Engine, Footprint, OnRows, Readings
 from perturbloop.perturb.first_layer import LEAST_EDITS, SharedFirstLayer
 from perturbloop.perturb.plan import Plan
 from perturbloop.perturb.readout import Readout
-from perturbloop.schema import SHIFTS, Kind, Precision
+from perturbloop.schema import Kind, Precision
 
 Result = TypeVar("Result")
-OnRows = Callable[[int], None]
-Readings = Float[np.ndarray, "p 2"]
-"""Cosine to the goal state and logit of the head, one row per cell, float64."""
 
 
-class ExactEngine:
+class ExactEngine(Engine):
     """Encodes rows and reads them, at one precision and within a budget of tokens a batch."""
+
+    model: TokenModel
 
     def __init__(
         self,
-        model: CellModel,
+        model: TokenModel,
         readout: Readout,
         *,
         precision: Precision = "float32",
@@ -53,6 +54,45 @@ class ExactEngine:
         goal_d = readout.goal_d.astype(np.float64)
         self._goal = torch.from_numpy(goal_d / np.linalg.norm(goal_d)).to(model.device)
         self._weight = torch.from_numpy(readout.weight_d.astype(np.float64)).to(model.device)
+
+    def unedited(self, tokens: Tokens, cells: np.ndarray) -> Readings:
+        """Read cells as they are."""
+        return self.read([tokens.row(cell) for cell in cells])
+
+    def edited(
+        self, tokens: Tokens, plan: Plan, edits: pd.DataFrame, *, on_rows: OnRows | None = None
+    ) -> Readings:
+        """Encode every edited cell; the result does not depend on the token budget beyond rounding."""
+        perturbed_p2 = np.empty((len(edits), 2))
+        limit = self.model.vocabulary.max_length
+        number_p = np.arange(len(edits))
+        rest = []
+        for (cell, kind), group in edits.assign(number=number_p).groupby(["cell", "kind"], sort=False):
+            places, numbers = group["position"].to_numpy(int), group["number"].to_numpy(int)
+            if _shareable(self, tokens, plan, int(cell), kind, places):
+                edge = int(tokens.has_cls)
+                perturbed_p2[numbers] = self.read_single(
+                    tokens.row(cell), kind, places + edge, edge=edge, on_rows=on_rows
+                )
+            else:
+                rest.append(numbers)
+        if rest:
+            chosen = np.sort(np.concatenate(rest))
+            part = edits.iloc[chosen]
+            rows = [
+                plan.row(tokens, cell, kind, token, limit)
+                for cell, kind, token in zip(part["cell"], part["kind"], part["token"], strict=True)
+            ]
+            perturbed_p2[chosen] = self.read(rows, on_rows=on_rows)
+        return perturbed_p2
+
+    def at_full_precision(self) -> "ExactEngine":
+        """Return the same engine in float32."""
+        return ExactEngine(self.model, self.readout, batch_tokens=self.batch_tokens)
+
+    def footprint(self, tokens: Tokens) -> Footprint:
+        """Floating-point operations of one pass of each cell, and bytes of a batch above the model."""
+        return encoder_footprint(self.encoder, tokens, batch_tokens=self.batch_tokens)
 
     def read(self, rows: Sequence[Row], *, on_rows: OnRows | None = None) -> Readings:
         """Encode rows of any length and read them; rows of equal length share a batch, so nothing is padded."""
@@ -149,72 +189,6 @@ class ExactEngine:
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch failed for want of memory, on any device."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def exact_shifts(
-    engine: ExactEngine,
-    tokens: Tokens,
-    plan: Plan,
-    *,
-    edits: pd.DataFrame | None = None,
-    on_rows: OnRows | None = None,
-) -> pd.DataFrame:
-    """Score edits by encoding the edited and the unedited cell.
-
-    Parameters
-    ----------
-    engine
-        Model, readout, precision and token budget; the result does not depend on the budget beyond rounding.
-    tokens
-        Encoded cells.
-    plan
-        What the edits mean.
-    edits
-        Rows of the plan to score; all by default.
-    on_rows
-        Called with the number of passes done.
-
-    Returns
-    -------
-    Table `SHIFTS`, one row per edit in the order given.
-    """
-    edits = plan.edits if edits is None else edits
-    cells, place_p = np.unique(edits["cell"].to_numpy(int), return_inverse=True)
-    original_p2 = engine.read([tokens.row(cell) for cell in cells])[place_p]
-    perturbed_p2 = np.empty((len(edits), 2))
-    limit = engine.model.vocabulary.max_length
-    number_p = np.arange(len(edits))
-    rest = []
-    for (cell, kind), group in edits.assign(number=number_p).groupby(["cell", "kind"], sort=False):
-        places, numbers = group["position"].to_numpy(int), group["number"].to_numpy(int)
-        if _shareable(engine, tokens, plan, int(cell), kind, places):
-            edge = int(tokens.has_cls)
-            perturbed_p2[numbers] = engine.read_single(
-                tokens.row(cell), kind, places + edge, edge=edge, on_rows=on_rows
-            )
-        else:
-            rest.append(numbers)
-    if rest:
-        chosen = np.sort(np.concatenate(rest))
-        part = edits.iloc[chosen]
-        rows = [
-            plan.row(tokens, cell, kind, token, limit)
-            for cell, kind, token in zip(part["cell"], part["kind"], part["token"], strict=True)
-        ]
-        perturbed_p2[chosen] = engine.read(rows, on_rows=on_rows)
-    shift_p2 = perturbed_p2 - original_p2
-    gene_of = engine.model.vocabulary.gene_of_token
-    frame = pd.DataFrame(
-        {
-            "cell": edits["cell"].to_numpy(),
-            "gene_id": np.array([gene_of[token] for token in edits["token"]], dtype=object),
-            "kind": edits["kind"].to_numpy(),
-            "position": edits["position"].to_numpy(),
-            "shift_to_goal": shift_p2[:, 0],
-            "logit_shift": shift_p2[:, 1],
-        }
-    )
-    return SHIFTS.checked(frame)
 
 
 def _shareable(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.errors import InputError
-from perturbloop.perturb.exact import ExactEngine
+from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.plan import Plan
 
 RETRIES = 3
@@ -14,7 +14,7 @@ RETRIES = 3
 
 
 def score_on_ray(
-    engine: ExactEngine,
+    engine: Engine,
     tokens: Tokens,
     plan: Plan,
     folder: Path,
@@ -64,7 +64,7 @@ def score_on_ray(
             ray.shutdown()
 
 
-def _score(shared: tuple[ExactEngine, Tokens, Plan, Path], number: int, threads: int) -> int:
+def _score(shared: tuple[Engine, Tokens, Plan, Path], number: int, threads: int) -> int:
     import torch
 
     from perturbloop.perturb.collect import SHARD_EDITS, score_shard, shard_path
@@ -77,7 +77,7 @@ def _score(shared: tuple[ExactEngine, Tokens, Plan, Path], number: int, threads:
     return len(edits)
 
 
-def _gpus(engine: ExactEngine, workers: int) -> float:
+def _gpus(engine: Engine, workers: int) -> float:
     import torch
 
     return torch.cuda.device_count() / workers if engine.model.device.type == "cuda" else 0

@@ -112,12 +112,12 @@ def plan(
             eligible = np.flatnonzero(_changes(kind, position, n_genes_n[cell], config.dose))
             draw = np.random.default_rng([config.seed, token]).permutation(len(eligible))
             chosen = eligible[np.sort(draw[: config.cells_per_gene])]
-            parts.append(
-                pd.DataFrame(
-                    {"cell": cell[chosen], "kind": kind, "token": token, "position": position[chosen]}
-                )
-            )
-    edits = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+            kind_e, own_e = np.full(len(chosen), kind, dtype=object), np.full(len(chosen), token)
+            parts.append((cell[chosen], kind_e, own_e, position[chosen]))
+    edits = pd.DataFrame(columns=COLUMNS)
+    if parts:
+        columns = zip(COLUMNS, zip(*parts, strict=True), strict=True)
+        edits = pd.DataFrame({name: np.concatenate(column) for name, column in columns})
     edits = edits.sort_values(["cell", "kind", "position", "token"], ignore_index=True)
     return Plan(edits, Policy.of(config), config.dose)
 

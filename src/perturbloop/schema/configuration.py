@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from perturbloop.errors import InputError, some
 from perturbloop.schema.words import (
+    ARMS,
     DEFAULT_KINDS,
     KINDS,
     MODALITIES,
@@ -15,8 +16,10 @@ from perturbloop.schema.words import (
     Design,
     DeTest,
     EngineName,
+    HigherIs,
     Kind,
     LabelSource,
+    Level,
     Modality,
     NotExpressed,
     Precision,
@@ -83,16 +86,25 @@ class TrainConfig:
     """Folder with the published dictionaries, where the model folder holds no vocabulary."""
     emb_layer: int = 0
     """Layer the cell embedding is read from: 0 = last, -1 = one before it."""
+    levels: tuple[Level, ...] = ("full",)
+    """Levels of the representation channel: lora, full or both; frozen is always run beside them."""
     learning_rate: float = 2e-4
-    """Learning rate of full fine-tuning (AdamW)."""
+    """Learning rate of full fine-tuning (AdamW): the first knob to turn; too high a rate ruins the in-silico signal."""
+    lora_learning_rate: float = 1e-3
+    """Learning rate of low-rank adapters (AdamW); they want about ten times that of all weights."""
+    lora_rank: int = 8
+    """Rank of the adapters."""
     epochs: int = 3
-    """Passes over the training cells in full fine-tuning."""
+    """Passes over the training cells in fine-tuning."""
     batch_tokens: int = 8192
     """Tokens in a training batch."""
     perturbed_share: float = 0.5
-    """Largest share of perturbed cells in the closed loop's training cells."""
+    """Largest share of perturbed cells in any batch of the closed loop, and among all its training cells."""
+    consistency: float = 0.0
+    """Weight of the consistency loss: control cells with a training target edited should land where its perturbed cells
+    are; 0 = off."""
     max_cells: int = 4000
-    """Largest number of state cells used in full fine-tuning, drawn by seed."""
+    """Largest number of state cells used in fine-tuning, drawn by seed."""
     seed: int = 0
     """Seed of splits, batches and initial head."""
 
@@ -107,8 +119,17 @@ class TrainConfig:
             self.perturbed_share,
             "Lower it.",
         )
-        _require_at_least(self, 1, "epochs", "batch_tokens", "max_cells")
-        _require(self.learning_rate > 0, "`learning_rate` must be positive", self.learning_rate, "Raise it.")
+        _require_at_least(self, 1, "epochs", "batch_tokens", "max_cells", "lora_rank")
+        _require_at_least(self, 0, "consistency")
+        for name in ("learning_rate", "lora_learning_rate"):
+            _require(getattr(self, name) > 0, f"`{name}` must be positive", getattr(self, name), "Raise it.")
+        unknown = [level for level in self.levels if level not in get_args(Level)]
+        _require(
+            bool(self.levels) and not unknown,
+            f"`levels` must be among {some(get_args(Level))}",
+            list(self.levels),
+            "Correct it.",
+        )
 
 
 @dataclass(frozen=True)
@@ -194,8 +215,8 @@ class PerturbedConfig:
     modality: Modality
     """What was done to the cells."""
     targets: str | None = None
-    """Table with the columns `compound`, `gene` and `action` (inhibitor, activator, …), for modality `drug`: every gene a
-    compound hits is spent with it."""
+    """Table with the columns `compound` (or `name`), `gene` and `action` (or `kind`: inhibitor, activator, …), for modality
+    `drug`: every gene a compound hits is spent with it."""
     dose_column: str | None = None
     """Column of `obs` with the dose of a drug, a number; cells at each compound's highest dose are used."""
     gene_column: str | None = None
@@ -239,6 +260,12 @@ class PerturbedConfig:
             self.targets,
             "Name it with `--targets`.",
         )
+        _require(
+            self.modality == "drug" or self.targets is None,
+            "`targets` belongs to compounds, so the `modality` of these cells must be drug",
+            self.modality,
+            "Correct one of them.",
+        )
         for source, option in (("phenotype", "phenotype_column"), ("screen", "label_table")):
             _require(
                 self.label_source != source or bool(getattr(self, option)),
@@ -246,6 +273,71 @@ class PerturbedConfig:
                 getattr(self, option),
                 f"Name it with `--{option.replace('_', '-')}`, or use `--label-source state_score`.",
             )
+
+
+@dataclass(frozen=True)
+class ScreenConfig:
+    """One table with a score for each gene: a CRISPR screen, differential expression, or drug responses."""
+
+    path: str
+    """Text table (tab, comma or semicolon; .gz too), by its full path."""
+    name: str
+    """Name of the screen in reports; recording the same name again replaces it."""
+    modality: Modality
+    """What was done to the genes."""
+    higher_is: HigherIs
+    """State that a high score, as it was measured, stands for; `start` turns the sign."""
+    fdr: float | None = None
+    """A gene is a hit below this false discovery rate; 0.05 where no other rule is given."""
+    top: float | None = None
+    """Rather: the genes with this share of the largest absolute scores are hits."""
+    hits: str | None = None
+    """Rather: the genes listed in this file, one a line, are hits."""
+    hit_column: str | None = None
+    """Rather: the genes for which this column is true are hits."""
+    min_detection: float = 0.01
+    """Genes that are seen in less than this share of the cells of either state are excluded; 0 = none is."""
+    gene_column: str | None = None
+    """Column with symbols or Ensembl ids; found by itself where it is `None`, as are the next four."""
+    score_column: str | None = None
+    """Column with the signed score."""
+    pvalue_column: str | None = None
+    """Column with two-sided p-values."""
+    fdr_column: str | None = None
+    """Column with false discovery rates."""
+    se_column: str | None = None
+    """Column with standard errors of the score."""
+    screen_column: str = "screen"
+    """Column that names the screen of each row, in a file of several."""
+    screen: str | None = None
+    """Which of them, as the column names it."""
+    targets: str | None = None
+    """Table of compounds and their targets, as that of perturbed cells, where each row of the file is a compound."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown modalities and more than one rule for hits."""
+        _require_choice(self, "modality", ARMS)
+        _require_choice(self, "higher_is", get_args(HigherIs))
+        rules = [name for name in ("fdr", "top", "hits", "hit_column") if getattr(self, name) is not None]
+        _require(len(rules) <= 1, "A hit is told by one rule", rules, "Keep one of them.")
+        for name in ("fdr", "top"):
+            share = getattr(self, name)
+            _require(
+                share is None or 0 < share < 1, f"`{name}` must be between 0 and 1", share, "Correct it."
+            )
+        _require(
+            0 <= self.min_detection <= 1,
+            "`min_detection` must be between 0 and 1",
+            self.min_detection,
+            "Correct it.",
+        )
+        _require(bool(self.name.strip()), "`name` must not be empty", self.name, "Name the screen.")
+        _require(
+            self.targets is None or self.modality in ("inhibitor", "activator"),
+            "`targets` belongs to compounds, so `modality` must be inhibitor or activator",
+            self.modality,
+            "Correct one of them.",
+        )
 
 
 @dataclass(frozen=True)
@@ -315,6 +407,7 @@ class CampaignConfig:
     perturb: PerturbConfig = PerturbConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     perturbed: tuple[PerturbedConfig, ...] = ()
+    screen: tuple[ScreenConfig, ...] = ()
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> "CampaignConfig":
@@ -325,17 +418,17 @@ class CampaignConfig:
             "perturb": PerturbConfig,
             "evaluate": EvaluateConfig,
         }
-        unknown = [key for key in tree if key not in {*parts, "perturbed"}]
+        lists = {"perturbed": PerturbedConfig, "screen": ScreenConfig}
+        unknown = [key for key in tree if key not in {*parts, *lists}]
         _require(
             not unknown,
-            f"Campaign sections must be among {some([*parts, 'perturbed'])}",
+            f"Campaign sections must be among {some([*parts, *lists], limit=10)}",
             unknown,
             "Remove the others.",
         )
         built = {key: _build(kind, tree.get(key, {}), key) for key, kind in parts.items()}
-        built["perturbed"] = tuple(
-            _build(PerturbedConfig, entry, "perturbed") for entry in tree.get("perturbed", ())
-        )
+        for key, kind in lists.items():
+            built[key] = tuple(_build(kind, entry, key) for entry in tree.get(key, ()))
         return cls(**built)
 
     def to_dict(self) -> dict[str, Any]:

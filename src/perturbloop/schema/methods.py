@@ -18,6 +18,35 @@ class Method:
 
 METHODS = (
     Method("frozen", "loop", "open loop, frozen encoder", "in-silico edits, encoder frozen, linear head"),
+    Method(
+        "frozen-closed",
+        "loop",
+        "closed loop, frozen encoder",
+        "encoder frozen, the head trained with perturbed cells added",
+        uses_effects=True,
+    ),
+    Method(
+        "frozen-shuffled",
+        "control",
+        "frozen encoder, shuffled labels",
+        "as frozen-closed, labels shuffled among the perturbed cells",
+        uses_effects=True,
+    ),
+    Method("lora-open", "loop", "open loop, adapters", "low-rank adapters fine-tuned on unperturbed cells"),
+    Method(
+        "lora-closed",
+        "loop",
+        "closed loop, adapters",
+        "low-rank adapters fine-tuned, perturbed cells added",
+        uses_effects=True,
+    ),
+    Method(
+        "lora-shuffled",
+        "control",
+        "adapters, shuffled labels",
+        "as lora-closed, labels shuffled among the perturbed cells",
+        uses_effects=True,
+    ),
     Method("full-open", "loop", "open loop, full fine-tuning", "all weights fine-tuned on unperturbed cells"),
     Method(
         "full-closed",
@@ -32,6 +61,12 @@ METHODS = (
         "representation, shuffled labels",
         "as full-closed, labels shuffled among the perturbed cells",
         uses_effects=True,
+    ),
+    Method(
+        "full-unperturbed",
+        "control",
+        "representation, same-study unperturbed cells",
+        "as full-closed, control cells of the perturbed study in the place of perturbed ones",
     ),
     Method(
         "propagation",
@@ -63,6 +98,12 @@ METHODS = (
         "signed DE + propagation",
         "z(signed DE) + z(propagation): shows what the model adds",
         uses_effects=True,
+    ),
+    Method(
+        "linear",
+        "baseline",
+        "linear control",
+        "the same edits made in counts, read by a linear model of log-normalized expression: no foundation model",
     ),
     Method(
         "de",

@@ -1,7 +1,8 @@
-"""Full fine-tuning: one training loop, read top to bottom."""
+"""Fine-tuning: one training loop, read top to bottom; levels differ in which weights it changes."""
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,11 +10,27 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.models.geneformer import Geneformer
-from perturbloop.schema import TrainConfig
-from perturbloop.train.examples import Examples
+from perturbloop.schema import Level, TrainConfig
+from perturbloop.train.consistency import Aims, consistency_loss
+from perturbloop.train.examples import Examples, room_beside
+from perturbloop.train.lora import Adapter, adapted, merged
 
 WARM_UP = 0.1
 CLIP = 1.0
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A fine-tuned encoder and its head."""
+
+    model: Geneformer
+    """The encoder, plain at every level."""
+    weight_d: np.ndarray
+    """Weights of the linear head; positive = toward the goal."""
+    bias: float
+    """Its intercept."""
+    adapter: Adapter | None = None
+    """What was merged into the encoder at level `lora`."""
 
 
 def fine_tune(
@@ -21,9 +38,11 @@ def fine_tune(
     examples: Examples,
     config: TrainConfig,
     *,
+    level: Level = "full",
+    aims: Aims | None = None,
     on_step: Callable[[int, int, float], None] | None = None,
-) -> tuple[Geneformer, np.ndarray, float]:
-    """Change every weight of a copy of the encoder so that a linear head tells the states apart.
+) -> Tuned:
+    """Change a copy of the encoder so that a linear head tells the states apart.
 
     Parameters
     ----------
@@ -32,13 +51,13 @@ def fine_tune(
     examples
         Training cells with soft labels and weights.
     config
-        Learning rate, epochs, tokens per batch, seed.
+        Learning rates, rank, epochs, tokens per batch, share of added cells, weight of the consistency loss, seed.
+    level
+        `full`: every weight is trained; `lora`: low-rank adapters, which are merged into the weights afterwards.
+    aims
+        Where edited control cells should land; only read where the consistency loss has a weight.
     on_step
         Called with step, steps in all, and loss.
-
-    Returns
-    -------
-    The fine-tuned copy, and weights and intercept of its head.
 
     Notes
     -----
@@ -51,22 +70,27 @@ def fine_tune(
     head = torch.nn.Linear(model.dim, 1, device=model.device)
     torch.nn.init.normal_(head.weight, std=0.02)
     torch.nn.init.zeros_(head.bias)
-    weights = [*model.bert.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=0.01)
-    rng = np.random.default_rng(config.seed)
-    plan = [
-        batch for _ in range(config.epochs) for batch in batches(examples.tokens, config.batch_tokens, rng)
-    ]
+    around = adapted(model.bert, rank=config.lora_rank) if level == "lora" else None
+    weights = [weight for weight in model.bert.parameters() if weight.requires_grad] + [*head.parameters()]
+    rate = config.lora_learning_rate if level == "lora" else config.learning_rate
+    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.01)
+    rng, rng_of_aims = np.random.default_rng(config.seed), np.random.default_rng([config.seed, 4])
+    plan = [batch for _ in range(config.epochs) for batch in batches(examples, config, rng)]
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _pace(step, len(plan)))
     label_n = torch.from_numpy(examples.label_n.astype(np.float32))
     weight_n = torch.from_numpy(examples.weight_n.astype(np.float32))
+
+    def logit_of(tokens: Tokens, rows: np.ndarray) -> torch.Tensor:
+        tokens_bt, attention_bt = padded(tokens, rows)
+        return head(model.encode(tokens_bt.to(model.device), attention_bt.to(model.device)))[:, 0]
+
     for step, rows in enumerate(plan):
-        tokens_bt, attention_bt = padded(examples.tokens, rows)
-        emb_bd = model.encode(tokens_bt.to(model.device), attention_bt.to(model.device))
-        logit_b = head(emb_bd)[:, 0]
+        logit_b = logit_of(examples.tokens, rows)
         loss = binary_cross_entropy_with_logits(
             logit_b, label_n[rows].to(logit_b.device), weight=weight_n[rows].to(logit_b.device)
         )
+        if aims is not None and config.consistency > 0:
+            loss = loss + config.consistency * consistency_loss(logit_of, aims, rng=rng_of_aims)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, CLIP)
@@ -74,22 +98,47 @@ def fine_tune(
         schedule.step()
         if on_step is not None:
             on_step(step + 1, len(plan), float(loss.detach()))
-    return model, head.weight.detach()[0].cpu().numpy(), float(head.bias.detach()[0])
+    adapter = None if around is None else merged(around)
+    return Tuned(model, head.weight.detach()[0].cpu().numpy(), float(head.bias.detach()[0]), adapter)
 
 
-def batches(tokens: Tokens, batch_tokens: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Cut one epoch into batches of cells of similar length, in random order."""
-    order = np.lexsort((rng.random(tokens.n_cells), tokens.length_n + rng.normal(0, 8, tokens.n_cells)))
-    parts, start = [], 0
-    longest = 0
-    for place, cell in enumerate(order):
-        longest = max(longest, int(tokens.length_n[cell]))
-        if place > start and longest * (place + 1 - start) > batch_tokens:
-            parts.append(order[start:place])
-            start, longest = place, int(tokens.length_n[cell])
-    parts.append(order[start:])
+def batches(examples: Examples, config: TrainConfig, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Cut one epoch into batches of cells of similar length, in random order.
+
+    Added cells are dealt among the others, so that each batch mixes them and none holds more than
+    `config.perturbed_share` of them; those that find no place wait for the next epoch.
+    """
+    length_n, added_n = examples.tokens.length_n, examples.added_n
+    own, added = (_by_length(length_n, np.flatnonzero(part), rng) for part in (~added_n, added_n))
+    # Beside a cell stands the added one of the same place in the order of lengths: the longer of the two counts.
+    beside = added[np.arange(len(own)) * len(added) // max(len(own), 1)] if len(added) else own
+    width_n = np.maximum(length_n[own], length_n[beside])
+    budget = config.batch_tokens * len(own) / max(len(own) + len(added), 1)
+    parts = _cut(own, width_n, budget)
+    room = np.array([room_beside(len(part), config.perturbed_share) for part in parts])
+    taken = added[np.sort(rng.permutation(len(added))[: room.sum()])]
+    ends = (len(taken) * np.cumsum(room)) // max(int(room.sum()), 1)
+    dealt = np.split(taken, ends[:-1])
     for number in rng.permutation(len(parts)):
-        yield parts[number]
+        yield np.concatenate([parts[number], dealt[number]])
+
+
+def _by_length(length_n: np.ndarray, cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cells in the order of their lengths, about."""
+    order = np.lexsort((rng.random(len(cells)), length_n[cells] + rng.normal(0, 8, len(cells))))
+    return cells[order]
+
+
+def _cut(cells: np.ndarray, width_n: np.ndarray, budget: float) -> list[np.ndarray]:
+    """Cut an order of cells into parts of at most so many tokens, padding included; a cell at least."""
+    parts, start, longest = [], 0, 0
+    for place, width in enumerate(width_n.tolist()):
+        longest = max(longest, width)
+        if place > start and longest * (place + 1 - start) > budget:
+            parts.append(cells[start:place])
+            start, longest = place, width
+    parts.append(cells[start:])
+    return parts
 
 
 def padded(tokens: Tokens, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

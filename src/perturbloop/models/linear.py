@@ -1,0 +1,61 @@
+"""The linear control: log-normalized expression stands where a foundation model's embedding stands."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+
+from perturbloop.data.cells import Cells
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.models.base import CellModel
+from perturbloop.models.geneformer import CARD_FILE, VOCABULARY_FILE
+
+GENES_FILE = "genes.parquet"
+
+
+class Linear(CellModel):
+    """Embeds a cell as log(1 + counts per 10,000) of its genes: nothing is learnt but the head."""
+
+    def __init__(self, gene_ids: np.ndarray, vocabulary: Vocabulary) -> None:
+        """Take the genes of an embedding, in its order, and the vocabulary that names what can be edited."""
+        self.gene_ids = gene_ids
+        self.vocabulary = vocabulary
+
+    @property
+    def dim(self) -> int:
+        """Genes of an embedding."""
+        return len(self.gene_ids)
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU."""
+        return torch.device("cpu")
+
+    @property
+    def digest(self) -> str:
+        """Hash of genes and vocabulary."""
+        content = "\n".join(["linear", self.vocabulary.digest, *self.gene_ids])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def embed_cells(self, cells: Cells) -> Float[np.ndarray, "n d"]:
+        """Log-normalized expression of each cell, dense, float32; for few cells, since zeros are written out."""
+        return cells.restrict(self.gene_ids).log_normalized().toarray().astype(np.float32)
+
+    def save(self, folder: Path, card: Mapping[str, Any]) -> None:
+        """Write genes, vocabulary and card."""
+        folder.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({"gene_id": self.gene_ids}).to_parquet(folder / GENES_FILE, index=False)
+        self.vocabulary.save(folder / VOCABULARY_FILE)
+        (folder / CARD_FILE).write_text(json.dumps({**card, "family": "linear"}, indent=2))
+
+
+def load_linear(folder: Path) -> Linear:
+    """Read what `Linear.save` wrote."""
+    gene_ids = pd.read_parquet(folder / GENES_FILE)["gene_id"].to_numpy(object)
+    return Linear(gene_ids, Vocabulary.load(folder / VOCABULARY_FILE))

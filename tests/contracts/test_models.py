@@ -1,0 +1,131 @@
+"""What every model and its engine must satisfy, whether it reads tokens or counts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from transformers import BertConfig, BertModel
+
+from perturbloop.data.cells import Cells
+from perturbloop.data.tokens import tokenize, vocabulary_of
+from perturbloop.models.geneformer import Geneformer
+from perturbloop.models.linear import Linear
+from perturbloop.models.registry import load_saved
+from perturbloop.perturb.collect import run_plan, shard_path
+from perturbloop.perturb.engines import engine_of
+from perturbloop.perturb.plan import plan
+from perturbloop.perturb.readout import Readout
+from perturbloop.schema import KINDS, PerturbConfig
+
+GENES = np.array([f"ENSG{number:011d}" for number in range(15)], dtype=object)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    counts = np.random.default_rng(0).poisson(1.2, size=(9, 15)) + np.eye(9, 15, dtype=int)
+    matrix = sparse.csr_matrix(counts.astype(np.float32))
+    return Cells(matrix, GENES, GENES, pd.DataFrame(index=[f"c{n}" for n in range(9)]), "toy", "none")
+
+
+def geneformer(words, *, seed=0):
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=words.size,
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=16,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    return Geneformer(BertModel(config, add_pooling_layer=False), words, pooling="mean")
+
+
+@pytest.fixture(scope="module", params=["geneformer", "linear"])
+def model(request, cells):
+    words = vocabulary_of(cells, max_length=16)
+    return geneformer(words) if request.param == "geneformer" else Linear(cells.gene_ids, words)
+
+
+@pytest.fixture
+def engine(model, cells):
+    rng = np.random.default_rng(1)
+    readout = Readout(rng.normal(size=model.dim), rng.normal(size=model.dim), 0.3)
+    return engine_of(model, readout, cells)
+
+
+@pytest.fixture
+def planned(model, cells):
+    tokens = tokenize(cells, model.vocabulary)
+    return tokens, plan(tokens, model.vocabulary, PerturbConfig(kinds=KINDS, dose=0.5))
+
+
+def test_an_embedding_belongs_to_its_cell_whatever_stands_beside_it(model, cells):
+    emb_nd = model.embed_cells(cells)
+    assert emb_nd.shape == (cells.n_cells, model.dim)
+    order = np.array([4, 1, 7])
+    np.testing.assert_allclose(model.embed_cells(cells.select(order)), emb_nd[order], atol=1e-6)
+
+
+def test_a_saved_model_comes_back_the_same(model, cells, tmp_path):
+    model.save(tmp_path / "model", {"what": "a test"})
+    again = load_saved(tmp_path / "model")
+    assert again.digest == model.digest
+    np.testing.assert_allclose(again.embed_cells(cells), model.embed_cells(cells), atol=1e-6)
+
+
+def test_an_unedited_cell_is_read_as_it_is_embedded(model, cells, engine, planned):
+    tokens, _ = planned
+    emb = model.embed_cells(cells).astype(np.float64)
+    goal = engine.readout.goal_d
+    cosine = emb @ goal / np.linalg.norm(emb, axis=1) / np.linalg.norm(goal)
+    expected = np.stack([cosine, engine.readout.logit(emb)], axis=1)
+    np.testing.assert_allclose(engine.unedited(tokens, np.arange(9)), expected, atol=1e-5)
+
+
+def test_each_edit_has_its_row_and_its_shift_whatever_is_scored_beside_it(engine, planned):
+    tokens, edits = planned
+    whole = engine.shifts(tokens, edits)
+    pd.testing.assert_frame_equal(whole[["cell", "kind", "position"]], edits.edits.drop(columns="token"))
+    assert whole["logit_shift"].abs().gt(0).mean() > 0.5
+    some = edits.edits.sample(frac=0.4, random_state=0)
+    part = engine.shifts(tokens, edits, edits=some)
+    again = whole.loc[some.index].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, again, rtol=0, atol=1e-5)
+
+
+def test_shifts_of_the_logit_do_not_depend_on_the_intercept(model, cells, engine, planned):
+    tokens, edits = planned
+    other = engine_of(model, replace(engine.readout, bias=-4.0), cells)
+    np.testing.assert_allclose(
+        other.shifts(tokens, edits)["logit_shift"], engine.shifts(tokens, edits)["logit_shift"], atol=1e-9
+    )
+
+
+def test_progress_counts_every_edit(engine, planned):
+    tokens, edits = planned
+    done = []
+    engine.shifts(tokens, edits, on_rows=done.append)
+    assert sum(done) == len(edits.edits)
+
+
+def test_a_run_that_lost_a_shard_makes_that_shard_alone_again(engine, planned, tmp_path, monkeypatch):
+    tokens, edits = planned
+    monkeypatch.setattr("perturbloop.perturb.collect.SHARD_EDITS", 100)
+    whole = run_plan(engine, tokens, edits, tmp_path)
+    kept = shard_path(tmp_path, 0).stat().st_mtime_ns
+    shard_path(tmp_path, 1).unlink()
+    pd.testing.assert_frame_equal(run_plan(engine, tokens, edits, tmp_path), whole)
+    assert shard_path(tmp_path, 0).stat().st_mtime_ns == kept
+
+
+def test_what_a_pass_takes_grows_with_the_cell(engine, planned):
+    tokens, _ = planned
+    footprint = engine.footprint(tokens)
+    order = np.argsort(tokens.length_n, kind="stable")
+    assert (np.diff(footprint.flops_n[order]) >= 0).all()
+    assert footprint.memory_bytes > 0
