@@ -78,7 +78,7 @@ def test_without_effects_to_learn_from_the_in_silico_score_decides(rng):
 
 
 def test_the_order_of_measured_genes_and_their_scale_do_not_matter(modules):
-    effect_g, network = modules
+    effect_g, _ = modules
     features = [constant_kernel(GENES), feature_kernel("x", GENES, np.arange(80.0))]
     place_p, se_p = np.arange(0, 80, 5), np.full(16, 0.1)
     order = np.random.default_rng(1).permutation(16)
@@ -95,7 +95,7 @@ def test_the_order_of_measured_genes_and_their_scale_do_not_matter(modules):
 
 
 def test_errors_of_effects_widen_what_is_believed(modules, rng):
-    effect_g, network = modules
+    effect_g, _ = modules
     place_p = np.arange(0, 80, 4)
     exact, vague = (
         posterior(

@@ -79,7 +79,7 @@ def test_a_pathway_gene_that_was_not_ranked_has_no_place(round_one):
 
 def test_gains_name_the_control_and_the_share_it_keeps(round_one):
     table = as_table(section(round_one, "gains").grids[0])
-    assert table.loc[0, "control"] == "evidence, shuffled effects (evidence-shuffled)"
+    assert table.loc[0, "control"] == "simple evidence, shuffled effects (evidence-shuffled)"
     assert table.loc[0, ["gain in AUROC", "share kept"]].tolist() == ["+0.080", "0.38"]
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped
 from scipy import sparse
 
+from perturbloop.data.gene_sets import GeneSets
 from perturbloop.errors import GeneIdError, InputError, some
 from perturbloop.evidence.graphs import GeneGraph
 from perturbloop.stats.coexpression import coexpression_vectors
@@ -46,8 +48,8 @@ class Kernel:
 
     def columns(self, place_p: Int[np.ndarray, " p"]) -> Float[np.ndarray, "g p"]:
         """Similarity of every gene to the genes at these rows."""
-        product = self.vector_gd @ self.vector_gd[place_p].T
-        dense_gp = product.toarray() if sparse.issparse(product) else np.asarray(product)
+        product: Any = self.vector_gd @ self.vector_gd[place_p].T
+        dense_gp = product if isinstance(product, np.ndarray) else product.toarray()
         return dense_gp.astype(float) ** self.power
 
     def variance(self) -> Float[np.ndarray, " g"]:
@@ -108,6 +110,23 @@ def vector_kernel(
     """
     _require_vectors(name, gene_ids, vector_gd)
     return Kernel(name, gene_ids, _unit(vector_gd), power=power)
+
+
+def gene_set_kernel(sets: GeneSets, *, smallest: int = 3, largest: int = 300) -> Kernel:
+    """Genes that share sets have like effects; a set counts the more, the fewer genes it holds.
+
+    Parameters
+    ----------
+    sets
+        Pathways, complexes or modules.
+    smallest, largest
+        Genes of a set that is read; larger ones say little of any gene.
+    """
+    size_s = np.asarray((sets.member_gs > 0).sum(axis=0)).ravel()
+    kept = np.flatnonzero((size_s >= smallest) & (size_s <= largest))
+    rarity_s = np.log(len(sets.gene_ids) / size_s[kept])
+    vector_gs = sparse.csr_matrix(sparse.csr_matrix(sets.member_gs)[:, kept] @ sparse.diags_array(rarity_s))
+    return Kernel(sets.name, sets.gene_ids, _unit(vector_gs))
 
 
 def graph_kernel(graph: GeneGraph) -> Kernel:

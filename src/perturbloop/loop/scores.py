@@ -1,7 +1,7 @@
-"""Both channels, baselines and controls on the same genes: predictions, gains, and what they can show."""
+"""What each channel gains over its reference, and what of that its control keeps."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import cast
@@ -10,121 +10,35 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data.gene_sets import GeneSets
-from perturbloop.data.splits import trains
 from perturbloop.evaluate import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evaluate.disjoint import DISJOINT, HELD_OUT
 from perturbloop.evaluate.gains import Gain
-from perturbloop.evidence.graphs import GeneGraph
-from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
+from perturbloop.loop.evidence import Evidence, evidence_predictions, n_shuffles
 from perturbloop.report import GAINS, RANK_CORRELATIONS
-from perturbloop.schema import PREDICTIONS, EvaluateConfig, Kind, concat, judges, method
-
-SHUFFLES = 20
-"""Shuffles behind the control of the evidence channel."""
+from perturbloop.schema import EvaluateConfig, Kind, method
 
 COMPARISONS = (
     ("frozen-closed", "frozen", "frozen-shuffled"),
     ("lora-closed", "lora-open", "lora-shuffled"),
     ("full-closed", "full-open", "full-shuffled"),
     ("full-closed", "full-unperturbed", None),
+    ("posterior", "frozen", "posterior-shuffled"),
+    ("posterior", "posterior-permuted", None),
+    ("posterior", "posterior-alone", None),
+    ("posterior", "de-posterior", None),
+    ("posterior", "evidence", None),
+    ("posterior", "de", None),
+    ("posterior", "pathway", None),
     ("evidence", "frozen", "evidence-shuffled"),
-    ("both", "full-open", None),
     ("evidence", "propagation", None),
     ("evidence", "de-propagation", None),
-    ("evidence", "de", None),
-    ("evidence", "pathway", None),
+    ("both", "full-open", None),
     ("frozen", "pathway", None),
     ("frozen", "expression", None),
     ("frozen", "full-open", None),
     ("frozen", "linear", None),
 )
 """Method, what it is compared with, and the control that tells learning from luck."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the evidence channel reads."""
-
-    graph: GeneGraph
-    effects: pd.DataFrame
-    """EFFECTS at gene level of one kind, one row a gene, read by all shared genes."""
-    fold_of: Mapping[str, int]
-    """Fold of every measured target, of this kind or another: how targets are held out is decided once."""
-
-
-def evidence_of(
-    graph: GeneGraph, effects: pd.DataFrame, kind: Kind, *, fold_of: Mapping[str, int]
-) -> Evidence:
-    """Keep the gene-level effects of one kind; arms are never averaged.
-
-    A gene that several files measured for this kind has one effect: their mean, weighted by precision.
-    """
-    judging = [judges(modality, kind) for modality in effects["modality"]]
-    rows = effects[effects["level"].eq("gene") & pd.Series(judging, index=effects.index, dtype=bool)]
-    precision = 1 / rows["se"].clip(lower=1e-9) ** 2
-    by_gene = rows.assign(precision=precision, weighted=precision * rows["effect_to_goal"]).groupby("gene_id")
-    total = by_gene["precision"].sum()
-    once = rows.drop_duplicates("gene_id").set_index("gene_id", drop=False)
-    once = once.assign(effect_to_goal=by_gene["weighted"].sum() / total, se=total**-0.5).reset_index(
-        drop=True
-    )
-    return Evidence(graph, once, fold_of)
-
-
-def propagated(evidence: Evidence, *, without: int, shuffled: np.random.Generator | None = None) -> pd.Series:
-    """Spread the effects of the targets that may judge fold `without`; index = genes of the graph."""
-    rows = evidence.effects[evidence.effects["gene_id"].isin(trains(evidence.fold_of, without=without))]
-    if shuffled is not None:
-        rows = shuffle_effects(rows, shuffled)
-    table = propagate(
-        evidence.graph,
-        rows["gene_id"].to_numpy(object),
-        rows["effect_to_goal"].to_numpy(float),
-        rows["se"].to_numpy(float),
-    )
-    return pd.Series(table["score"].to_numpy(float), index=table["gene_id"].to_numpy(object))
-
-
-def evidence_predictions(
-    base: pd.DataFrame, evidence: Evidence, *, kind: Kind, rng: np.random.Generator
-) -> pd.DataFrame:
-    """Propagation alone, with the in-silico score, with DE, with the closed-loop encoder, and shuffled.
-
-    Parameters
-    ----------
-    base
-        PREDICTIONS rows of `frozen`, `de` and, where it ran, `full-closed`.
-    evidence
-        Effects and graph.
-    kind
-        The kind the effects belong to.
-    rng
-        Shuffles the effects of the control.
-    """
-    parts = []
-    folds = sorted({-1, *(fold for fold in evidence.fold_of.values() if fold >= 0)})
-    for fold in folds:
-        true = propagated(evidence, without=fold)
-        shuffled = propagated(evidence, without=fold, shuffled=rng)
-        partners = (
-            ("propagation", None, true),
-            ("evidence", _scores(base, "frozen", kind, -1), true),
-            ("evidence-shuffled", _scores(base, "frozen", kind, -1), shuffled),
-            ("de-propagation", _scores(base, "de", kind, -1), true),
-            ("both", _scores(base, "full-closed", kind, fold), true),
-        )
-        for name, partner, spread in partners:
-            if partner is not None and partner.empty:
-                continue
-            score = spread if partner is None else together(partner, spread)
-            parts.append(_rows(name, kind, fold, score))
-    return concat(PREDICTIONS, parts)
-
-
-def together(partner: pd.Series, spread: pd.Series) -> pd.Series:
-    """Z + z on the genes that the partner scores."""
-    combined = combine(partner.to_numpy(float), spread.reindex(partner.index).to_numpy(float))
-    return pd.Series(combined, index=partner.index)
 
 
 def gains(
@@ -192,20 +106,24 @@ def _kept(
     """Gain of the control over the same reference; for the evidence channel the mean over many shuffles."""
     if control is None or control not in set(here["method"]):
         return np.nan, np.nan, ""
-    if control != "evidence-shuffled":
+    if control not in ("evidence-shuffled", "posterior-shuffled"):
         value = compare(here, method=control, reference=against, config=_quick(config)).value
         kept = kept_by_control(gain, value)
         return value, kept.share, kept.sentence
     rng = np.random.default_rng([config.seed, 3])
     base = here[here["method"].isin(["frozen"])]
     values = []
-    for _ in range(SHUFFLES):
-        table = evidence_predictions(base, evidence, kind=kind, rng=rng)
-        both = pd.concat([base, table[table["method"] == control]])
+    for _ in range(n_shuffles(evidence)):
+        table = evidence_predictions(base, evidence, kind=kind, rng=rng, methods=[control])
+        both = pd.concat([base, table])
         values.append(compare(both, method=control, reference=against, config=_quick(config)).value)
     value = float(np.mean(values))
     kept = kept_by_control(gain, value)
-    return value, kept.share, f"{kept.sentence} Mean of {SHUFFLES} shuffles, sd {np.std(values, ddof=1):.3f}."
+    return (
+        value,
+        kept.share,
+        f"{kept.sentence} Mean of {len(values)} shuffles, sd {np.std(values, ddof=1):.3f}.",
+    )
 
 
 def _quick(config: EvaluateConfig) -> EvaluateConfig:
@@ -237,15 +155,3 @@ def correlations(predictions: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFra
             {"method": name, "kind": kind, "rho": found.rho, "n_genes": found.n_genes, "sentence": says}
         )
     return pd.DataFrame(rows, columns=RANK_CORRELATIONS.names)
-
-
-def _scores(predictions: pd.DataFrame, name: str, kind: Kind, fold: int) -> pd.Series:
-    rows = predictions[
-        predictions["method"].eq(name) & predictions["kind"].eq(kind) & predictions["fold"].eq(fold)
-    ]
-    return pd.Series(rows["score"].to_numpy(float), index=rows["gene_id"].to_numpy(object))
-
-
-def _rows(name: str, kind: Kind, fold: int, score: pd.Series) -> pd.DataFrame:
-    frame = pd.DataFrame({"gene_id": score.index, "score": score.to_numpy(float)})
-    return frame.assign(method=name, kind=kind, fold=fold).dropna(subset=["score"])

@@ -22,7 +22,6 @@ from perturbloop.evaluate import (
 )
 from perturbloop.evaluate.calls import with_pool_padj
 from perturbloop.evaluate.controls import Recognized
-from perturbloop.evidence.graphs import coexpression
 from perturbloop.loop.arms import (
     OPEN,
     Arm,
@@ -33,23 +32,37 @@ from perturbloop.loop.arms import (
     perturb_arm,
     train_arm,
 )
+from perturbloop.loop.evidence import (
+    Evidence,
+    evidence_of,
+    evidence_predictions,
+    networks_of,
+    posterior_table,
+)
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.outcomes import Outcomes, keep_in_round, perturbed_examples
 from perturbloop.loop.ranking import covariates, predictions_of, rank, with_null, with_score
-from perturbloop.loop.scores import (
-    Evidence,
-    correlations,
-    evidence_of,
-    evidence_predictions,
-    gains,
-)
+from perturbloop.loop.scores import correlations, gains
 from perturbloop.loop.training import TrainingCells
 from perturbloop.perturb.interop import write_goal_state_csv
 from perturbloop.report import GAINS, RANK_CORRELATIONS
-from perturbloop.schema import EFFECTS, METRICS, PREDICTIONS, PROPOSALS, RANKING, STRATA, Kind, concat
+from perturbloop.schema import (
+    EFFECTS,
+    METRICS,
+    POSTERIOR,
+    PREDICTIONS,
+    PROPOSALS,
+    RANKING,
+    STRATA,
+    Kind,
+    concat,
+)
 from perturbloop.stats.geneformer import goal_state_stats
 from perturbloop.train.classifier import StateModel
+
+DEFAULT = "posterior"
+"""Method of the default ranking once targets were measured."""
 
 STEPS = ("check", "train", "perturb", "evaluate", "propose", "report")
 
@@ -144,7 +157,7 @@ def evaluate(work: Work, number: int) -> None:
         ],
     )
     base = concat(PREDICTIONS, [base, de_isp(base)])
-    evidence = _evidence(work)
+    evidence = _evidence(work, de)
     parts = [evidence_predictions(base, entry, kind=kind, rng=rng) for kind, entry in evidence.items()]
     predictions = concat(PREDICTIONS, [base, *parts])
     ranking = concat(
@@ -174,6 +187,7 @@ def evaluate(work: Work, number: int) -> None:
         )
     tables = {"ranking": ranking, "predictions": predictions, "metrics": metrics, "gains": gained}
     tables["strata"] = divided
+    tables["posterior"], skills = _posteriors(work, frozen, evidence)
     if work.frozen.estimates is not None:
         tables["estimates"] = work.frozen.estimates
     for name, table in (tables | {"rank_correlations": moved, "de": de}).items():
@@ -182,7 +196,7 @@ def evaluate(work: Work, number: int) -> None:
         _write_published(work, folder)
     work.campaign.store.save_scores(number, metrics)
     verdicts = _gate(work, ranking, found)
-    write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved, verdicts))
+    write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved, verdicts, skills))
 
 
 def _gate(work: Work, ranking: pd.DataFrame, found: tuple[Recognized, ...]) -> tuple[Verdict, ...]:
@@ -284,29 +298,46 @@ def _rank(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
     )
 
 
-def _evidence(work: Work) -> dict[Kind, Evidence]:
+def _evidence(work: Work, de: pd.DataFrame) -> dict[Kind, Evidence]:
     if work.outcomes is None:
         return {}
-    states = work.inputs.states
-    group_n = states.is_goal_n.astype(int).astype(str)
-    if states.donor_n is not None:
-        group_n = group_n + np.char.add(" ", states.donor_n.astype(str))
-    graph = coexpression(states.cells, group_n)
-    kinds: list[Kind] = [kind for kind in work.campaign.config.perturb.kinds if kind in work.outcomes.kinds]
-    fold_of = work.outcomes.fold_of
-    return {kind: evidence_of(graph, work.outcomes.effects, kind, fold_of=fold_of) for kind in kinds}
+    known, config = networks_of(work.inputs, de), work.campaign.config
+    kinds: list[Kind] = [kind for kind in config.perturb.kinds if kind in work.outcomes.kinds]
+    effects, fold_of = work.outcomes.effects, work.outcomes.fold_of
+    return {
+        kind: evidence_of(known, effects, kind, fold_of=fold_of, seed=config.evaluate.seed) for kind in kinds
+    }
+
+
+def _posteriors(
+    work: Work, frozen: pd.DataFrame, evidence: dict[Kind, Evidence]
+) -> tuple[pd.DataFrame, dict[Kind, dict[str, float]]]:
+    """Table POSTERIOR of all kinds that were measured, and the skill of each network by kind."""
+    cells = work.inputs.cells
+    names = dict(zip(cells.gene_ids, cells.gene_names, strict=True))
+    tables: list[pd.DataFrame] = []
+    skills: dict[Kind, dict[str, float]] = {}
+    for kind, entry in evidence.items():
+        if len(entry.rows(without=-1)) < 2:
+            continue
+        scored = frozen[frozen["kind"].eq(kind) & frozen["benefit"].notna()]
+        table, skills[kind] = posterior_table(entry, scored.set_index("gene_id")["benefit"], kind, names)
+        tables.append(table)
+    return concat(POSTERIOR, tables), skills
 
 
 def _default(
     work: Work, frozen: pd.DataFrame, predictions: pd.DataFrame, kind: Kind, evidence: dict[Kind, Evidence]
 ) -> pd.DataFrame:
-    """Rank by evidence where targets of this kind were measured, else by the open loop."""
+    """Rank by the posterior where targets of this kind were measured, else by the open loop."""
     rows = frozen[frozen["kind"] == kind]
     if kind not in evidence:
         return rows
     full = predictions[
-        predictions["method"].eq("evidence") & predictions["kind"].eq(kind) & predictions["fold"].eq(-1)
+        predictions["method"].eq(DEFAULT) & predictions["kind"].eq(kind) & predictions["fold"].eq(-1)
     ]
+    if full.empty:  # a single measured gene tells no more than the open loop
+        return rows
     spent = trains(evidence[kind].fold_of, without=-1)
     return with_score(rows, dict(zip(full["gene_id"], full["score"], strict=True)), spent=spent)
 
@@ -317,6 +348,7 @@ def _sidecar(
     gained: pd.DataFrame,
     moved: pd.DataFrame,
     verdicts: tuple[Verdict, ...],
+    skills: dict[Kind, dict[str, float]],
 ) -> dict[str, object]:
     inputs, config = work.inputs, work.campaign.config
     reports = work.outcomes.reports if work.outcomes else ()
@@ -327,6 +359,7 @@ def _sidecar(
         "vocabulary_digest": inputs.model.vocabulary.digest,
         "seed": config.train.seed,
         "models": models_of(work),
+        "network_skill": skills,
         "gate": [asdict(verdict) for verdict in verdicts],
         "label_sources": {
             report["source"]: report["label_source"] for report in reports if "label_source" in report

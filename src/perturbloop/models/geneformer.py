@@ -119,6 +119,11 @@ class Geneformer(TokenModel):
             weight_bt = weight_bt * left * right
         return (hidden_btd * weight_bt[:, :, None]).sum(dim=1) / weight_bt.sum(dim=1, keepdim=True)
 
+    def gene_embeddings(self) -> Float[np.ndarray, "g d"]:
+        """Input vector of each gene of the vocabulary, in its order: what the model knows of a gene before any cell."""
+        weight_vd = self.bert.embeddings.word_embeddings.weight.detach()
+        return weight_vd[torch.from_numpy(self.vocabulary.tokens.astype(np.int64))].cpu().numpy()
+
     def save(self, folder: Path, card: Mapping[str, Any]) -> None:
         """Write weights, vocabulary and card; `card` says what the model is and how it came to be."""
         folder.mkdir(parents=True, exist_ok=True)

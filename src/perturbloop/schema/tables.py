@@ -250,6 +250,24 @@ PREDICTIONS = Table(
     ),
 )
 
+POSTERIOR = Table(
+    "posterior",
+    "one gene that was not measured and one kind: what the measured effects and the in-silico score say of it",
+    (
+        *_GENE,
+        Column("kind", "delete, overexpress, inhibit or activate", "delete"),
+        Column(
+            "mean",
+            "expected effect, as done; positive = toward the goal; in the unit of the measured effects",
+            0.31,
+        ),
+        Column("sd", "standard deviation of the true effect, same unit", 0.22),
+        Column("probability", "probability that the effect is beyond `threshold`, toward the goal", 0.4),
+        Column("threshold", "one standard deviation of the true effects of the measured genes", 0.35),
+        Column("neighbors", "measured genes that move `mean` most, and by how much", "+0.21 by JAK2"),
+    ),
+)
+
 METRICS = Table(
     "metrics",
     "one method, kind, set of targets, denominator, metric and, for a metric of calls, rule",
@@ -437,6 +455,7 @@ TABLES = (
     GUIDES,
     REPLICATES,
     PREDICTIONS,
+    POSTERIOR,
     METRICS,
     STRATA,
     PROPOSALS,

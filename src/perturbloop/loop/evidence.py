@@ -1,0 +1,265 @@
+"""The evidence channel of a round: what the measured effects say of every gene, by the posterior and by the simple rule."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.data.cells import Cells
+from perturbloop.data.splits import trains
+from perturbloop.evidence.graphs import GeneGraph, coexpression
+from perturbloop.evidence.kernels import (
+    Kernel,
+    aligned,
+    coexpression_kernel,
+    constant_kernel,
+    feature_kernel,
+    gene_set_kernel,
+    vector_kernel,
+)
+from perturbloop.evidence.posterior import Posterior, neighbors, posterior
+from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
+from perturbloop.loop.inputs import Inputs
+from perturbloop.schema import POSTERIOR, PREDICTIONS, Kind, concat, judges
+
+MOST_MEASURED = 1000
+"""Most measured genes that the posterior reads; of more, half are those with the clearest effects and half are drawn."""
+SHUFFLES, FEW_SHUFFLES, MANY_GENES = 20, 5, 100
+"""Shuffles behind a control of the evidence channel; fewer where more genes were measured than the last number."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What the evidence channel knows of genes before any effect is measured; genes in the order of the cells'."""
+
+    gene_ids: np.ndarray
+    networks: tuple[Kernel, ...]
+    """Which genes are alike: co-expression, the encoder's gene embeddings, gene sets where a file was named."""
+    features: tuple[Kernel, ...]
+    """What a gene is: constant, absolute DE, expression."""
+    graph: GeneGraph
+    """Graph of the simple rule: co-expression within states."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured of one kind, and where it can spread to."""
+
+    known: Networks
+    effects: pd.DataFrame
+    """EFFECTS at gene level of one kind, one row a gene, read by all shared genes."""
+    fold_of: Mapping[str, int]
+    """Fold of every measured target, of this kind or another: how targets are held out is decided once."""
+    seed: int = 0
+
+    @property
+    def folds(self) -> list[int]:
+        """-1 and the folds that are held out."""
+        return sorted({-1, *(fold for fold in self.fold_of.values() if fold >= 0)})
+
+    def rows(self, *, without: int, shuffled: np.random.Generator | None = None) -> pd.DataFrame:
+        """Effects of the targets that may judge fold `without`; shuffled among them for the control."""
+        rows = self.effects[self.effects["gene_id"].isin(trains(self.fold_of, without=without))]
+        return rows if shuffled is None else shuffle_effects(rows, shuffled)
+
+
+def networks_of(inputs: Inputs, de: pd.DataFrame) -> Networks:
+    """Read networks and features off the user's own cells, the encoder and, where a file was named, gene sets."""
+    cells, states = inputs.cells, inputs.states
+    group_n = states.is_goal_n.astype(int).astype(str)
+    if states.donor_n is not None:
+        group_n = group_n + np.char.add(" ", states.donor_n.astype(str))
+    words = inputs.model.vocabulary
+    found = [
+        coexpression_kernel(cells.log_normalized(), cells.gene_ids, group_n),
+        vector_kernel("gene embeddings", words.gene_ids, inputs.model.gene_embeddings()),
+    ]
+    sets = inputs.annotations.gene_sets
+    if sets is not None:
+        found.append(gene_set_kernel(sets))
+    return Networks(
+        cells.gene_ids, aligned(found, cells.gene_ids), _features(cells, de), coexpression(cells, group_n)
+    )
+
+
+def evidence_of(
+    known: Networks, effects: pd.DataFrame, kind: Kind, *, fold_of: Mapping[str, int], seed: int = 0
+) -> Evidence:
+    """Keep the gene-level effects of one kind; arms are never averaged.
+
+    A gene that several files measured for this kind has one effect: their mean, weighted by precision.
+    """
+    judging = [judges(modality, kind) for modality in effects["modality"]]
+    rows = effects[effects["level"].eq("gene") & pd.Series(judging, index=effects.index, dtype=bool)]
+    precision = 1 / rows["se"].clip(lower=1e-9) ** 2
+    by_gene = rows.assign(precision=precision, weighted=precision * rows["effect_to_goal"]).groupby("gene_id")
+    total = by_gene["precision"].sum()
+    once = rows.drop_duplicates("gene_id").set_index("gene_id", drop=False)
+    once = once.assign(effect_to_goal=by_gene["weighted"].sum() / total, se=total**-0.5).reset_index(
+        drop=True
+    )
+    return Evidence(known, once, fold_of, seed)
+
+
+def evidence_predictions(
+    base: pd.DataFrame,
+    evidence: Evidence,
+    *,
+    kind: Kind,
+    rng: np.random.Generator,
+    methods: Iterable[str] | None = None,
+) -> pd.DataFrame:
+    """Score every gene by the posterior, by the simple rule, and by the controls of both.
+
+    Parameters
+    ----------
+    base
+        PREDICTIONS rows of `frozen`, `de` and, where it ran, `full-closed`.
+    evidence
+        Effects, networks and graph.
+    kind
+        The kind the effects belong to.
+    rng
+        Shuffles the effects of the controls.
+    methods
+        Only these; all by default.
+    """
+    parts = []
+    for fold in evidence.folds:
+        frozen = _scores(base, "frozen", kind, -1)
+        scores = {
+            "frozen": frozen,
+            "permuted": pd.Series(rng.permutation(frozen.to_numpy()), index=frozen.index),
+            "nothing": frozen * 0.0,
+            "de": _scores(base, "de", kind, -1),
+            "full-closed": _scores(base, "full-closed", kind, fold),
+        }
+        effects = {
+            "true": evidence.rows(without=fold),
+            "shuffled": evidence.rows(without=fold, shuffled=rng),
+        }
+        for name in ROWS if methods is None else methods:
+            rule, partner, dealt = ROWS[name]
+            if scores[partner].empty or (rule is believed and len(effects[dealt]) < 2):
+                continue
+            parts.append(_rows(name, kind, fold, rule(evidence, scores[partner], effects[dealt])))
+    return concat(PREDICTIONS, parts)
+
+
+def believed(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> pd.Series:
+    """Probability of a worthwhile effect, for the genes that the in-silico score covers; index = gene ids."""
+    found = posterior_of(evidence, insilico, rows)
+    return pd.Series(found.probability_g, index=evidence.known.gene_ids).reindex(insilico.index)
+
+
+def posterior_of(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> Posterior:
+    """Posterior over all genes of the cells, in their order."""
+    known = evidence.known
+    rows = measured_genes(rows, known.gene_ids, seed=evidence.seed)
+    return posterior(
+        known.networks,
+        known.features,
+        insilico.reindex(known.gene_ids).to_numpy(float),
+        pd.Index(known.gene_ids).get_indexer(pd.Index(rows["gene_id"])),
+        rows["effect_to_goal"].to_numpy(float),
+        rows["se"].to_numpy(float),
+        rng=np.random.default_rng(evidence.seed),
+    )
+
+
+def posterior_table(
+    evidence: Evidence, insilico: pd.Series, kind: Kind, gene_names: Mapping[str, str]
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Table POSTERIOR of the full ranking, and the skill of each network."""
+    known, rows = evidence.known, evidence.rows(without=-1)
+    found = posterior_of(evidence, insilico, rows)
+    names_p = np.array(
+        [gene_names[gene] for gene in measured_genes(rows, known.gene_ids, seed=evidence.seed)["gene_id"]]
+    )
+    table = pd.DataFrame(
+        {
+            "gene_id": known.gene_ids,
+            "gene_name": [gene_names[gene] for gene in known.gene_ids],
+            "kind": kind,
+            "mean": found.mean_g,
+            "sd": found.sd_g,
+            "probability": found.probability_g,
+            "threshold": found.threshold,
+            "neighbors": [neighbors(influence_p, names_p) for influence_p in found.influence_gp],
+        }
+    )
+    skill = {network.name: float(value) for network, value in zip(known.networks, found.skill_k, strict=True)}
+    return POSTERIOR.checked(table[~table["gene_id"].isin(rows["gene_id"])]), skill
+
+
+def measured_genes(rows: pd.DataFrame, gene_ids: np.ndarray, *, seed: int) -> pd.DataFrame:
+    """Rows of the genes that the cells hold; of very many the clearest half and a random half."""
+    here = rows[rows["gene_id"].isin(gene_ids)].reset_index(drop=True)
+    if len(here) <= MOST_MEASURED:
+        return here
+    clear = (here["effect_to_goal"].abs() / here["se"].clip(lower=1e-9)).nlargest(MOST_MEASURED // 2).index
+    rest = here.index.difference(clear).to_numpy()
+    drawn = np.random.default_rng([seed, 6]).choice(rest, MOST_MEASURED - len(clear), replace=False)
+    return here.loc[np.sort(np.concatenate([clear.to_numpy(), drawn]))].reset_index(drop=True)
+
+
+def propagated(evidence: Evidence, partner: pd.Series, rows: pd.DataFrame) -> pd.Series:
+    """Spread effects over the graph of the simple rule; index = its genes, whatever the partner scores."""
+    table = propagate(
+        evidence.known.graph,
+        rows["gene_id"].to_numpy(object),
+        rows["effect_to_goal"].to_numpy(float),
+        rows["se"].to_numpy(float),
+    )
+    return pd.Series(table["score"].to_numpy(float), index=table["gene_id"].to_numpy(object))
+
+
+def together(evidence: Evidence, partner: pd.Series, rows: pd.DataFrame) -> pd.Series:
+    """Z + z on the genes that the partner scores."""
+    spread = propagated(evidence, partner, rows).reindex(partner.index)
+    return pd.Series(combine(partner.to_numpy(float), spread.to_numpy(float)), index=partner.index)
+
+
+ROWS: dict[str, tuple[Callable[[Evidence, pd.Series, pd.DataFrame], pd.Series], str, str]] = {
+    "posterior": (believed, "frozen", "true"),
+    "posterior-shuffled": (believed, "frozen", "shuffled"),
+    "posterior-permuted": (believed, "permuted", "true"),
+    "posterior-alone": (believed, "nothing", "true"),
+    "de-posterior": (believed, "de", "true"),
+    "both": (believed, "full-closed", "true"),
+    "propagation": (propagated, "frozen", "true"),
+    "evidence": (together, "frozen", "true"),
+    "evidence-shuffled": (together, "frozen", "shuffled"),
+    "de-propagation": (together, "de", "true"),
+}
+"""Rule, in-silico score and effects behind each row of the evidence channel."""
+
+
+def n_shuffles(evidence: Evidence) -> int:
+    """Shuffles behind a control."""
+    return SHUFFLES if len(evidence.effects) <= MANY_GENES else FEW_SHUFFLES
+
+
+def _features(cells: Cells, de: pd.DataFrame) -> tuple[Kernel, ...]:
+    genes = cells.gene_ids
+    expression_g = np.asarray(cells.log_normalized().mean(axis=0)).ravel()
+    return (
+        constant_kernel(genes),
+        feature_kernel(
+            "absolute DE", genes, de.set_index("gene_id")["z"].reindex(genes).abs().to_numpy(float)
+        ),
+        feature_kernel("expression", genes, expression_g),
+    )
+
+
+def _scores(predictions: pd.DataFrame, name: str, kind: Kind, fold: int) -> pd.Series:
+    rows = predictions[
+        predictions["method"].eq(name) & predictions["kind"].eq(kind) & predictions["fold"].eq(fold)
+    ]
+    return pd.Series(rows["score"].to_numpy(float), index=rows["gene_id"].to_numpy(object))
+
+
+def _rows(name: str, kind: Kind, fold: int, score: pd.Series) -> pd.DataFrame:
+    frame = pd.DataFrame({"gene_id": score.index, "score": score.to_numpy(float)})
+    return frame.assign(method=name, kind=kind, fold=fold).dropna(subset=["score"])

@@ -1,0 +1,124 @@
+"""The evidence channel of a round: which effects it reads, and what its controls exchange."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from perturbloop.evidence.graphs import from_vectors
+from perturbloop.evidence.kernels import constant_kernel, vector_kernel
+from perturbloop.loop.evidence import (
+    MOST_MEASURED,
+    ROWS,
+    Evidence,
+    Networks,
+    evidence_predictions,
+    measured_genes,
+    posterior_table,
+)
+from perturbloop.schema import PREDICTIONS
+
+GENES = np.array([f"ENSG{number:011d}" for number in range(90)], dtype=object)
+
+
+@pytest.fixture
+def evidence(rng):
+    """Nine modules of ten genes with an effect each; every third gene is measured, a third of these are held out."""
+    vector_gd = np.repeat(np.eye(9), 10, axis=0)
+    known = Networks(
+        GENES,
+        (vector_kernel("modules", GENES, sparse.csr_matrix(vector_gd)),),
+        (constant_kernel(GENES),),
+        from_vectors(GENES, vector_gd, name="modules"),
+    )
+    effect = np.repeat([1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, -1.0], 10)[::3]
+    rows = pd.DataFrame(
+        {
+            "gene_id": GENES[::3],
+            "gene_name": [f"G{n}" for n in range(30)],
+            "target": "",
+            "modality": "crispri",
+            "level": "gene",
+            "guide_id": "",
+            "effect_to_goal": effect + rng.normal(scale=0.05, size=30),
+            "se": 0.1,
+            "own_gene_in_readout": False,
+            "fold": np.tile([-1, -1, 0], 10),
+        }
+    )
+    return Evidence(known, rows, dict(zip(rows["gene_id"], rows["fold"].astype(int), strict=True)))
+
+
+@pytest.fixture
+def base(rng):
+    rows = [
+        pd.DataFrame(
+            {"method": name, "kind": "delete", "gene_id": GENES, "score": rng.normal(size=90), "fold": fold}
+        )
+        for name, fold in (("frozen", -1), ("de", -1), ("full-closed", -1), ("full-closed", 0))
+    ]
+    return PREDICTIONS.checked(pd.concat(rows))
+
+
+def test_every_row_ranks_all_genes_in_every_fold(base, evidence, rng):
+    found = evidence_predictions(base, evidence, kind="delete", rng=rng)
+    counts = found.groupby(["method", "fold"]).size()
+    assert set(counts.index) == {(name, fold) for name in ROWS for fold in (-1, 0)}
+    assert (counts == 90).all()
+
+
+def test_held_out_effects_are_never_read(base, evidence):
+    held_out = evidence.effects["fold"] == 0
+    changed = evidence.effects.assign(
+        effect_to_goal=evidence.effects["effect_to_goal"].where(~held_out, 99.0)
+    )
+    one, other = (
+        evidence_predictions(
+            base,
+            Evidence(evidence.known, effects, evidence.fold_of),
+            kind="delete",
+            rng=np.random.default_rng(0),
+        )
+        for effects in (evidence.effects, changed)
+    )
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_the_posterior_finds_the_modules_and_shuffled_effects_do_not(base, evidence, rng):
+    found = evidence_predictions(base, evidence, kind="delete", rng=rng)
+    left = ~np.isin(GENES, evidence.effects["gene_id"])
+    truth = np.repeat([1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, -1.0], 10)[left]
+    wide = found[found["fold"] == -1].pivot_table("score", "gene_id", "method").loc[GENES[left]]
+    rho = wide.apply(lambda score: np.corrcoef(score, truth)[0, 1])
+    assert rho["posterior"] > 0.7
+    assert rho["posterior-alone"] > 0.7
+    assert abs(rho["posterior-shuffled"]) < 0.6
+
+
+def test_only_the_rows_that_are_asked_for_are_made(base, evidence, rng):
+    found = evidence_predictions(base, evidence, kind="delete", rng=rng, methods=["posterior-shuffled"])
+    assert set(found["method"]) == {"posterior-shuffled"}
+
+
+def test_the_table_holds_genes_that_were_not_used_and_who_says_so(base, evidence):
+    frozen = base[base["method"] == "frozen"].set_index("gene_id")["score"]
+    names = dict(zip(GENES, (f"N{n}" for n in range(90)), strict=True))
+    table, skill = posterior_table(evidence, frozen, "delete", names)
+    used = evidence.effects.loc[evidence.effects["fold"] == -1, "gene_id"]
+    assert set(table["gene_id"]) == set(GENES) - set(used)
+    assert skill["modules"] > 1
+    first = table.set_index("gene_id").loc[GENES[1]]
+    assert first["mean"] > 0
+    assert "N0" in first["neighbors"]
+
+
+def test_of_very_many_effects_the_clearest_half_stays_and_the_rest_is_drawn():
+    n = 3 * MOST_MEASURED
+    genes = np.array([f"ENSG{number:011d}" for number in range(n)], dtype=object)
+    effect = np.random.default_rng(0).normal(size=n)
+    rows = pd.DataFrame({"gene_id": genes, "effect_to_goal": effect, "se": 1.0})
+    kept = measured_genes(rows, genes, seed=0)
+    assert len(kept) == MOST_MEASURED
+    clearest = rows["effect_to_goal"].abs().nlargest(MOST_MEASURED // 2).index
+    assert set(rows.loc[clearest, "gene_id"]) <= set(kept["gene_id"])
+    pd.testing.assert_frame_equal(kept, measured_genes(rows, genes, seed=0))
