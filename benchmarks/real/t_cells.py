@@ -56,6 +56,8 @@ STATES: dict[Kind, tuple[str, str]] = {
 """Start and goal: a deletion that takes activated cells to rest, and a gain that activates resting ones, both mark a
 positive regulator."""
 MODELS = {"isp": "model", "untrained": "model-untrained"}
+PER_SAMPLE = 10
+"""Pseudo-cells of each sample in the campaigns; more of one sample would be the same measurement again."""
 K = 50
 PRIMARY = {"delete": "CRISPRi IFN-γ, donor 2", "overexpress": "CRISPRa TNF, FDR < 0.05"}
 
@@ -74,10 +76,13 @@ class Sizes:
 
 def prepare(data: Path, out: Path, sizes: Sizes, seed: int) -> None:
     """Make pseudo-cells and models."""
-    pseudo = out / "pseudo.h5ad"
+    pseudo, few = out / "pseudo.h5ad", out / "campaign.h5ad"
     if not pseudo.is_file():
         cells = pseudo_cells(ad.read_h5ad(data / BULK), per_sample=40, umi=(2000, 3000), seed=seed)
         cells.write_h5ad(pseudo)
+    if not few.is_file():
+        cells = ad.read_h5ad(pseudo)
+        cells[cells.obs.groupby("sample", observed=True).cumcount().to_numpy() < PER_SAMPLE].write_h5ad(few)
     files = [pseudo, *(data / "pretrain" / f"{name}.h5ad" for name in CORPUS)]
     config = PretrainConfig(
         layers=sizes.layers,
@@ -97,7 +102,7 @@ def rank(out: Path, name: str, kind: Kind, sizes: Sizes) -> pd.DataFrame:
     if not path.is_file():
         started, folder = time.monotonic(), out / f"campaign-{name}-{kind}"
         cells = sizes.cells[name][kind]
-        played = play(folder, out / "pseudo.h5ad", out / MODELS[name], kind, STATES[kind], cells)
+        played = play(folder, out / "campaign.h5ad", out / MODELS[name], kind, STATES[kind], cells)
         note = {"heldout_auroc": heldout_auroc(played), "cells": cells, "check": check_lines(folder)}
         note["minutes"] = (time.monotonic() - started) / 60
         path.with_suffix(".json").write_text(json.dumps(note))
@@ -286,8 +291,8 @@ def main(
     layers: Annotated[int, typer.Option(help="Layers of the model.")] = 3,
     hidden: Annotated[int, typer.Option(help="Length of an embedding.")] = 128,
     max_length: Annotated[int, typer.Option(help="Most tokens of a cell.")] = 1536,
-    delete_cells: Annotated[int, typer.Option(help="Activated cells to screen; half for the control.")] = 80,
-    overexpress_cells: Annotated[int, typer.Option(help="Resting cells to screen; dearer.")] = 40,
+    delete_cells: Annotated[int, typer.Option(help="Activated cells to screen; half for the control.")] = 60,
+    overexpress_cells: Annotated[int, typer.Option(help="Resting cells to screen; dearer.")] = 30,
     bootstrap: Annotated[int, typer.Option(help="Bootstrap samples over genes.")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
 ) -> None:
