@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
 
 from perturbloop.evaluate.metrics import auroc, average_precision, precision_at_k
 from perturbloop.stats.resample import bootstrap_interval
@@ -70,7 +70,7 @@ def rows(
         for method in methods:
             score_n = method.toward(genes.truth.index, direction)
             interval = bootstrap_interval(
-                auroc, hit_n, score_n, rng=np.random.default_rng(seed), n_samples=n_samples
+                auroc_of_ranks, hit_n, ranks(score_n), rng=np.random.default_rng(seed), n_samples=n_samples
             )
             precision, prevalence = precision_at_k(hit_n, score_n, k=k), float(hit_n.mean())
             yield {
@@ -97,9 +97,9 @@ def gain_rows(
     """Difference in AUROC between a method and each other on the same genes, resampled together."""
     for direction in DIRECTIONS:
         hit_n = genes.hits(direction)
-        own_n = method.toward(genes.truth.index, direction)
+        own_n = ranks(method.toward(genes.truth.index, direction))
         for other in others:
-            theirs_n = other.toward(genes.truth.index, direction)
+            theirs_n = ranks(other.toward(genes.truth.index, direction))
             rng = np.random.default_rng(seed)
             gain = bootstrap_interval(_gain, hit_n, own_n, theirs_n, rng=rng, n_samples=n_samples)
             names = {
@@ -133,6 +133,28 @@ def matched_auroc(
     )
 
 
+def ranks(score_n: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Place of each score from the lowest, 0; equal scores share one.
+
+    >>> ranks(np.array([0.5, -1.0, 0.5]))
+    array([1, 0, 1])
+    """
+    return rankdata(score_n, method="dense").astype(int) - 1
+
+
+def auroc_of_ranks(hit_n: Bool[np.ndarray, " n"], rank_n: Int[np.ndarray, " n"]) -> float:
+    """AUROC by counting, without a sort, so that the bootstrap over all genes takes seconds; ties count half.
+
+    >>> auroc_of_ranks(np.array([True, False, True, False]), np.array([3, 2, 1, 0]))
+    0.75
+    """
+    n_hits = int(hit_n.sum())
+    if not 0 < n_hits < hit_n.size:
+        return np.nan
+    others = np.bincount(rank_n[~hit_n], minlength=rank_n.max() + 1)
+    below = np.cumsum(others) - others / 2
+    return float(below[rank_n[hit_n]].sum() / (n_hits * (hit_n.size - n_hits)))
+
+
 def _gain(hit_n: np.ndarray, own_n: np.ndarray, theirs_n: np.ndarray) -> float:
-    area = partial(auroc, hit_n)
-    return area(own_n) - area(theirs_n)
+    return auroc_of_ranks(hit_n, own_n) - auroc_of_ranks(hit_n, theirs_n)

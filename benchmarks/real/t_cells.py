@@ -5,7 +5,7 @@
 Bulk samples of pan-T cells become pseudo-cells; a small model is pretrained on them and on real blood cells; every gene is
 deleted in activated cells and overexpressed in resting ones; the rankings are judged by the CRISPRi IFN-γ and the CRISPRa TNF
 screens, arm by arm, beside rankings that need no model and a model that never learned. A killed run goes on where it
-stopped. Writes `results.csv`, `gains.csv`, `counts.csv` and `summary.md` to OUT, and the rankings as Parquet.
+stopped. Writes `results.csv`, `gains.csv`, `counts.csv`, `controls.csv` and `summary.md` to OUT, and the rankings as Parquet.
 
 **Pseudo-cells of one sample are one measurement.** The donors, four, are the replicates, and no p-value is made here.
 """
@@ -23,9 +23,7 @@ import typer
 from bulk import donor_de
 from judge import Genes, Method, gain_rows, rows
 from pseudo_cells import pseudo_cells
-from truth import crispra_tnf, crispri_ifng, in_both, pathway
-
-from models import (
+from small_models import (
     check_lines,
     heldout_auroc,
     play,
@@ -34,8 +32,11 @@ from models import (
     small_model,
     untrained_model,
 )
+from truth import crispra_tnf, crispri_ifng, in_both, pathway
+
 from perturbloop.data.cells import read_cells
 from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.evaluate.controls import control
 from perturbloop.schema import Kind
 from perturbloop.train.pretrain_config import PretrainConfig
 
@@ -186,13 +187,27 @@ def count(truth: pd.DataFrame, expressed: set[str], scored: set[str]) -> dict[st
     return {f"{name}: {what}": int(n) for what, table in by_case.items() for name, n in table.items()}
 
 
+def controls(kind: Kind, table: pd.DataFrame, de: pd.DataFrame) -> pd.DataFrame:
+    """Where the positive controls stand, and what the ranking says again: its rank correlation with signed DE."""
+    joined = table.merge(de[["gene_id", "z"]], on="gene_id", how="left")
+    place = table.set_index("gene_name")["benefit"].rank(ascending=False)
+    known = control("t-cell-activation").pathway
+    found = {
+        "kind": kind,
+        "genes": len(table),
+        "Spearman with signed DE": joined["benefit"].corr(joined["z"], "spearman"),
+    }
+    return pd.DataFrame([found | {name: place.get(name, np.nan) for name in known}]).round(2)
+
+
 def judge_all(data: Path, out: Path, words: Vocabulary, n_samples: int, seed: int, sizes: Sizes) -> None:
     """Judge both arms by every truth and denominator, and write the tables."""
     de = without_model(data, out, words)
     known = pathway(data / "knowledge/ReactomePathways.gmt", PATHWAY, words)
-    results, gains, counts = [], [], []
+    results, gains, counts, known_places = [], [], [], []
     for kind, by_title in truths(data, words).items():
         shifts = {name: rank(out, name, kind, sizes) for name in MODELS}
+        known_places += [controls(kind, table, de).assign(model=name) for name, table in shifts.items()]
         rankings = methods(kind, shifts, de, known, seed)
         level = de.set_index("gene_id")[f"log_{STATES[kind][0]}"]
         expressed, scored = set(de.loc[de["expressed"], "gene_id"]), set(shifts["isp"]["gene_id"])
@@ -215,13 +230,15 @@ def judge_all(data: Path, out: Path, words: Vocabulary, n_samples: int, seed: in
     pd.DataFrame(results).to_csv(out / "results.csv", index=False)
     pd.DataFrame(gains).to_csv(out / "gains.csv", index=False)
     pd.DataFrame(counts).fillna(0).to_csv(out / "counts.csv", index=False)
+    pd.concat(known_places).to_csv(out / "controls.csv", index=False)
 
 
 def summarize(out: Path) -> str:
     """Tables of the truths declared beforehand, as Markdown."""
     results, gains = pd.read_csv(out / "results.csv"), pd.read_csv(out / "gains.csv")
     counts = pd.read_csv(out / "counts.csv")
-    parts = [
+    parts = ["## Positive controls: places", *_markdown(pd.read_csv(out / "controls.csv"))]
+    parts += [
         "## Genes",
         *_markdown(counts.astype(dict.fromkeys(counts.columns[2:], int)).T.reset_index(), header=False),
     ]

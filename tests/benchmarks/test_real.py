@@ -44,6 +44,16 @@ def test_matched_auroc_is_the_auroc_where_there_is_one_stratum_and_forgets_what_
     assert roc_auc_score(hit_n, stratum_n) > 0.7
 
 
+def test_the_auroc_of_the_bootstrap_is_the_usual_one_ties_and_all():
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        hit_n, score_n = rng.random(60) < 0.3, rng.integers(0, 12, 60).astype(float)
+        assert judge.auroc_of_ranks(hit_n, judge.ranks(score_n)) == pytest.approx(
+            roc_auc_score(hit_n, score_n)
+        )
+    assert np.isnan(judge.auroc_of_ranks(np.zeros(3, dtype=bool), np.arange(3)))
+
+
 def test_a_signed_ranking_is_turned_for_negative_regulators_and_unscored_genes_come_last():
     signed = judge.Method("ISP", pd.Series({"A": 2.0, "B": -3.0}), signed=True)
     genes = pd.Index(["A", "B", "C"])
