@@ -309,15 +309,20 @@ def main(
     hidden: Annotated[int, typer.Option(help="Length of an embedding.")] = 128,
     max_length: Annotated[int, typer.Option(help="Most tokens of a cell.")] = 1536,
     delete_cells: Annotated[int, typer.Option(help="Activated cells to screen; half for the control.")] = 60,
-    overexpress_cells: Annotated[int, typer.Option(help="Resting cells to screen; dearer.")] = 30,
+    overexpress_cells: Annotated[
+        int, typer.Option(help="Resting cells to screen; dearer, a quarter for the control.")
+    ] = 30,
     bootstrap: Annotated[int, typer.Option(help="Bootstrap samples over genes.")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of everything.")] = 0,
 ) -> None:
     """Make what is missing, judge, and write the tables."""
     out.mkdir(parents=True, exist_ok=True)
     asked: dict[Kind, int] = {"delete": delete_cells, "overexpress": overexpress_cells}
-    halved: dict[Kind, int] = {kind: max(1, n // 2) for kind, n in asked.items()}
-    sizes = Sizes(layers, hidden, max_length, minutes, {"isp": asked, "untrained": halved})
+    fewer: dict[Kind, int] = {
+        "delete": max(1, delete_cells // 2),
+        "overexpress": max(1, overexpress_cells // 4),
+    }
+    sizes = Sizes(layers, hidden, max_length, minutes, {"isp": asked, "untrained": fewer})
     prepare(data, out, sizes, seed)
     words = Vocabulary.published(data / "geneformer")
     without_model(data, out, words)
