@@ -75,6 +75,15 @@ def resolve(labels: list[str], vocabulary: Vocabulary | None) -> list[str]:
     return found
 
 
+def mouse_labels(labels: list[str]) -> list[str]:
+    """Labels that look like mouse genes: by their id, or by their case.
+
+    >>> mouse_labels(["Stat1", "STAT1", "ENSMUSG00000026104"])
+    ['Stat1', 'ENSMUSG00000026104']
+    """
+    return [label for label in labels if _MOUSE.match(label)]
+
+
 def map_genes(
     counts_ng: sparse.csr_matrix,
     var: pd.DataFrame,
@@ -156,7 +165,7 @@ def _refuse_mouse(labels: list[str], var: pd.DataFrame, source: str) -> None:
         *(_labels(var, name, source) for name in COLUMNS if name in ("var_names", *var.columns)),
     ]
     for names in columns:
-        mouse = [name for name in names if _MOUSE.match(name)]
+        mouse = mouse_labels(names)
         if len(mouse) > len(names) / 2:
             msg = (
                 f"The genes of {source} must be human; {len(mouse):,} of {len(names):,} labels are mouse genes: {some(mouse)}. "

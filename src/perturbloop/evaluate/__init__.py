@@ -7,6 +7,9 @@ method that used effects is judged by the rows that were made without the target
 `LeakageError`. Genes that a method could not score are never dropped in silence: every metric is given on the
 genes it `scored` and on `all` measured genes, the unscored ranked last.
 
+A *screen* (table SCREEN) can also be held against any ranking (`evaluate.screens`): each of its genes is scored, not scored or
+excluded (spent, or not expressed), hits are told by several definitions, and one donor's screen gives the ceiling of another's.
+
 Sign: scores and benefits are positive toward the goal, by the action of their kind (delete or overexpress).
 """
 
@@ -19,6 +22,7 @@ from perturbloop.evaluate.flags import flags
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evaluate.metrics import METRICS
 from perturbloop.evaluate.power import power
+from perturbloop.evaluate.screens import ceiling, score_of, sweep, truth
 
 __all__ = [
     "CONTROLS",
@@ -26,6 +30,7 @@ __all__ = [
     "RULES",
     "baselines",
     "call",
+    "ceiling",
     "flags",
     "in_ranking",
     "kept_by_control",
@@ -33,6 +38,9 @@ __all__ = [
     "power",
     "rank_correlation",
     "recognize",
+    "score_of",
     "scoreboard",
     "signed_de",
+    "sweep",
+    "truth",
 ]

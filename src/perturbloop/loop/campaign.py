@@ -17,11 +17,12 @@ from perturbloop.loop.arms import Progress, cost_of_arm
 from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, write_json
 from perturbloop.loop.inputs import Inputs, read_inputs
 from perturbloop.loop.review import review
+from perturbloop.loop.screens import key_of_screens, record_screen
 from perturbloop.loop.steps import STEPS, Work, choose, evaluate, models_of, perturb, train
 from perturbloop.perturb.cost import Cost
 from perturbloop.report import tables as report_tables
 from perturbloop.report import write as write_report
-from perturbloop.schema import EFFECTS, CampaignConfig, PerturbedConfig, concat
+from perturbloop.schema import EFFECTS, CampaignConfig, PerturbedConfig, ScreenConfig, concat
 from perturbloop.store import Input, lock, step_key
 
 
@@ -52,13 +53,17 @@ def init(folder: Path | str, config: CampaignConfig) -> Inputs:
     return inputs
 
 
-def record(folder: Path | str, entry: PerturbedConfig) -> tuple[dict[str, Any], bool]:
-    """Measure the effects in perturbed cells, keep them, and freeze what is held out. Returns report and novelty."""
+def record(folder: Path | str, entry: PerturbedConfig | ScreenConfig) -> tuple[dict[str, Any], bool]:
+    """Keep what was measured, in cells or by a screen, and freeze what is held out. Returns report and novelty."""
     folder = Path(folder)
     with lock(folder):
         campaign = open_campaign(folder)
         with campaign.store:
-            _, report, new = outcomes.record(campaign, read_inputs(campaign.config), entry)
+            inputs = read_inputs(campaign.config)
+            if isinstance(entry, ScreenConfig):
+                _, report, new = record_screen(campaign, inputs, entry)
+            else:
+                _, report, new = outcomes.record(campaign, inputs, entry)
     return report, new
 
 
@@ -204,7 +209,8 @@ def _keys(campaign: Campaign, inputs: Inputs) -> dict[str, str]:
         upstream=[keys["check"]],
     )
     keys["perturb"] = step_key("perturb", config=config["perturb"], upstream=[keys["train"]])
-    keys["evaluate"] = step_key("evaluate", config=config["evaluate"], upstream=[keys["perturb"]])
+    judging = config["evaluate"] | key_of_screens(campaign.config)
+    keys["evaluate"] = step_key("evaluate", config=judging, upstream=[keys["perturb"]])
     for name, before in (("propose", "evaluate"), ("report", "propose")):
         keys[name] = step_key(name, config={}, upstream=[keys[before]])
     return keys
@@ -241,7 +247,7 @@ def proposals(folder: Path | str, *, on_progress: Progress = quiet) -> pd.DataFr
 
 
 def measured(folder: Path | str) -> pd.DataFrame:
-    """Measured effects at gene level, with their folds."""
+    """Effects measured in perturbed cells, at gene level, with their folds."""
     campaign = open_campaign(Path(folder))
     campaign.store.close()
     tables = [

@@ -19,6 +19,7 @@ from perturbloop.evidence.score import LEAST_SHARED, own_genes, shared_genes, so
 from perturbloop.loop.arms import PerturbedExamples
 from perturbloop.loop.folder import Campaign, write_json, write_table
 from perturbloop.loop.inputs import Inputs
+from perturbloop.loop.screens import read_screens
 from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, concat, judges, kind_of
 from perturbloop.store import Input, Target, step_key
 
@@ -32,7 +33,7 @@ class Outcomes:
     judged: pd.DataFrame
     """The same read by the judging half of the genes only: what rankings are judged by."""
     reports: tuple[dict[str, Any], ...]
-    """Per file what was read and how well the state score works."""
+    """Per file what was read; of cells, how well the state score works; of screens (`role`), what was excluded."""
 
     @property
     def fold_of(self) -> dict[str, int]:
@@ -43,9 +44,17 @@ class Outcomes:
     @property
     def kinds(self) -> tuple[Any, ...]:
         """In-silico kinds that were measured."""
-        return tuple(
-            kind for kind in KINDS if any(judges(m, kind) for m in self.effects["modality"].unique())
-        )
+        return _kinds(self.effects)
+
+    @property
+    def of_cells(self) -> pd.DataFrame:
+        """Effects that were measured in cells: only these can train a model."""
+        return self.effects[self.effects["n_cells"] > 0]
+
+    @property
+    def kinds_of_cells(self) -> tuple[Any, ...]:
+        """In-silico kinds that were measured in cells."""
+        return _kinds(self.of_cells)
 
 
 def record(
@@ -107,19 +116,23 @@ def record(
 
 
 def read_outcomes(campaign: Campaign, inputs: Inputs) -> Outcomes | None:
-    """Read the effects of every recorded file; `None` where none is recorded."""
-    if not campaign.config.perturbed:
+    """Read the effects of every recorded file and screen; `None` where none is recorded."""
+    if not campaign.config.perturbed and not campaign.config.screen:
         return None
+    screens, screen_reports = read_screens(campaign, inputs)
     folders = [_place(campaign, entry, inputs) for entry in campaign.config.perturbed]
     for folder, entry in zip(folders, campaign.config.perturbed, strict=True):
         if not (folder / "report.json").is_file():  # the config or the cells changed since
             record(campaign, inputs, entry)
     halves = {
-        half: concat(EFFECTS, (pd.read_parquet(folder / f"effects_{half}.parquet") for folder in folders))
+        half: concat(
+            EFFECTS,
+            [*(pd.read_parquet(folder / f"effects_{half}.parquet") for folder in folders), *screens],
+        )
         for half in ("all", "judge")
     }
-    reports = tuple(json.loads((folder / "report.json").read_text()) for folder in folders)
-    return Outcomes(halves["all"], halves["judge"], reports)
+    reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
+    return Outcomes(halves["all"], halves["judge"], (*reports, *screen_reports))
 
 
 def keep_in_round(outcomes: Outcomes, folder: Path) -> None:
@@ -153,6 +166,10 @@ def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
     label_n = np.concatenate(labels)
     digest = step_key("examples", config={"labels": step_digest(label_n)}, inputs=digests)
     return PerturbedExamples(tuple(cells), np.array(targets, dtype=object), label_n, shared, digest)
+
+
+def _kinds(effects: pd.DataFrame) -> tuple[Any, ...]:
+    return tuple(kind for kind in KINDS if any(judges(m, kind) for m in effects["modality"].unique()))
 
 
 def _require_kind(entry: PerturbedConfig, campaign: Campaign) -> None:

@@ -55,8 +55,11 @@ class Work:
         arms = open_arms(self.campaign.config.perturb.kinds)
         if self.outcomes is None:
             return arms
-        kinds = tuple(kind for kind in self.campaign.config.perturb.kinds if kind in self.outcomes.kinds)
-        return [*arms, *(closed_arms(self.outcomes.fold_of, kinds) if kinds else [])]
+        measured = self.outcomes.kinds_of_cells
+        kinds = tuple(kind for kind in self.campaign.config.perturb.kinds if kind in measured)
+        with_cells = frozenset(self.outcomes.of_cells["gene_id"])
+        closed = closed_arms(self.outcomes.fold_of, kinds, with_cells=with_cells) if kinds else []
+        return [*arms, *closed]
 
 
 def train(work: Work) -> None:

@@ -11,13 +11,8 @@ from perturbloop.data.genes import resolve
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, closest, some
 from perturbloop.perturb.edit import Perturbation, Target
-from perturbloop.schema import DEFAULT_KINDS, KINDS, Kind
+from perturbloop.schema import DEFAULT_KINDS, KINDS, SIGNS, Kind
 
-SIGNS: dict[str, Kind] = {
-    **dict.fromkeys(("-1", "inhibits", "inhibitor", "antagonist"), "delete"),
-    **dict.fromkeys(("+1", "1", "activates", "activator", "agonist"), "overexpress"),
-}
-"""Words of drug tables and the edit each is read as."""
 Asked = dict[str, list[tuple[str, Kind, float]]]
 """Name of each perturbation, and its genes as they were written, with kind and dose."""
 

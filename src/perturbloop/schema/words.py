@@ -3,10 +3,13 @@
 from typing import Literal
 
 Kind = Literal["delete", "overexpress", "inhibit", "activate"]
-Modality = Literal["crispr_ko", "crispri", "crispra"]
+Modality = Literal["crispr_ko", "crispri", "crispra", "inhibitor", "activator"]
+"""What was done to the gene; of a drug, what it does to its target."""
 Design = Literal["paired", "nested", "single"]
 LabelSource = Literal["state_score", "condition"]
 CallRule = Literal["matched-null", "geneformer", "budget-k"]
+HigherIs = Literal["goal", "start"]
+"""Which state a high score of a screen stands for."""
 Compat = Literal["geneformer"] | None
 """`"geneformer"` repeats the published tool, quirks included; `None` is perturbloop's own way."""
 
@@ -21,12 +24,22 @@ EngineName = Literal["exact", "fast"]
 KINDS: tuple[Kind, ...] = ("delete", "overexpress", "inhibit", "activate")
 DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")
 MODALITIES: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra")
+"""Modalities of perturbed cells."""
+ARMS: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra", "inhibitor", "activator")
+"""Modalities that raise a gene or lower it, and so can be those of a screen."""
+_RAISES: tuple[Modality, ...] = ("crispra", "activator")
 ACTION: dict[Kind, str] = {
     "delete": "inhibit",
     "inhibit": "inhibit",
     "overexpress": "activate",
     "activate": "activate",
 }
+
+SIGNS: dict[str, Kind] = {
+    **dict.fromkeys(("-1", "inhibits", "inhibitor", "antagonist"), "delete"),
+    **dict.fromkeys(("+1", "1", "activates", "activator", "agonist"), "overexpress"),
+}
+"""Words of drug tables and the edit each is read as."""
 
 STATUS = ("scored", "not_scored", "spent", "excluded")
 """scored; not scored (not expressed, not in the vocabulary); spent (used in training); excluded on request."""
@@ -38,7 +51,7 @@ def kind_of(modality: Modality) -> Kind:
     >>> kind_of("crispri"), kind_of("crispra")
     ('delete', 'overexpress')
     """
-    return "overexpress" if modality == "crispra" else "delete"
+    return "overexpress" if modality in _RAISES else "delete"
 
 
 def judges(modality: Modality, kind: Kind) -> bool:
@@ -56,4 +69,4 @@ def raising_sign(modality: Modality) -> int:
     >>> raising_sign("crispr_ko"), raising_sign("crispra")
     (-1, 1)
     """
-    return 1 if modality == "crispra" else -1
+    return 1 if modality in _RAISES else -1
