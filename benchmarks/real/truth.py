@@ -6,44 +6,27 @@ readout is a positive regulator, an activation that raises it is one too.
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from perturbloop.data.genes import resolve
+from perturbloop.data.screens import read_screen
 from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.schema import Modality, ScreenConfig
 
 FDR = 0.05
 
 
 def crispri_ifng(path: Path, words: Vocabulary) -> pd.DataFrame:
     """A donor's CRISPRi screen (MAGeCK gene summary): `gene_id`, `effect`, `positive`, `negative`."""
-    table = pd.read_csv(path, sep="\t")
-    return _by_gene(
-        pd.DataFrame(
-            {
-                "gene_id": resolve(table["id"].astype(str).tolist(), words),
-                "effect": -table["neg|lfc"],
-                "positive": table["neg|fdr"] < FDR,
-                "negative": table["pos|fdr"] < FDR,
-            }
-        )
-    )
+    return _by_gene(_config(path, "crispri", fdr=FDR), words)
 
 
 def crispra_tnf(path: Path, words: Vocabulary, *, published: bool) -> pd.DataFrame:
-    """The CRISPRa screen: hits by FDR and sign, or as `published` (its own column `Hit_Type`, which asks for more)."""
-    table = pd.read_csv(path)
-    hit = table["Hit"] if published else table["FDR"] < FDR
-    return _by_gene(
-        pd.DataFrame(
-            {
-                "gene_id": resolve(table["Gene"].astype(str).tolist(), words),
-                "effect": table["LFC"],
-                "positive": hit & table["LFC"].gt(0),
-                "negative": hit & table["LFC"].lt(0),
-            }
-        )
-    )
+    """The CRISPRa screen: hits by FDR, or as `published` (its own column `Hit`, which asks for more)."""
+    rule = {"hit_column": "Hit"} if published else {"fdr": FDR}
+    return _by_gene(_config(path, "crispra", **rule), words)
 
 
 def in_both(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
@@ -74,8 +57,14 @@ def pathway(gmt: Path, names: Iterable[str], words: Vocabulary) -> frozenset[str
     return frozenset(genes)
 
 
-def _by_gene(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep each mapped gene once, with its strongest effect."""
-    mapped = table[table["gene_id"] != ""]
-    order = mapped["effect"].abs().sort_values(ascending=False).index
-    return mapped.loc[order].drop_duplicates("gene_id").sort_values("gene_id", ignore_index=True)
+def _config(path: Path, modality: Modality, **rule: Any) -> ScreenConfig:
+    """Cells that make more of the cytokine are the `goal` here, so that `effect` > 0 is a positive regulator."""
+    return ScreenConfig(path=str(path), name=path.stem, modality=modality, higher_is="goal", **rule)
+
+
+def _by_gene(config: ScreenConfig, words: Vocabulary) -> pd.DataFrame:
+    screen, _ = read_screen(config, vocabulary=words)
+    raises = screen["effect"] > 0
+    return screen[["gene_id", "effect"]].assign(
+        positive=screen["hit"] & raises, negative=screen["hit"] & ~raises
+    )
