@@ -12,7 +12,7 @@ stopped. Writes `results.csv`, `gains.csv`, `counts.csv`, `controls.csv` and `su
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +56,8 @@ STATES: dict[Kind, tuple[str, str]] = {
 }
 """Start and goal: a deletion that takes activated cells to rest, and a gain that activates resting ones, both mark a
 positive regulator."""
-MODELS = {"isp": "model", "untrained": "model-untrained"}
+MODELS = {"isp": "model", "coexpression": "model-coexpression", "untrained": "model-untrained"}
+"""The model in question; where it started, gene vectors from co-expression and no training; and random weights."""
 PER_SAMPLE = 10
 """Pseudo-cells of each sample in the campaigns; more of one sample would be the same measurement again."""
 K = 50
@@ -93,6 +94,7 @@ def prepare(data: Path, out: Path, sizes: Sizes, seed: int) -> None:
         seed=seed,
     )
     small_model(out / MODELS["isp"], files, data / "geneformer", config)
+    small_model(out / MODELS["coexpression"], files, data / "geneformer", replace(config, steps=1))
     untrained_model(out / MODELS["untrained"], out / MODELS["isp"], seed=seed)
     save_gene_embeddings(out / MODELS["isp"], out / "gene_embeddings.npz")
 
@@ -126,7 +128,7 @@ def methods(
     de = de.set_index("gene_id")
     level = de[f"log_{STATES[kind][0]}"]
     in_known = pd.Series(level.index.isin(known), index=level.index)
-    titles = {"isp": "ISP", "untrained": "untrained model"}
+    titles = {"isp": "ISP", "coexpression": "co-expression start", "untrained": "untrained model"}
     readings = {"benefit": "logit", "shift_to_goal": "cosine", "null_z": "matched-null z"}
     by_gene = {name: table.set_index("gene_id") for name, table in shifts.items()}
     found = [
@@ -322,7 +324,9 @@ def main(
         "delete": max(1, delete_cells // 2),
         "overexpress": max(1, overexpress_cells // 4),
     }
-    sizes = Sizes(layers, hidden, max_length, minutes, {"isp": asked, "untrained": fewer})
+    sizes = Sizes(
+        layers, hidden, max_length, minutes, {"isp": asked, "coexpression": fewer, "untrained": fewer}
+    )
     prepare(data, out, sizes, seed)
     words = Vocabulary.published(data / "geneformer")
     without_model(data, out, words)
