@@ -45,19 +45,21 @@ class Arm:
 RATE = 8e-4
 """Learning rate of the reproduction."""
 TUNED = 2e-4
-"""Learning rate with the best open loop on networks 0 to 3 (`run.py tune`)."""
+"""Learning rate with the best open loop on other networks (`run.py tune`)."""
 
 
-def arms(*, thorough: bool) -> list[Arm]:
-    """Arms of a network; the thorough list also varies what decides the gain."""
-    paper = [
+Size = Literal["few", "usual", "thorough"]
+
+
+def arms(size: Size) -> list[Arm]:
+    """Arms of a network; the thorough list also varies what decides the gain, the short one keeps the paper's recipe."""
+    few = [
         Arm("full-open", "full", learning_rate=RATE),
         Arm("full-closed-20", "full", 20, learning_rate=RATE),
-        Arm("full-shuffled-20", "full", 20, shuffled=True, learning_rate=RATE),
-        Arm("full-closed-50", "full", 50, learning_rate=RATE),
-    ]
-    own = [
         Arm("frozen-closed-20", "frozen", 20),
+    ]
+    usual = [
+        Arm("full-shuffled-20", "full", 20, shuffled=True, learning_rate=RATE),
         Arm("frozen-shuffled-20", "frozen", 20, shuffled=True),
         Arm("tuned-open", "full", learning_rate=TUNED),
         Arm("tuned-closed-20", "full", 20, learning_rate=TUNED),
@@ -65,8 +67,9 @@ def arms(*, thorough: bool) -> list[Arm]:
         Arm("lora-open", "lora"),
         Arm("lora-closed-20", "lora", 20),
     ]
-    more = [
+    thorough = [
         Arm("full-closed-10", "full", 10, learning_rate=RATE),
+        Arm("full-closed-50", "full", 50, learning_rate=RATE),
         Arm("full-unperturbed-20", "full", 20, unperturbed=True, learning_rate=RATE),
         Arm("full-condition-20", "full", 20, labels="condition", learning_rate=RATE),
         Arm("full-call-20", "full", 20, labels="call", learning_rate=RATE),
@@ -75,7 +78,7 @@ def arms(*, thorough: bool) -> list[Arm]:
         Arm("full-share-15-20", "full", 20, share=0.15, learning_rate=RATE),
         Arm("full-consistency-20", "full", 20, consistency=1.0, learning_rate=RATE),
     ]
-    return [*paper, *own, *(more if thorough else [])]
+    return [*few, *(usual if size != "few" else []), *(thorough if size == "thorough" else [])]
 
 
 def open_scores(study: Study) -> pd.DataFrame:
