@@ -5,20 +5,20 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from perturbloop.perturb.engines import engine_of
-from perturbloop.train.consistency import Aims, aims_of
-from perturbloop.train.linear import train_linear
 from world import ARMS, Study
 
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.models.base import CellModel
 from perturbloop.perturb.edit import Target
+from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.plan import plan
 from perturbloop.perturb.readout import Readout
 from perturbloop.schema import Level, PerturbConfig, TrainConfig, kind_of
 from perturbloop.train.classifier import goal_state, state_head, train_frozen
+from perturbloop.train.consistency import Aims, aims_of
 from perturbloop.train.examples import Examples, closed_loop, open_loop, same_study
 from perturbloop.train.fit import fine_tune
+from perturbloop.train.linear import train_linear
 
 CELLS_PER_GENE = 10
 Labels = Literal["soft", "condition", "call"]
