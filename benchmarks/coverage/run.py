@@ -2,7 +2,7 @@
 
     python benchmarks/coverage/run.py OUT
 
-takes all genes of many simulated networks as the population: what ranks them is signed DE, and expression as the other ranking; what
+takes all genes of one large simulated network as the population: what ranks them is signed DE, and expression as the other ranking; what
 is true is the effect of every gene. From it genes are drawn without replacement, as held-out targets are from a genome, and each
 sample's interval is asked whether it holds the value over all genes. `--table FILE` takes another population: a CSV file with the
 columns `score`, `hit` (0 or 1) and, for gains, `other`. Writes `coverage.csv` and `summary.md` to OUT.
@@ -16,7 +16,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import typer
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from perturbloop.data import toy
 from perturbloop.data.cells import from_adata
@@ -26,8 +26,8 @@ from perturbloop.schema import Kind
 from perturbloop.stats.delong import auroc_difference, auroc_interval
 from perturbloop.stats.resample import bootstrap_interval
 
-FIRST_SEED = 1000
-"""Networks that no method was chosen on."""
+SEED = 1000
+"""A network that no method was chosen on."""
 LEVEL = 0.9
 
 
@@ -119,22 +119,17 @@ def _gain(hit_n: np.ndarray, score_n: np.ndarray, other_n: np.ndarray) -> float:
     return auroc(hit_n, score_n) - auroc(hit_n, other_n)
 
 
-def population(networks: int, kind: Kind) -> pd.DataFrame:
-    """Signed DE and expression of all genes of many networks, as places within their own network, with the truth."""
-    parts = []
-    for seed in range(FIRST_SEED, FIRST_SEED + networks):
-        world = toy.world(seed, n_genes=len(toy.genes()), n_cells=600, n_corpus=8)
-        cells, _ = from_adata(world.cells)
-        rng = np.random.default_rng(seed)
-        rows = baselines(cells, (cells.obs["state"] == "resting").to_numpy(bool), kinds=(kind,), rng=rng)
-        wide = rows.pivot_table(values="score", index="gene_id", columns="method")
-        truth = world.truth("stimulated", kind).set_index("gene_id").reindex(wide.index)
-        place = {
-            name: rankdata(wide[method]) / len(wide)
-            for name, method in (("score", "de"), ("other", "expression"))
-        }
-        parts.append(pd.DataFrame(place | {"hit": truth["hit"].to_numpy(bool)}))
-    return pd.concat(parts, ignore_index=True)
+def population(scale: int, kind: Kind) -> pd.DataFrame:
+    """Signed DE and expression of all genes of one large network, with the truth."""
+    world = toy.world(SEED, n_genes=360 * scale, n_cells=1200, n_corpus=8, scale=scale)
+    cells, _ = from_adata(world.cells)
+    rng = np.random.default_rng(SEED)
+    rows = baselines(cells, (cells.obs["state"] == "resting").to_numpy(bool), kinds=(kind,), rng=rng)
+    wide = rows.pivot_table(values="score", index="gene_id", columns="method")
+    truth = world.truth("stimulated", kind).set_index("gene_id").reindex(wide.index)
+    return pd.DataFrame(
+        {"score": wide["de"], "other": wide["expression"], "hit": truth["hit"].to_numpy(bool)}
+    ).reset_index(drop=True)
 
 
 def _markdown(table: pd.DataFrame) -> str:
@@ -151,7 +146,7 @@ def _markdown(table: pd.DataFrame) -> str:
 def main(
     out: Annotated[Path, typer.Argument(help="Folder of the results.")],
     table: Annotated[Path | None, typer.Option(help="CSV file of another population.")] = None,
-    networks: Annotated[int, typer.Option(help="Simulated networks that make the population.")] = 20,
+    scale: Annotated[int, typer.Option(help="Size of the network, in times 360 genes.")] = 10,
     kind: Annotated[str, typer.Option(help="delete or overexpress.")] = "delete",
     sizes: Annotated[str, typer.Option(help="Genes per sample, separated by commas.")] = "50,100,200,400",
     times: Annotated[int, typer.Option(help="Samples per size.")] = 500,
@@ -163,7 +158,7 @@ def main(
     genes = (
         pd.read_csv(table)
         if table
-        else population(networks, "overexpress" if kind == "overexpress" else "delete")
+        else population(scale, "overexpress" if kind == "overexpress" else "delete")
     )
     found = coverage(
         genes["score"].to_numpy(float),

@@ -270,3 +270,20 @@ def test_what_the_simulator_cannot_do_is_refused():
         toy.world(0, n_genes=100)
     with pytest.raises(InputError, match="between 1 and 360 genes; it was asked for 400"):
         toy.panel(world, 400, rng=np.random.default_rng(0))
+
+
+def test_a_larger_network_has_as_large_a_share_of_hits_and_as_wide_a_state():
+    """Scale multiplies every role; the state of single cells varies as in the small network."""
+    small = toy.world(0, n_cells=200, n_corpus=64)
+    large = toy.world(0, n_genes=1440, n_cells=200, n_corpus=64, scale=4)
+    counts = large.genes["role"].value_counts()
+    assert counts["effector"] == 4 * small.genes["role"].value_counts()["effector"]
+    assert large.genes["module"].nunique() == 4 * (8 + 5) + 1
+    assert large.genes["gene_id"].is_unique
+    shares = [world.truth("stimulated", "delete")["hit"].mean() for world in (small, large)]
+    assert 0.5 < shares[1] / shares[0] < 2
+    spreads = []
+    for world in (small, large):
+        noise_ng = world.network.noise(np.arange(600) % 8, rng=np.random.default_rng(1))
+        spreads.append(world.network.settle(noise_ng, np.ones(600))[1].std())
+    assert 0.6 < spreads[1] / spreads[0] < 1.6

@@ -46,6 +46,8 @@ class Network:
     """Change of log expression when S goes from 0 to 1."""
     induction_g: Float[np.ndarray, " g"]
     """Change of log expression by the stimulus itself, not through S; small."""
+    n_modules: int = MODULES
+    """How many of the factors are modules; the others are programs."""
     resting: float = 0.0
     """Logit of S without stimulus, noise and feedback."""
     push: float = 0.0
@@ -62,7 +64,7 @@ class Network:
         n_factors, n_genes = self.loading_fg.shape
         _, donor = np.unique(donor_n, return_inverse=True)
         n_donors = donor.max() + 1
-        spread_f = np.where(np.arange(n_factors) < MODULES, 1.0, program_spread)
+        spread_f = np.where(np.arange(n_factors) < self.n_modules, 1.0, program_spread)
         factors_nf = 0.6 * spread_f * rng.standard_normal((len(donor), n_factors))
         factors_nf += 0.2 * rng.standard_normal((n_donors, n_factors))[donor]
         genes_ng = 0.3 * rng.standard_normal((len(donor), n_genes))
@@ -145,18 +147,21 @@ def _fixed_point(drive: np.ndarray, loop: np.ndarray) -> np.ndarray:
     return state
 
 
-def draw(n_genes: int, *, misleading: bool, rng: np.random.Generator) -> Network:
+def draw(n_genes: int, *, misleading: bool, rng: np.random.Generator, scale: int = 1) -> Network:
     """Draw a network: roles in random places, random edges and weights, thresholds set to the two mean states.
 
     With `misleading`, each causal regulator trades its co-expression with a gene outside the modules: the modules
     are left to bystanders, and the causes are scattered over programs and lone genes. Edges and effects stay.
+
+    A larger network has `scale` times as many genes of every role but housekeeping. Its causes are weaker by the root of `scale`, so
+    that the state varies from cell to cell as it does in a small one.
     """
-    role_g, factor_g = _roles(n_genes, rng)
-    weight_g = _weights(role_g, factor_g, rng)
+    role_g, factor_g = _roles(n_genes, scale, rng)
+    weight_g = _weights(role_g, factor_g, scale, rng) / np.sqrt(scale)
     role_g[(role_g == "bystander") & (weight_g != 0)] = "regulator"
-    edges_gg = _edges(role_g, factor_g, rng)
+    edges_gg = _edges(role_g, factor_g, scale, rng)
     followed_g = _scattered(role_g, factor_g, rng) if misleading else factor_g
-    loading_fg = np.zeros((MODULES + PROGRAMS, n_genes))
+    loading_fg = np.zeros(((MODULES + PROGRAMS) * scale, n_genes))
     follows = np.flatnonzero(followed_g >= 0)
     loading_fg[followed_g[follows], follows] = rng.uniform(0.5, 1.0, len(follows))
     network = Network(
@@ -167,66 +172,74 @@ def draw(n_genes: int, *, misleading: bool, rng: np.random.Generator) -> Network
         edges_gg=edges_gg,
         weight_g=weight_g,
         gate_g=rng.uniform(0.3, 1.0, n_genes),
-        response_g=_responses(role_g, rng),
+        response_g=_responses(role_g, scale, rng),
         induction_g=np.where(
             np.isin(role_g, ["master", "regulator", "bystander"]), rng.normal(0.1, 0.15, n_genes), 0.0
         ),
+        n_modules=MODULES * scale,
     )
     return _with_thresholds(network, rng)
 
 
-def _roles(n_genes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _roles(n_genes: int, scale: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     sizes = {
-        "master": MASTERS,
-        "bystander": MODULES * MODULE_SIZE,
-        "program": PROGRAMS * PROGRAMME_SIZE,
-        "feedback": FEEDBACK,
-        "effector": INDUCED + REPRESSED,
-        "housekeeping": n_genes - FIXED_GENES,
+        "master": scale * MASTERS,
+        "bystander": scale * MODULES * MODULE_SIZE,
+        "program": scale * PROGRAMS * PROGRAMME_SIZE,
+        "feedback": scale * FEEDBACK,
+        "effector": scale * (INDUCED + REPRESSED),
+        "housekeeping": n_genes - scale * FIXED_GENES,
     }
+    modules = scale * MODULES
     role = np.repeat(np.array(list(sizes), dtype=object), list(sizes.values()))
     factor = np.full(n_genes, -1)
-    factor[role == "bystander"] = np.repeat(np.arange(MODULES), MODULE_SIZE)
-    factor[role == "program"] = np.repeat(np.arange(MODULES, MODULES + PROGRAMS), PROGRAMME_SIZE)
+    factor[role == "bystander"] = np.repeat(np.arange(modules), MODULE_SIZE)
+    factor[role == "program"] = np.repeat(np.arange(modules, modules + scale * PROGRAMS), PROGRAMME_SIZE)
     order = rng.permutation(n_genes)
     return role[order], factor[order]
 
 
-def _weights(role_g: np.ndarray, factor_g: np.ndarray, rng: np.random.Generator) -> Float[np.ndarray, " g"]:
+def _weights(
+    role_g: np.ndarray, factor_g: np.ndarray, scale: int, rng: np.random.Generator
+) -> Float[np.ndarray, " g"]:
     """4 to 6 of a module's 8 genes are causes; 5 of the 8 places would raise S, 3 would lower it."""
     weight_g = np.zeros(len(role_g))
-    for module in range(MODULES):
+    for module in range(scale * MODULES):
         members = rng.permutation(np.flatnonzero(factor_g == module))
         sign = np.where(np.arange(MODULE_SIZE) < POSITIVE, 1.0, -1.0)
         causal = rng.permutation(MODULE_SIZE) < rng.choice([4, 5, 6], p=[0.6, 0.3, 0.1])
         weight_g[members] = sign * causal * rng.uniform(0.3, 0.8, MODULE_SIZE)
     feedback = np.flatnonzero(role_g == "feedback")
-    weight_g[feedback] = rng.permuted(np.repeat([1.0, -1.0], [5, 3])) * rng.uniform(0.3, 0.6, FEEDBACK)
+    weight_g[feedback] = rng.permuted(np.repeat([1.0, -1.0], [5 * scale, 3 * scale])) * rng.uniform(
+        0.3, 0.6, scale * FEEDBACK
+    )
     return weight_g
 
 
-def _edges(role_g: np.ndarray, factor_g: np.ndarray, rng: np.random.Generator) -> Float[np.ndarray, "g g"]:
+def _edges(
+    role_g: np.ndarray, factor_g: np.ndarray, scale: int, rng: np.random.Generator
+) -> Float[np.ndarray, "g g"]:
     """Masters act on half of the genes of two modules each; inside a module some genes act on later ones."""
     edges_gg = np.zeros((len(role_g), len(role_g)))
     for master in np.flatnonzero(role_g == "master"):
-        members = np.flatnonzero(np.isin(factor_g, rng.choice(MODULES, 2, replace=False)))
+        members = np.flatnonzero(np.isin(factor_g, rng.choice(scale * MODULES, 2, replace=False)))
         taken = members[rng.random(len(members)) < 0.5]
         edges_gg[master, taken] = rng.uniform(0.2, 0.5, len(taken))
-    for module in range(MODULES):
+    for module in range(scale * MODULES):
         members = np.flatnonzero(factor_g == module)
         chance = np.triu(rng.random((MODULE_SIZE, MODULE_SIZE)) < 0.1, k=1)
         edges_gg[np.ix_(members, members)] = chance * rng.uniform(0.2, 0.5, chance.shape)
     return edges_gg
 
 
-def _responses(role_g: np.ndarray, rng: np.random.Generator) -> Float[np.ndarray, " g"]:
+def _responses(role_g: np.ndarray, scale: int, rng: np.random.Generator) -> Float[np.ndarray, " g"]:
     """Effectors rise or fall with S; the feedback genes rise, whether they then support S or brake it."""
     response_g = np.zeros(len(role_g))
     effectors = rng.permutation(np.flatnonzero(role_g == "effector"))
-    response_g[effectors] = np.repeat([1.0, -1.0], [INDUCED, REPRESSED]) * rng.uniform(
+    response_g[effectors] = np.repeat([1.0, -1.0], [scale * INDUCED, scale * REPRESSED]) * rng.uniform(
         0.5, 2.0, len(effectors)
     )
-    response_g[role_g == "feedback"] = rng.uniform(0.5, 2.0, FEEDBACK)
+    response_g[role_g == "feedback"] = rng.uniform(0.5, 2.0, scale * FEEDBACK)
     return response_g
 
 

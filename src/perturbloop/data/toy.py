@@ -62,6 +62,8 @@ class ToyWorld:
     """Raw counts of unlabelled cells from other donors, at any dose of the stimulus, programs twice as strong."""
     network: network.Network
     """The answer key; no step of the loop may read it."""
+    scale: int = 1
+    """How many times as many genes of every role as in the small network."""
 
     def truth(self, start: State = "stimulated", kind: Kind = "delete") -> pd.DataFrame:
         """Every gene's true effect on the state, in the terms of a campaign that starts in `start`.
@@ -96,7 +98,11 @@ class ToyWorld:
         effect_g = change_g if start == "resting" else -change_g
         goal = STATES[1 - STATES.index(start)]
         named = self.genes[["gene_id", "gene_name"]].assign(start=start, goal=goal, kind=kind)
-        return named.assign(effect=effect_g, hit=effect_g >= HIT[start, kind], away=effect_g <= -AWAY)
+        return named.assign(
+            effect=effect_g,
+            hit=effect_g >= HIT[start, kind] / np.sqrt(self.scale),
+            away=effect_g <= -AWAY / np.sqrt(self.scale),
+        )
 
 
 def genes() -> pd.DataFrame:
@@ -116,6 +122,7 @@ def world(
     n_corpus: int = 4400,
     design: Literal["paired", "nested"] = "paired",
     misleading: bool = False,
+    scale: int = 1,
 ) -> ToyWorld:
     """Simulate a world: a network with known causes, cells of two states from 8 donors, and a pretraining corpus.
 
@@ -133,6 +140,9 @@ def world(
         `paired`: every donor gives cells of both states; `nested`: four donors per state.
     misleading
         Whether the causal regulators are scattered, and the co-expressed modules hold bystanders.
+    scale
+        How many times as many genes of every role as in the small network; their effects, and the thresholds of a hit, are
+        smaller by the root of it. Genes beyond the packaged list have made-up names.
 
     Returns
     -------
@@ -144,15 +154,17 @@ def world(
     >>> cells.shape, cells.obs["state"].unique().tolist(), cells.obs["donor_id"].nunique()
     ((64, 360), ['resting', 'stimulated'], 8)
     """
-    named = genes()
-    if not network.FIXED_GENES < n_genes <= len(named):
+    named = _named(n_genes) if scale > 1 else genes()
+    if not scale * network.FIXED_GENES < n_genes <= len(named):
         msg = (
-            f"`n_genes` must be between {network.FIXED_GENES + 1} and {len(named)}; it is {n_genes}. "
+            f"`n_genes` must be between {scale * network.FIXED_GENES + 1} and {len(named)}; it is {n_genes}. "
             "Choose a number in between: only the house-keeping genes vary."
         )
         raise InputError(msg)
-    drawn = network.draw(n_genes, misleading=misleading, rng=np.random.default_rng([seed, 0]))
-    listed = named.iloc[:n_genes].assign(role=drawn.role_g, module=_group_names(drawn.factor_g))
+    drawn = network.draw(n_genes, misleading=misleading, rng=np.random.default_rng([seed, 0]), scale=scale)
+    listed = named.iloc[:n_genes].assign(
+        role=drawn.role_g, module=_group_names(drawn.factor_g, drawn.n_modules)
+    )
     return ToyWorld(
         seed=seed,
         misleading=misleading,
@@ -162,6 +174,7 @@ def world(
         ),
         corpus=_corpus(drawn, listed, n_cells=n_corpus, rng=np.random.default_rng([seed, 2])),
         network=drawn,
+        scale=scale,
     )
 
 
@@ -362,10 +375,19 @@ def _dose(state: State) -> float:
     return float(STATES.index(state))
 
 
-def _group_names(factor_g: np.ndarray) -> np.ndarray:
-    modules = [f"module {i + 1}" for i in range(network.MODULES)]
-    programs = [f"program {i + 1}" for i in range(network.PROGRAMS)]
-    return np.array([*modules, *programs, "none"], dtype=object)[factor_g]
+def _named(n_genes: int) -> pd.DataFrame:
+    """Packaged names, then as many made-up ones as are wanted."""
+    made_up = [(f"ENSG9{number:010d}", f"TOY{number}") for number in range(n_genes)]
+    return pd.concat([genes(), pd.DataFrame(made_up, columns=["gene_id", "gene_name"])], ignore_index=True)[
+        :n_genes
+    ].astype(object)
+
+
+def _group_names(factor_g: np.ndarray, n_modules: int) -> np.ndarray:
+    groups = np.where(factor_g < n_modules, "module", "program")
+    numbers = np.where(factor_g < n_modules, factor_g, factor_g - n_modules) + 1
+    named = [f"{group} {number}" for group, number in zip(groups, numbers, strict=True)]
+    return np.where(factor_g < 0, "none", np.array(named, dtype=object))
 
 
 def _two_states(
