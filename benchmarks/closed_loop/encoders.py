@@ -64,10 +64,10 @@ def arms(size: Size) -> list[Arm]:
         Arm("tuned-open", "full", learning_rate=TUNED),
         Arm("tuned-closed-20", "full", 20, learning_rate=TUNED),
         Arm("tuned-shuffled-20", "full", 20, shuffled=True, learning_rate=TUNED),
-        Arm("lora-open", "lora"),
-        Arm("lora-closed-20", "lora", 20),
     ]
     thorough = [
+        Arm("lora-open", "lora"),
+        Arm("lora-closed-20", "lora", 20),
         Arm("full-closed-10", "full", 10, learning_rate=RATE),
         Arm("full-closed-50", "full", 50, learning_rate=RATE),
         Arm("full-unperturbed-20", "full", 20, unperturbed=True, learning_rate=RATE),
