@@ -13,7 +13,7 @@ from perturbloop.perturb.edit import Target
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.plan import plan
 from perturbloop.perturb.readout import Readout
-from perturbloop.schema import Level, PerturbConfig, TrainConfig, kind_of
+from perturbloop.schema import Level, NotExpressed, PerturbConfig, TrainConfig, kind_of
 from perturbloop.train.classifier import goal_state, state_head, train_frozen
 from perturbloop.train.consistency import Aims, aims_of
 from perturbloop.train.examples import Examples, closed_loop, open_loop, same_study
@@ -114,7 +114,15 @@ def arm_scores(study: Study, arm: Arm) -> pd.DataFrame:
     return scores(study, model, readout).assign(method=arm.name)
 
 
-def scores(study: Study, model: CellModel, readout: Readout) -> pd.DataFrame:
+def skip_scores(study: Study) -> pd.DataFrame:
+    """Frozen encoder, genes raised only in cells that express them, as published runs over all genes do."""
+    frozen = train_frozen(study.model, study.emb_nd, study.is_resting_n, study.train_n)
+    return scores(study, frozen.model, frozen.readout, not_expressed="skip").assign(method="frozen-skip")
+
+
+def scores(
+    study: Study, model: CellModel, readout: Readout, *, not_expressed: NotExpressed = "insert"
+) -> pd.DataFrame:
     """Mean logit shift of every gene toward the other state; activation puts genes in where they are not expressed."""
     parts = []
     for state, modality in ARMS:
@@ -122,7 +130,7 @@ def scores(study: Study, model: CellModel, readout: Readout) -> pd.DataFrame:
         start_n = ~study.is_resting_n if state == "stimulated" else study.is_resting_n
         tokens = study.tokens.select(np.flatnonzero(start_n))
         config = PerturbConfig(
-            kinds=(kind,), cells_per_gene=CELLS_PER_GENE, not_expressed="insert", seed=study.seed
+            kinds=(kind,), cells_per_gene=CELLS_PER_GENE, not_expressed=not_expressed, seed=study.seed
         )
         edits = plan(tokens, study.model.vocabulary, config)
         engine = engine_of(model, readout, study.cells.select(start_n))

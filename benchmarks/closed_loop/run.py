@@ -18,7 +18,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from encoders import Arm, Size, arm_scores, arms, open_scores
+from encoders import Arm, Size, arm_scores, arms, open_scores, skip_scores
 from summary import bars, figure, judge, markdown, spread, table
 from world import Difficulty, Study
 
@@ -54,6 +54,7 @@ def play_network(study: Study, chosen: list[Arm]) -> pd.DataFrame:
     """Score and judge one network; what is on disk is not computed again."""
     study.folder.mkdir(parents=True, exist_ok=True)
     parts = [_kept(study, "open", lambda: open_scores(study))]
+    parts.append(_kept(study, "skip", lambda: skip_scores(study)))
     for arm in chosen:
         parts.append(_kept(study, arm.name, lambda arm=arm: arm_scores(study, arm)))
     insilico = pd.concat(parts)
