@@ -41,7 +41,8 @@ def evidence_scores(study: Study, insilico: pd.DataFrame) -> pd.DataFrame:
         Rows of `arm_scores` and `open_scores`: `frozen` and, for the second channel, `full-closed-20` and -50 and so on.
     """
     cells = study.cells
-    graph = coexpression(cells, cells.obs["state"].astype(str) + cells.obs["donor_id"].astype(str))
+    group_n = cells.obs["state"].astype(str) + cells.obs["donor_id"].astype(str)
+    graph = coexpression(cells, group_n.to_numpy(object))
     score_of = {
         key: rows.set_index("gene_id")["score"].reindex(cells.gene_ids).to_numpy()
         for key, rows in insilico.groupby(["method", "kind"])

@@ -33,6 +33,7 @@ ARMS: tuple[tuple[toy.State, Modality], ...] = (("stimulated", "crispri"), ("res
 """Knock-downs in stimulated cells and activations in resting ones; scores are averaged over both, effects never."""
 K = (10, 20, 50)
 HELD_OUT_DONORS = 2
+PANELS = ("hit-enriched", "random", "coverage")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Study:
     misleading: bool
     difficulty: Difficulty
     folder: Path
+    panel_names: tuple[str, ...] = PANELS
+    """How panels are chosen; fewer are measured sooner."""
 
     @cached_property
     def world(self) -> toy.ToyWorld:
@@ -107,15 +110,13 @@ class Study:
     @cached_property
     def panels(self) -> dict[str, list[str]]:
         """Genes to perturb by how they are chosen, nested: the first k are the panel of k."""
-        most = max(K)
-        rng = [self.seed, 21]
-        return {
-            "hit-enriched": toy.panel(
-                self.world, most, how="hit-enriched", rng=np.random.default_rng([*rng, 0])
-            ),
-            "random": toy.panel(self.world, most, how="random", rng=np.random.default_rng([*rng, 1])),
-            "coverage": self._coverage(most, np.random.default_rng([*rng, 2])),
-        }
+        return {name: self._panel(name, max(K)) for name in self.panel_names}
+
+    def _panel(self, name: str, k: int) -> list[str]:
+        rng = np.random.default_rng([self.seed, 21, PANELS.index(name)])
+        if name == "coverage":
+            return self._coverage(k, rng)
+        return toy.panel(self.world, k, how="random" if name == "random" else "hit-enriched", rng=rng)
 
     def _coverage(self, k: int, rng: np.random.Generator) -> list[str]:
         """Facility location on co-expression, from a random first gene: each next gene adds most to what is covered."""
