@@ -126,6 +126,7 @@ def sections() -> dict[str, type]:
         "perturb": schema.PerturbConfig,
         "evaluate": schema.EvaluateConfig,
         "perturbed": schema.PerturbedConfig,
+        "screen": schema.ScreenConfig,
     }
 
 
@@ -146,7 +147,7 @@ def configuration() -> str:
         "A campaign is one `campaign.toml`. Its sections, and what each option means:\n",
     ]
     for section, kind in sections().items():
-        title = f"## `[[{section}]]`" if section == "perturbed" else f"## `[{section}]`"
+        title = f"## `[[{section}]]`" if section in ("perturbed", "screen") else f"## `[{section}]`"
         parts += [f"{title}\n", _fields(kind)]
     parts += [
         "## Pretraining\n",

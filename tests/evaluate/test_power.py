@@ -15,8 +15,9 @@ def test_the_auroc_of_copied_genes_is_that_of_the_resampled_genes(rng):
     assert np.isnan(found[1])
 
 
-def test_the_half_width_follows_the_exact_binormal_variance_where_there_are_many_genes(rng):
-    a, n_hits, n_other = 0.85, 40, 160
+@pytest.mark.parametrize(("n_hits", "n_other"), [(40, 160), (240, 4000)])
+def test_the_half_width_follows_the_exact_binormal_variance_where_there_are_many_genes(rng, n_hits, n_other):
+    a = 0.85
     z = norm.ppf(a)
     shared = multivariate_normal(cov=[[1, 0.5], [0.5, 1]]).cdf(
         [z, z]
@@ -24,6 +25,7 @@ def test_the_half_width_follows_the_exact_binormal_variance_where_there_are_many
     excess = (n_hits + n_other - 2) * (shared - a * a)
     variance = (a * (1 - a) + excess) / (n_hits * n_other)
     found = power(n_hits, n_hits + n_other, rng=rng, simulations=50, samples=200)
+    assert (found.n_hits, found.n_genes) == (n_hits, n_hits + n_other)
     assert found.half_width == pytest.approx(1.96 * np.sqrt(variance), rel=0.12)
 
 

@@ -1,7 +1,5 @@
 """Label sources in a campaign: what trains, what the report says, what is refused."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +12,19 @@ from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
 from perturbloop.loop.labels import digests_of, options_of, refuse_labels_of_truth
 from perturbloop.loop.outcomes import perturbed_examples
-from perturbloop.schema import PerturbedConfig
+from perturbloop.schema import PerturbedConfig, ScreenConfig
+
+
+def screen(path="elsewhere.tsv", name="donor 1", **options):
+    return ScreenConfig(path=str(path), name=name, modality="crispri", higher_is="goal", **options)
+
+
+def called(few, tmp_path):
+    """A table that can be read as labels and as a screen: four targets are called, and all have a score."""
+    genes = sorted(set(read_h5ad(few.perturbed_path).obs["target"]) - {"non-targeting"})
+    rows = [f"{gene},{'goal' if at < 4 else 'none'},{at - 4}\n" for at, gene in enumerate(genes)]
+    (tmp_path / "sister.csv").write_text("gene,call,score\n" + "".join(rows))
+    return tmp_path / "sister.csv"
 
 
 def examples_of(folder):
@@ -53,11 +63,34 @@ def test_labels_of_a_screen_are_taken_with_a_warning_and_refused_once_it_judges(
 
     same = tmp_path / "copy of it.csv"
     same.write_bytes(table.read_bytes())
-    refuse_labels_of_truth(entry, [SimpleNamespace(path=few.perturbed_path)])
-    with pytest.raises(LeakageError, match="'sister' is the same screen as 'copy of it'"):
-        refuse_labels_of_truth(entry, [SimpleNamespace(path=str(same))])
+    refuse_labels_of_truth(entry, [screen(few.perturbed_path)])
+    with pytest.raises(LeakageError, match="'sister' is the same screen as 'donor 1', 'copy of it'"):
+        refuse_labels_of_truth(entry, [screen(same)])
+    for of_that_name in ({"name": "Sister"}, {"path": "elsewhere/Sister.txt"}, {"screen": "Sister"}):
+        with pytest.raises(LeakageError, match="'sister' is the same screen as 'Sister'"):
+            refuse_labels_of_truth(entry, [screen(**of_that_name)])
+
+
+def test_a_screen_that_labels_recorded_cells_may_not_be_recorded_as_truth(few, tmp_path):
+    table = called(few, tmp_path)
+    folder = tmp_path / "study"
+    init(folder, few.config())
+    record(folder, few.perturbed(label_source="screen", label_table=str(table)))
+    with pytest.raises(LeakageError, match="'sister' is the same screen as 'truth'"):
+        record(folder, screen(table, name="truth", top=0.3))
     with pytest.raises(LeakageError, match="'sister' is the same screen as 'Sister'"):
-        refuse_labels_of_truth(entry, [SimpleNamespace(path="elsewhere.tsv", name="Sister")])
+        record(folder, screen(few.perturbed_path, name="Sister"))
+    assert "[[screen]]" not in (folder / "campaign.toml").read_text()
+
+
+def test_recorded_screens_refuse_cells_that_train_by_them(few, tmp_path):
+    table = called(few, tmp_path)
+    folder = tmp_path / "study"
+    init(folder, few.config())
+    record(folder, screen(table, name="truth", top=0.3))
+    with pytest.raises(LeakageError, match="'sister' is the same screen as 'truth'"):
+        record(folder, few.perturbed(label_source="screen", label_table=str(table)))
+    assert "[[perturbed]]" not in (folder / "campaign.toml").read_text()
 
 
 def test_a_changed_label_table_makes_the_effects_stale_and_a_moved_one_does_not(few, tmp_path):

@@ -21,6 +21,7 @@ def metrics():
 
 def effects(n_targets):
     row = dict.fromkeys(EFFECTS.names, 0) | {"modality": "crispri", "level": "gene", "se": 0.1}
+    row["n_cells"] = 40
     rows = [row | {"target": f"T{i}", "effect_to_goal": i - 1.0, "hit": i > 1} for i in range(n_targets)]
     return pd.DataFrame(rows, columns=EFFECTS.names)
 
@@ -62,6 +63,15 @@ def test_many_targets_are_cut_to_both_ends_and_the_title_says_so():
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert (labels[0], labels[-1], len(labels)) == ("T99", "T0", 60)
     assert ax.get_title(loc="left") == "crispri: 60 of 100 targets, both ends"
+
+
+def test_a_screen_has_a_panel_and_a_unit_of_its_own():
+    both = pd.concat([effects(3), effects(3).assign(n_cells=0)])
+    panels = {ax.get_title(loc="left"): ax for ax in measured_effects(both, min_effect=0.3).axes}
+    cells, screen = panels["crispri"], panels["crispri, screen"]
+    assert "control SD" in cells.get_xlabel()
+    assert "spread of all genes" in screen.get_xlabel()
+    assert len(cells.lines) == len(screen.lines) + 2  # the least effect of a hit belongs to cells
 
 
 def test_a_gene_without_a_p_value_is_not_drawn_and_zero_is_drawn_at_the_smallest():

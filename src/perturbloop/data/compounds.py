@@ -10,12 +10,18 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from perturbloop.data.genes import resolve
+from perturbloop.data.screen_formats import read_table
 from perturbloop.data.splits import assign_folds
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, closest, some
 from perturbloop.schema import SIGNS, Modality
 
-COLUMNS = ("compound", "gene", "action")
+COLUMNS = {
+    "compound": ("compound", "name", "drug"),
+    "gene": ("gene", "target"),
+    "action": ("action", "kind", "sign"),
+}
+"""Columns of a table of targets, and the names that each may have."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +48,59 @@ class Compound:
         return "inhibitor" if self.inhibits else "activator"
 
 
-def read_compounds(
-    path: Path | str, *, vocabulary: Vocabulary | None = None
-) -> tuple[dict[str, Compound], tuple[str, ...]]:
-    """Read a table of compounds and their targets.
+def read_targets(path: Path | str) -> pd.DataFrame:
+    """Read a table of compounds and their targets, as it is written: `compound`, `gene`, `kind` (delete or overexpress).
 
     Parameters
     ----------
     path
-        A `.tsv` or `.csv` file with the columns `compound`, `gene` (symbol or Ensembl id) and `action`: one of the words of
-        `schema.SIGNS`, such as inhibitor, antagonist, -1, or activator, agonist, +1. One row per compound and gene.
+        A text table (tab, comma or semicolon) with the columns `compound` (or `name`), `gene` (symbol or Ensembl id) and `action`
+        (or `kind`): one of the words of `schema.SIGNS`, such as inhibitor, antagonist, -1, or activator, agonist, +1. One row
+        per compound and gene.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, lacks a column, or holds another action.
+    """
+    path = Path(path)
+    try:
+        frame = read_table(path, as_text=True)
+    except (InputError, OSError) as error:
+        msg = f"`{path}` must be a table of compounds; it cannot be read: {error} Correct `--targets`."
+        raise InputError(msg) from None
+    lower = {name.lower(): name for name in frame.columns}
+    found = {
+        role: next((lower[name] for name in names if name in lower), None) for role, names in COLUMNS.items()
+    }
+    lacking = [role for role, name in found.items() if name is None]
+    if lacking:
+        msg = (
+            f"`{path.name}` needs the columns {some(COLUMNS)}; its columns are {some(frame.columns)}. Add {some(lacking)}; "
+            "columns are separated by tabs, commas or semicolons."
+        )
+        raise InputError(msg)
+    table = pd.DataFrame({role: frame[name].fillna("").str.strip() for role, name in found.items()})
+    words = table["action"].str.lower()
+    unknown = sorted(set(words) - set(SIGNS))
+    if unknown:
+        msg = (
+            f"`{found['action']}` in `{path.name}` must be among {some(SIGNS, limit=20)}; it also holds {some(unknown)}. The "
+            f"closest to the first is {closest(unknown[0], SIGNS, limit=1)}. Say of each target whether it is lowered or raised."
+        )
+        raise InputError(msg)
+    return table[["compound", "gene"]].assign(kind=words.map(SIGNS))
+
+
+def read_compounds(
+    path: Path | str, *, vocabulary: Vocabulary | None = None
+) -> tuple[dict[str, Compound], tuple[str, ...]]:
+    """Read a table of compounds and their targets, with Ensembl ids.
+
+    Parameters
+    ----------
+    path
+        A table as `read_targets` reads it.
     vocabulary
         Maps symbols.
 
@@ -62,38 +111,16 @@ def read_compounds(
     Raises
     ------
     InputError
-        If the table cannot be read, lacks a column, holds another action, or two actions of a compound on one gene.
+        If `read_targets` refuses the table, or a compound has two actions on one gene.
     """
     path = Path(path)
-    try:
-        table = pd.read_csv(
-            path, sep="," if path.suffix == ".csv" else "\t", dtype=str, keep_default_na=False
-        )
-    except (OSError, ValueError) as error:
-        msg = f"`{path}` must be a table of compounds; it cannot be read: {error}. Correct `--targets`."
-        raise InputError(msg) from None
-    lacking = [name for name in COLUMNS if name not in table.columns]
-    if lacking:
-        msg = (
-            f"`{path.name}` needs the columns {some(COLUMNS)}; its columns are {some(table.columns)}. Add {some(lacking)}; a "
-            "`.tsv` file is separated by tabs, a `.csv` file by commas."
-        )
-        raise InputError(msg)
-    table = table.apply(lambda column: column.str.strip())
-    words = table["action"].str.lower()
-    unknown = sorted(set(words) - set(SIGNS))
-    if unknown:
-        msg = (
-            f"`action` in `{path.name}` must be among {some(SIGNS, limit=20)}; it also holds {some(unknown)}. The closest to the "
-            f"first is {closest(unknown[0], SIGNS, limit=1)}. Say of each target whether it is lowered or raised."
-        )
-        raise InputError(msg)
+    table = read_targets(path)
     genes = resolve(list(table["gene"]), vocabulary)
     hit: dict[str, dict[str, str]] = {}
     both = []
-    for name, gene, word in zip(table["compound"], genes, words, strict=True):
+    for name, gene, kind in zip(table["compound"], genes, table["kind"], strict=True):
         actions = hit.setdefault(name, {})
-        if gene and actions.setdefault(gene, SIGNS[word]) != SIGNS[word]:
+        if gene and actions.setdefault(gene, kind) != kind:
             both.append(f"{name}: {gene}")
     if both:
         msg = (

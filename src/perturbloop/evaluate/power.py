@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
+MOST_HITS, OTHERS_PER_HIT, LEAST_OTHERS = 60, 10, 300
+"""Most hits that are simulated, and how many other genes beside them: what a genome-wide screen can afford."""
+
 
 @dataclass(frozen=True)
 class Power:
@@ -69,7 +72,9 @@ def power(
     -----
     Binormal: other genes score :math:`N(0, 1)`, hits :math:`N(\sqrt 2\,\Phi^{-1}(\mathrm{AUROC}), 1)`; intervals are
     percentiles of the bootstrap over genes, as on the scoreboard, samples without hits left out. Real scores are
-    not normal, and real hits not independent; the sentence is about orders of magnitude.
+    not normal, and real hits not independent; the sentence is about orders of magnitude. Of many genes a part is drawn:
+    beyond ten other genes a hit the width hardly depends on their number, and with more than 60 hits it falls with the
+    square root of the number of hits.
 
     Examples
     --------
@@ -80,16 +85,19 @@ def power(
     if n_hits < 1 or n_hits >= n_genes:
         return Power(n_hits, n_genes, low, high, np.nan, 0.0, simulations)
     shift = np.sqrt(2) * norm.ppf([low, high])
-    hit_n = np.arange(n_genes) < n_hits
+    drawn_hits = min(n_hits, MOST_HITS)
+    drawn = drawn_hits + min(n_genes - n_hits, max(OTHERS_PER_HIT * drawn_hits, LEAST_OTHERS))
+    hit_n = np.arange(drawn) < drawn_hits
     widths, detected = np.empty(simulations), np.empty(simulations, dtype=bool)
     for study in range(simulations):
-        score_2n = _correlated(rng, n_genes, correlation) + np.outer(shift, hit_n)
-        copies_bn = rng.multinomial(n_genes, np.full(n_genes, 1 / n_genes), size=samples)
+        score_2n = _correlated(rng, drawn, correlation) + np.outer(shift, hit_n)
+        copies_bn = rng.multinomial(drawn, np.full(drawn, 1 / drawn), size=samples)
         weak_b, strong_b = (_auroc_of_copies(score_n, hit_n, copies_bn) for score_n in score_2n)
         ends = np.nanpercentile(strong_b, [2.5, 97.5])
         widths[study] = (ends[1] - ends[0]) / 2
         detected[study] = np.nanpercentile(strong_b - weak_b, 2.5) > 0
-    return Power(n_hits, n_genes, low, high, float(widths.mean()), float(detected.mean()), simulations)
+    half_width = float(widths.mean()) * np.sqrt(drawn_hits / n_hits)
+    return Power(n_hits, n_genes, low, high, float(half_width), float(detected.mean()), simulations)
 
 
 def _correlated(rng: np.random.Generator, n: int, correlation: float) -> np.ndarray:

@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data.compounds import Compound
-from perturbloop.schema import EFFECTS, EvaluateConfig, Modality, raising_sign
+from perturbloop.schema import EFFECTS, EvaluateConfig, Modality, arms_of, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.pool import pool
-
-ARMS: tuple[Modality, ...] = ("inhibitor", "activator")
 
 
 def share_of_target(effect: float, se: float, n_targets: int) -> tuple[float, float]:
@@ -83,7 +81,7 @@ def gene_effects(
     rows = effects[effects["level"] == "gene"]
     parts = [rows.assign(level="compound", gene_id="", effect=np.nan, fold=-1)]
     unused = set(left_out)
-    for arm in ARMS:
+    for arm in arms_of("drug"):
         shares = []
         for row in rows.to_dict("records"):
             compound = compounds.get(str(row["target"]))

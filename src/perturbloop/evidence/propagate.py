@@ -68,7 +68,6 @@ def propagate(
     place_p, effect_p = place_p[known_p], effect_p[known_p]
     precision_p = _precision(effect_p, np.nan_to_num(se_p[known_p]))
     reach_gp = _reach(graph.weights_gg, place_p, hops=hops, damping=damping)
-    reach_gp[place_p, np.arange(len(place_p))] = 0.0  # a target's own effect is no prediction of it
     support_g = reach_gp @ precision_p
     total_g = reach_gp @ (precision_p * effect_p)
     score_g = np.divide(total_g, support_g + doubt, out=np.zeros(graph.n_genes), where=support_g > 0)
@@ -77,7 +76,7 @@ def propagate(
             "gene_id": graph.gene_ids,
             "score": score_g,
             "support": support_g,
-            "n_measured": (reach_gp > 0).sum(axis=1),
+            "n_measured": np.diff(reach_gp.indptr),
         }
     )
 
@@ -129,14 +128,21 @@ def shuffle_effects(effects: pd.DataFrame, rng: np.random.Generator) -> pd.DataF
     return effects.assign(**{name: dealt[name].to_numpy() for name in moves})
 
 
-def _reach(weights_gg: sparse.csr_matrix, place_p: np.ndarray, *, hops: int, damping: float) -> np.ndarray:
-    """Return damped weight of the walks from each gene to each target, genes × targets."""
-    start = np.zeros((weights_gg.shape[0], len(place_p)))
-    start[place_p, np.arange(len(place_p))] = 1.0
-    step, reach = start, np.zeros_like(start)
+def _reach(
+    weights_gg: sparse.csr_matrix, place_p: np.ndarray, *, hops: int, damping: float
+) -> sparse.csr_matrix:
+    """Return damped weight of the walks from each gene to each other target, genes × targets; sparse, for whole screens."""
+    ones = (np.ones(len(place_p)), (place_p, np.arange(len(place_p))))
+    step = sparse.csr_matrix(ones, shape=(weights_gg.shape[0], len(place_p)))
+    reach = sparse.csr_matrix(step.shape)
     for hop in range(hops):
-        step = weights_gg @ step
-        reach += damping**hop * step
+        step = sparse.csr_matrix(weights_gg @ step)
+        reach = sparse.csr_matrix(reach + damping**hop * step)
+    target_g = np.full(weights_gg.shape[0], -1)
+    target_g[place_p] = np.arange(len(place_p))
+    gene_w = np.repeat(np.arange(reach.shape[0]), np.diff(reach.indptr))
+    reach.data[reach.indices == target_g[gene_w]] = 0.0  # a target's own effect is no prediction of it
+    reach.eliminate_zeros()
     return reach
 
 

@@ -71,17 +71,21 @@ def open_arms(kinds: tuple[Kind, ...]) -> list[Arm]:
     return [Arm("frozen", kinds=kinds)]
 
 
-def closed_arms(fold_of: Mapping[str, int], kinds: tuple[Kind, ...]) -> list[Arm]:
+def closed_arms(
+    fold_of: Mapping[str, int], kinds: tuple[Kind, ...], *, with_cells: frozenset[str] | None = None
+) -> list[Arm]:
     """Arms of the representation channel: open and closed full fine-tuning, and the shuffled control.
 
     Only the kinds that were measured are scored. A fold's model never sees the cells of its targets. The three are
-    judged on the same targets, edited in the same cells.
+    judged on the same targets, edited in the same cells. Of targets that only a screen measured (not `with_cells`) no
+    cell can train, and those held out are judged where they are among the reference genes.
     """
-    training = trains(fold_of, without=-1)
+    cells = frozenset(fold_of) if with_cells is None else with_cells
+    training = trains(fold_of, without=-1) & cells
     arms = [Arm("full-open", kinds=kinds), Arm("full-closed", -1, training, kinds=kinds)]
     for fold in sorted({fold for fold in fold_of.values() if fold >= 0}):
-        held_out = frozenset(gene for gene, other in fold_of.items() if other == fold)
-        training = trains(fold_of, without=fold)
+        held_out = frozenset(gene for gene, other in fold_of.items() if other == fold) & cells
+        training = trains(fold_of, without=fold) & cells
         arms.append(Arm("full-open", fold, frozenset(), held_out, kinds))
         arms += [Arm(method, fold, training, held_out, kinds) for method in ("full-closed", "full-shuffled")]
     return arms

@@ -18,11 +18,12 @@ from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, wr
 from perturbloop.loop.inputs import Inputs, read_inputs
 from perturbloop.loop.labels import digests_of, options_of
 from perturbloop.loop.review import gate_failure, review
+from perturbloop.loop.screens import key_of_screens, record_screen
 from perturbloop.loop.steps import STEPS, Work, choose, evaluate, models_of, perturb, train
 from perturbloop.perturb.cost import Cost
 from perturbloop.report import tables as report_tables
 from perturbloop.report import write as write_report
-from perturbloop.schema import EFFECTS, CampaignConfig, PerturbedConfig, concat
+from perturbloop.schema import EFFECTS, CampaignConfig, PerturbedConfig, ScreenConfig, concat
 from perturbloop.store import Input, lock, step_key
 
 
@@ -53,13 +54,17 @@ def init(folder: Path | str, config: CampaignConfig) -> Inputs:
     return inputs
 
 
-def record(folder: Path | str, entry: PerturbedConfig) -> tuple[dict[str, Any], bool]:
-    """Measure the effects in perturbed cells, keep them, and freeze what is held out. Returns report and novelty."""
+def record(folder: Path | str, entry: PerturbedConfig | ScreenConfig) -> tuple[dict[str, Any], bool]:
+    """Keep what was measured, in cells or by a screen, and freeze what is held out. Returns report and novelty."""
     folder = Path(folder)
     with lock(folder):
         campaign = open_campaign(folder)
         with campaign.store:
-            _, report, new = outcomes.record(campaign, read_inputs(campaign.config), entry)
+            inputs = read_inputs(campaign.config)
+            if isinstance(entry, ScreenConfig):
+                _, report, new = record_screen(campaign, inputs, entry)
+            else:
+                _, report, new = outcomes.record(campaign, inputs, entry)
     return report, new
 
 
@@ -208,9 +213,10 @@ def _keys(campaign: Campaign, inputs: Inputs) -> dict[str, str]:
         upstream=[keys["check"]],
     )
     keys["perturb"] = step_key("perturb", config=config["perturb"], upstream=[keys["train"]])
+    judging = {name: value for name, value in config["evaluate"].items() if name not in FILES}
     keys["evaluate"] = step_key(
         "evaluate",
-        config={name: value for name, value in config["evaluate"].items() if name not in FILES},
+        config=judging | key_of_screens(campaign.config),
         inputs=annotation_digests(campaign.config.evaluate),
         upstream=[keys["perturb"]],
     )
@@ -250,7 +256,7 @@ def proposals(folder: Path | str, *, on_progress: Progress = quiet) -> pd.DataFr
 
 
 def measured(folder: Path | str) -> pd.DataFrame:
-    """Measured effects at gene level, with their folds."""
+    """Effects measured in perturbed cells, at gene level, with their folds."""
     campaign = open_campaign(Path(folder))
     campaign.store.close()
     tables = [

@@ -11,7 +11,7 @@ import pandas as pd
 from perturbloop import __version__
 from perturbloop.errors import StoreError
 from perturbloop.perturb.collect import write_parquet
-from perturbloop.schema import CampaignConfig, PerturbedConfig
+from perturbloop.schema import CampaignConfig, PerturbedConfig, ScreenConfig
 from perturbloop.store import CampaignStore, create_store, open_store
 
 CONFIG_FILE = "campaign.toml"
@@ -38,7 +38,14 @@ class Campaign:
         """Return the campaign with a file of perturbed cells, saved; with other options it keeps the file's place."""
         entries = {(one.path, one.modality): one for one in self.config.perturbed}
         entries[entry.path, entry.modality] = entry
-        config = replace(self.config, perturbed=tuple(entries.values()))
+        return self._saved(replace(self.config, perturbed=tuple(entries.values())))
+
+    def with_screen(self, entry: ScreenConfig) -> "Campaign":
+        """Return the campaign with a screen, saved; one of the same name keeps its place."""
+        entries = {one.name: one for one in self.config.screen} | {entry.name: entry}
+        return self._saved(replace(self.config, screen=tuple(entries.values())))
+
+    def _saved(self, config: CampaignConfig) -> "Campaign":
         _write_config(self.folder, config)
         self.store.save_config(config.to_dict())
         return replace(self, config=config)
@@ -99,7 +106,7 @@ def _write_config(folder: Path, config: CampaignConfig) -> None:
 
 
 def _toml(tree: dict[str, Any]) -> str:
-    """Two levels are all a campaign has: sections of plain values, and the list of perturbed files."""
+    """Two levels are all a campaign has: sections of plain values, and the lists of perturbed files and screens."""
     blocks = []
     for name, value in tree.items():
         for section in value if isinstance(value, list) else [value]:

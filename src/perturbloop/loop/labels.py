@@ -19,7 +19,7 @@ from perturbloop.evidence.reliability import control_like
 from perturbloop.evidence.score import left_out, own_genes, soft_labels
 from perturbloop.loop.folder import Campaign
 from perturbloop.loop.inputs import Inputs
-from perturbloop.schema import PerturbedConfig
+from perturbloop.schema import PerturbedConfig, ScreenConfig
 
 SIDE_FILES = ("label_table", "targets")
 """Options of a recorded file that name another file: its content counts, not its path."""
@@ -65,12 +65,7 @@ def _by_source(perturbed: PerturbedCells, inputs: Inputs) -> np.ndarray:
     return soft_labels(inputs.cells, state.is_goal_n, state.train_n, perturbed).probability_n
 
 
-def screens_of(campaign: Campaign) -> tuple[Any, ...]:
-    """Screens that were recorded in a campaign: they judge its rankings."""
-    return tuple(getattr(campaign.config, "screens", ()))
-
-
-def refuse_labels_of_truth(entry: PerturbedConfig, screens: Iterable[Any]) -> None:
+def refuse_labels_of_truth(entry: PerturbedConfig, screens: Iterable[ScreenConfig]) -> None:
     """Refuse labels of source `screen` that come from a screen the ranking is judged by.
 
     Parameters
@@ -78,19 +73,20 @@ def refuse_labels_of_truth(entry: PerturbedConfig, screens: Iterable[Any]) -> No
     entry
         A file of perturbed cells.
     screens
-        Recorded screens, each with a `path` and, where it has one, a `name`; else it is called after its file.
+        Screens that judge rankings. Each is known by its name, that of its file, and, of several in a file, the one it has
+        there.
 
     Raises
     ------
     LeakageError
-        If the label table has the content or the name of one of them.
+        If the label table has the content of one of them, or a name that it is known by.
     """
     if entry.label_source != "screen" or entry.label_table is None:
         return
-    truths = {}
+    truths: dict[str, str] = {}
     for screen in screens:
         path = Path(screen.path)
-        truths[getattr(screen, "name", None) or path.stem] = _digest(path)
+        truths |= dict.fromkeys(filter(None, (screen.name, path.stem, screen.screen)), _digest(path))
     path = Path(entry.label_table)
     refuse_same_screen(path.stem, _digest(path), truths)
 
@@ -101,7 +97,7 @@ def label_facts(perturbed: PerturbedCells, campaign: Campaign, inputs: Inputs) -
     if (
         source != "state_score" or perturbed.config.drop_escaped
     ):  # refused now, not when the closed loop trains
-        refuse_labels_of_truth(perturbed.config, screens_of(campaign))
+        refuse_labels_of_truth(perturbed.config, campaign.config.screen)
         known_n = np.isfinite(training_labels(perturbed, inputs)) & ~perturbed.is_control_n
     else:
         known_n = ~perturbed.is_control_n

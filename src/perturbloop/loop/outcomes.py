@@ -24,9 +24,9 @@ from perturbloop.loop.labels import (
     label_facts,
     options_of,
     refuse_labels_of_truth,
-    screens_of,
     training_labels,
 )
+from perturbloop.loop.screens import read_screens
 from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, arms_of, concat, judges, kind_of
 from perturbloop.store import Input, Target, step_key
 
@@ -43,7 +43,7 @@ class Outcomes:
     judged: pd.DataFrame
     """The same read by the judging half of the genes only: what rankings are judged by."""
     reports: tuple[dict[str, Any], ...]
-    """Per file what was read and how well the state score works."""
+    """Per file what was read; of cells, how well the state score works; of screens (`role`), what was excluded."""
 
     @property
     def fold_of(self) -> dict[str, int]:
@@ -55,8 +55,23 @@ class Outcomes:
     @property
     def kinds(self) -> tuple[Any, ...]:
         """In-silico kinds that were measured."""
-        rows = self.effects[self.effects["level"] == "gene"]
-        return tuple(kind for kind in KINDS if any(judges(m, kind) for m in rows["modality"].unique()))
+        return _kinds(self.effects)
+
+    @property
+    def with_cells(self) -> frozenset[str]:
+        """Genes that were hit in perturbed cells, those of compounds included: only these can train a model."""
+        rows = self._of_cells
+        hit = {gene for report in self.reports for gene in report.get("hit_genes", {})}
+        return frozenset(rows.loc[rows["level"] == "gene", "gene_id"]) | hit
+
+    @property
+    def kinds_of_cells(self) -> tuple[Any, ...]:
+        """In-silico kinds that were measured in cells."""
+        return _kinds(self._of_cells)
+
+    @property
+    def _of_cells(self) -> pd.DataFrame:
+        return self.effects[self.effects["n_cells"] > 0]
 
 
 def record(
@@ -112,19 +127,23 @@ def record(
 
 
 def read_outcomes(campaign: Campaign, inputs: Inputs) -> Outcomes | None:
-    """Read the effects of every recorded file; `None` where none is recorded."""
-    if not campaign.config.perturbed:
+    """Read the effects of every recorded file and screen; `None` where none is recorded."""
+    if not campaign.config.perturbed and not campaign.config.screen:
         return None
+    screens, screen_reports = read_screens(campaign, inputs)
     folders = [_place(campaign, entry, inputs) for entry in campaign.config.perturbed]
     for folder, entry in zip(folders, campaign.config.perturbed, strict=True):
         if not (folder / "report.json").is_file():  # the config or the cells changed since
             record(campaign, inputs, entry)
     halves = {
-        half: concat(EFFECTS, (pd.read_parquet(folder / f"effects_{half}.parquet") for folder in folders))
+        half: concat(
+            EFFECTS,
+            [*(pd.read_parquet(folder / f"effects_{half}.parquet") for folder in folders), *screens],
+        )
         for half in ("all", "judge")
     }
-    reports = tuple(json.loads((folder / "report.json").read_text()) for folder in folders)
-    return Outcomes(halves["all"], halves["judge"], reports)
+    reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
+    return Outcomes(halves["all"], halves["judge"], (*reports, *screen_reports))
 
 
 def keep_in_round(outcomes: Outcomes, folder: Path) -> None:
@@ -149,7 +168,7 @@ def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
     fold_of = {target.gene_id: target.fold for target in campaign.store.targets()}
     shared = inputs.cells.gene_ids
     for entry in campaign.config.perturbed:
-        refuse_labels_of_truth(entry, screens_of(campaign))  # a screen may have been recorded since
+        refuse_labels_of_truth(entry, campaign.config.screen)  # a screen may have been recorded since
         perturbed, _ = read_perturbed(entry, vocabulary=inputs.model.vocabulary)
         cells.append(perturbed.cells)
         labels.append(training_labels(perturbed, inputs))
@@ -162,6 +181,13 @@ def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
     label_n = np.concatenate(labels)
     digest = step_key("examples", config={"labels": step_digest(label_n)}, inputs=digests)
     return PerturbedExamples(tuple(cells), np.concatenate(targets), label_n, shared, digest, hits)
+
+
+def _kinds(effects: pd.DataFrame) -> tuple[Any, ...]:
+    modalities = effects.loc[
+        effects["level"] == "gene", "modality"
+    ].unique()  # a compound as such has no kind
+    return tuple(kind for kind in KINDS if any(judges(m, kind) for m in modalities))
 
 
 def _require_kind(entry: PerturbedConfig, campaign: Campaign) -> None:

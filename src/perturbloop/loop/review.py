@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -135,13 +136,17 @@ def _model_lines(models: Models, card: Path) -> tuple[str, ...]:
 def _effect_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[str, ...]:
     if outcomes is None:
         return ()
-    lines = [
+    cells, screens = _by_role(outcomes)
+    lines = [line for report in screens for line in _screen_lines(report)]
+    if not cells:
+        return tuple(lines)
+    lines += [
         f"Effects are in standard deviations of the control cells of the same replicate; a hit has padj < {config.fdr:g} "
         f"and |effect| of at least {config.min_effect:g}. Each target's own gene is left out of its readout.",
         "Rankings are judged by the half of the readout genes that did not label any training cell; the table below "
         "reads all of them.",
     ]
-    for report in outcomes.reports:
+    for report in cells:
         lines.append(
             f"{report['source']}: {report['n_cells']:,} of {report['n_cells_read']:,} cells kept, "
             f"{report['n_shared_genes']:,} genes shared with the state cells; the state score tells held-out state cells "
@@ -161,6 +166,24 @@ def _effect_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[st
         if report["targets_unmapped"] and "hit_genes" not in report:  # of compounds the warnings speak
             lines.append(f"Targets without an Ensembl id, left out: {', '.join(report['targets_unmapped'])}")
     return tuple(lines)
+
+
+def _by_role(outcomes: Outcomes | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Reports of perturbed cells, and of screens."""
+    reports = outcomes.reports if outcomes else ()
+    is_screen = [report.get("role") == "screen" for report in reports]
+    return (
+        [report for report, screen in zip(reports, is_screen, strict=True) if not screen],
+        [report for report, screen in zip(reports, is_screen, strict=True) if screen],
+    )
+
+
+def _screen_lines(report: dict[str, Any]) -> list[str]:
+    unit = (
+        f"{report['source']}, {report['modality']}: a high score stands for the {report['higher_is']} state; its effects are in "
+        "robust standard deviations (1.4826 MAD) of the scores of all its genes."
+    )
+    return [unit, *(f"{report['name']}: {line}" for line in report["lines"])]
 
 
 def _power_lines(outcomes: Outcomes | None, config: EvaluateConfig) -> tuple[str, ...]:
@@ -190,7 +213,13 @@ def _context_lines(outcomes: Outcomes | None, found: tuple[Recognized, ...], sou
             f"The {state} state looks like {best.control.title}: {len(best.found)} of {best.n_measured} signature genes are "
             f"among the strongest of the states ({', '.join(best.found[:6])}, …)."
         )
-    for report in outcomes.reports if outcomes else ():
+    cells, screens = _by_role(outcomes)
+    for report in screens:
+        lines.append(
+            f"Context transfer: the screen {report['source']} was made in cells of its own. What holds in one cell type, "
+            f"stimulus or readout need not hold in the cells of {source}."
+        )
+    for report in cells:
         if report["same_file"]:
             continue
         position = ", ".join(f"{name} {value:.2f}" for name, value in report["control_position"].items())

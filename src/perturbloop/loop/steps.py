@@ -67,8 +67,12 @@ class Work:
         arms = open_arms(self.campaign.config.perturb.kinds)
         if self.outcomes is None:
             return arms
-        kinds = tuple(kind for kind in self.campaign.config.perturb.kinds if kind in self.outcomes.kinds)
-        return [*arms, *(closed_arms(self.outcomes.fold_of, kinds) if kinds else [])]
+        measured = self.outcomes.kinds_of_cells
+        kinds = tuple(kind for kind in self.campaign.config.perturb.kinds if kind in measured)
+        closed = (
+            closed_arms(self.outcomes.fold_of, kinds, with_cells=self.outcomes.with_cells) if kinds else []
+        )
+        return [*arms, *closed]
 
 
 def train(work: Work) -> None:
@@ -312,7 +316,9 @@ def _sidecar(
         "seed": config.train.seed,
         "models": models_of(work),
         "gate": [asdict(verdict) for verdict in verdicts],
-        "label_sources": {report["source"]: report["label_source"] for report in reports},
+        "label_sources": {
+            report["source"]: report["label_source"] for report in reports if "label_source" in report
+        },
         "metrics": metrics.astype(object).where(metrics.notna(), None).to_dict("records"),
         "gains": gained.astype(object).where(gained.notna(), None).to_dict("records"),
         "rank_correlations": moved.astype(object).where(moved.notna(), None).to_dict("records"),

@@ -8,11 +8,13 @@ from perturbloop.plots.theme import BLUE, GRAY, INK, ORANGE, figure, label_rows,
 from perturbloop.schema import EFFECTS
 
 MOST = 60
-"""Targets drawn of one modality."""
+"""Targets drawn of one panel."""
+SCREEN = ", screen"
+"""What is said behind the modality of a screen."""
 
 
 def measured_effects(effects: pd.DataFrame, *, min_effect: float | None = None) -> Figure:
-    """Dot per target with its standard error, a panel per modality; right = the perturbation moved cells toward the goal.
+    """Dot per target with its standard error, a panel per modality and source; right = the perturbation moved cells toward the goal.
 
     Parameters
     ----------
@@ -27,18 +29,31 @@ def measured_effects(effects: pd.DataFrame, *, min_effect: float | None = None) 
     guides. Of more than 60 targets the ends are drawn, and the title says so.
     """
     table = EFFECTS.checked(effects)
+    table = table.assign(source=sources(table))
     targets = table[table["level"].eq("gene")].sort_values("effect_to_goal", ascending=False)
-    modalities = list(dict.fromkeys(targets["modality"])) or [""]
-    parts = {name: _ends(targets[targets["modality"].eq(name)]) for name in modalities}
+    names = list(dict.fromkeys(targets["source"])) or [""]
+    parts = {name: _ends(targets[targets["source"].eq(name)]) for name in names}
     tallest = max(len(part) for part in parts.values())
-    drawn = figure(4.6 * len(modalities), 1.3 + 0.2 * max(tallest, 3))
-    axes = drawn.subplots(1, len(modalities), squeeze=False)
+    drawn = figure(4.6 * len(names), 1.3 + 0.2 * max(tallest, 3))
+    axes = drawn.subplots(1, len(names), squeeze=False)
     for ax, (name, part) in zip(axes[0], parts.items(), strict=True):
-        n_all = int(targets["modality"].eq(name).sum())
-        _panel(ax, part, table[table["level"].eq("guide") & table["modality"].eq(name)], min_effect)
+        n_all = int(targets["source"].eq(name).sum())
+        is_screen = name.endswith(SCREEN)
+        guides = table[table["level"].eq("guide") & table["source"].eq(name)]
+        _panel(ax, part, guides, None if is_screen else min_effect)
         title = name if n_all == len(part) else f"{name}: {len(part)} of {n_all:,} targets, both ends"
-        tidy(ax, title=title, x="effect ± SE, control SD (right = toward the goal)")
+        unit = "spread of all genes" if is_screen else "control SD"
+        tidy(ax, title=title, x=f"effect ± SE, {unit} (right = toward the goal)")
     return drawn
+
+
+def sources(effects: pd.DataFrame) -> pd.Series:
+    """Modality of each row, apart for cells and for screens, which have another unit.
+
+    >>> sources(pd.DataFrame({"modality": ["crispri", "crispri"], "n_cells": [40, 0]})).tolist()
+    ['crispri', 'crispri, screen']
+    """
+    return effects["modality"].astype(str) + effects["n_cells"].gt(0).map({True: "", False: SCREEN})
 
 
 def _ends(rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,12 +6,14 @@ from typing import Any
 import pandas as pd
 
 from perturbloop.plots import measured_effects
+from perturbloop.plots.effects import sources
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import MISSING, Grid, Picture, Section, number, probability, text, yes
 from perturbloop.report.scoreboard import NOTHING_MEASURED
 
 MOST = 100
 """Targets of one modality that are listed; of more, the ends."""
+NOTHING_PROPOSED = "No batch: `perturbloop propose` has not been run, or every gene that could be proposed has been measured."
 _EFFECTS = (
     "target",
     "gene",
@@ -41,11 +43,11 @@ def effect_section(report: RoundReport) -> Section:
         title,
         (
             "Effect to goal: how far the perturbation, as it was done, moved cells along the state score, in standard "
-            "deviations of control cells; positive = toward the goal.",
+            "deviations of control cells, or the score of a screen in the spread of its genes; positive = toward the goal.",
             *report.effect_lines,
         ),
         (
-            *(_grid(rows, str(name)) for name, rows in targets.groupby("modality", sort=False)),
+            *(_grid(rows, str(name)) for name, rows in targets.groupby(sources(targets), sort=False)),
             *_compounds(report.effects),
         ),
         (
@@ -72,8 +74,14 @@ def spent_section(report: RoundReport) -> Section:
     if not spent:
         return Section("spent", title, ("None: no gene was used in training.",))
     measured = targets[targets["gene_id"].isin(list(spent))]
+    listed = (
+        f" Of {len(measured):,} measurements the {MOST} at both ends are listed."
+        if len(measured) > MOST
+        else ""
+    )
+    shown = measured if not listed else pd.concat([measured.head(MOST // 2), measured.tail(MOST // 2)])
     rows = [
-        (_gene(row), text(row.modality), _effect(row), _hit(row), _use(row)) for row in measured.itertuples()
+        (_gene(row), text(row.modality), _effect(row), _hit(row), _use(row)) for row in shown.itertuples()
     ]
     names = ranking.drop_duplicates("gene_id").set_index("gene_id")["gene_name"]
     rows += [
@@ -86,14 +94,14 @@ def spent_section(report: RoundReport) -> Section:
         "ranking: it was judged by a ranking that had not seen it."
     )
     columns = ("gene", "modality", "effect to goal ± SE", "hit", "use")
-    return Section("spent", title, (said,), (Grid("Spent genes", columns, tuple(rows), _WORDS),))
+    return Section("spent", title, (said + listed,), (Grid("Spent genes", columns, tuple(rows), _WORDS),))
 
 
 def proposal_section(report: RoundReport) -> Section:
     """Batches of experiments, one grid per policy."""
     title = "What to measure next"
     if report.proposals.empty:
-        return Section("proposals", title, ("No batch proposed yet: run `perturbloop propose`.",))
+        return Section("proposals", title, (NOTHING_PROPOSED,))
     columns = ("place", "gene", "kind", "action", "benefit", "reason")
     grids = tuple(
         Grid(

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from perturbloop.errors import InputError, some
 from perturbloop.schema.words import (
+    ARMS,
     DEFAULT_KINDS,
     KINDS,
     MODALITIES,
@@ -15,6 +16,7 @@ from perturbloop.schema.words import (
     Design,
     DeTest,
     EngineName,
+    HigherIs,
     Kind,
     LabelSource,
     Modality,
@@ -194,8 +196,8 @@ class PerturbedConfig:
     modality: Modality
     """What was done to the cells."""
     targets: str | None = None
-    """Table with the columns `compound`, `gene` and `action` (inhibitor, activator, …), for modality `drug`: every gene a
-    compound hits is spent with it."""
+    """Table with the columns `compound` (or `name`), `gene` and `action` (or `kind`: inhibitor, activator, …), for modality
+    `drug`: every gene a compound hits is spent with it."""
     dose_column: str | None = None
     """Column of `obs` with the dose of a drug, a number; cells at each compound's highest dose are used."""
     gene_column: str | None = None
@@ -239,6 +241,12 @@ class PerturbedConfig:
             self.targets,
             "Name it with `--targets`.",
         )
+        _require(
+            self.modality == "drug" or self.targets is None,
+            "`targets` belongs to compounds, so the `modality` of these cells must be drug",
+            self.modality,
+            "Correct one of them.",
+        )
         for source, option in (("phenotype", "phenotype_column"), ("screen", "label_table")):
             _require(
                 self.label_source != source or bool(getattr(self, option)),
@@ -246,6 +254,71 @@ class PerturbedConfig:
                 getattr(self, option),
                 f"Name it with `--{option.replace('_', '-')}`, or use `--label-source state_score`.",
             )
+
+
+@dataclass(frozen=True)
+class ScreenConfig:
+    """One table with a score for each gene: a CRISPR screen, differential expression, or drug responses."""
+
+    path: str
+    """Text table (tab, comma or semicolon; .gz too), by its full path."""
+    name: str
+    """Name of the screen in reports; recording the same name again replaces it."""
+    modality: Modality
+    """What was done to the genes."""
+    higher_is: HigherIs
+    """State that a high score, as it was measured, stands for; `start` turns the sign."""
+    fdr: float | None = None
+    """A gene is a hit below this false discovery rate; 0.05 where no other rule is given."""
+    top: float | None = None
+    """Rather: the genes with this share of the largest absolute scores are hits."""
+    hits: str | None = None
+    """Rather: the genes listed in this file, one a line, are hits."""
+    hit_column: str | None = None
+    """Rather: the genes for which this column is true are hits."""
+    min_detection: float = 0.01
+    """Genes that are seen in less than this share of the cells of either state are excluded; 0 = none is."""
+    gene_column: str | None = None
+    """Column with symbols or Ensembl ids; found by itself where it is `None`, as are the next four."""
+    score_column: str | None = None
+    """Column with the signed score."""
+    pvalue_column: str | None = None
+    """Column with two-sided p-values."""
+    fdr_column: str | None = None
+    """Column with false discovery rates."""
+    se_column: str | None = None
+    """Column with standard errors of the score."""
+    screen_column: str = "screen"
+    """Column that names the screen of each row, in a file of several."""
+    screen: str | None = None
+    """Which of them, as the column names it."""
+    targets: str | None = None
+    """Table of compounds and their targets, as that of perturbed cells, where each row of the file is a compound."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown modalities and more than one rule for hits."""
+        _require_choice(self, "modality", ARMS)
+        _require_choice(self, "higher_is", get_args(HigherIs))
+        rules = [name for name in ("fdr", "top", "hits", "hit_column") if getattr(self, name) is not None]
+        _require(len(rules) <= 1, "A hit is told by one rule", rules, "Keep one of them.")
+        for name in ("fdr", "top"):
+            share = getattr(self, name)
+            _require(
+                share is None or 0 < share < 1, f"`{name}` must be between 0 and 1", share, "Correct it."
+            )
+        _require(
+            0 <= self.min_detection <= 1,
+            "`min_detection` must be between 0 and 1",
+            self.min_detection,
+            "Correct it.",
+        )
+        _require(bool(self.name.strip()), "`name` must not be empty", self.name, "Name the screen.")
+        _require(
+            self.targets is None or self.modality in ("inhibitor", "activator"),
+            "`targets` belongs to compounds, so `modality` must be inhibitor or activator",
+            self.modality,
+            "Correct one of them.",
+        )
 
 
 @dataclass(frozen=True)
@@ -315,6 +388,7 @@ class CampaignConfig:
     perturb: PerturbConfig = PerturbConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     perturbed: tuple[PerturbedConfig, ...] = ()
+    screen: tuple[ScreenConfig, ...] = ()
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> "CampaignConfig":
@@ -325,17 +399,17 @@ class CampaignConfig:
             "perturb": PerturbConfig,
             "evaluate": EvaluateConfig,
         }
-        unknown = [key for key in tree if key not in {*parts, "perturbed"}]
+        lists = {"perturbed": PerturbedConfig, "screen": ScreenConfig}
+        unknown = [key for key in tree if key not in {*parts, *lists}]
         _require(
             not unknown,
-            f"Campaign sections must be among {some([*parts, 'perturbed'])}",
+            f"Campaign sections must be among {some([*parts, *lists], limit=10)}",
             unknown,
             "Remove the others.",
         )
         built = {key: _build(kind, tree.get(key, {}), key) for key, kind in parts.items()}
-        built["perturbed"] = tuple(
-            _build(PerturbedConfig, entry, "perturbed") for entry in tree.get("perturbed", ())
-        )
+        for key, kind in lists.items():
+            built[key] = tuple(_build(kind, entry, key) for entry in tree.get(key, ()))
         return cls(**built)
 
     def to_dict(self) -> dict[str, Any]:

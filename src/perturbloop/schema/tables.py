@@ -148,7 +148,7 @@ EFFECTS = Table(
         ),
         Column(
             "modality",
-            "what was done: crispr_ko, crispri, crispra or drug; what a drug screen says of one gene is an inhibitor's or an "
+            "what was done: one of `ARMS`, or drug (level compound); what a drug screen says of one gene is an inhibitor's or an "
             "activator's effect",
             "crispr_ko",
         ),
@@ -156,7 +156,8 @@ EFFECTS = Table(
         Column("guide_id", "guide label, or the compound; empty at gene level", "STAT1g2"),
         Column(
             "effect_to_goal",
-            "effect as it was done; positive = toward the goal; in standard deviations of control cells",
+            "effect as it was done; positive = toward the goal; in standard deviations of control cells, or, of a screen, in "
+            "robust standard deviations (1.4826 MAD) of the scores of its genes",
             1.3,
         ),
         Column(
@@ -166,13 +167,18 @@ EFFECTS = Table(
         ),
         Column(
             "se",
-            "standard error of `effect_to_goal`, same unit; holds how far guides and replicates disagree",
+            "standard error of `effect_to_goal`, same unit; holds how far guides and replicates disagree; at most 1 for a gene "
+            "of a screen",
             0.2,
         ),
         Column("pvalue", "two-sided p that all its guides, each counted in full, are inert", 1e-9),
         Column("padj", "Benjamini-Hochberg over the targets (level gene)", 1e-8),
-        Column("hit", "padj below `fdr` and |effect| at least `min_effect`", True),
-        Column("n_cells", "perturbed cells behind the number", 412),
+        Column(
+            "hit",
+            "padj below `fdr` and |effect| at least `min_effect`; of a screen, by the screen's rule",
+            True,
+        ),
+        Column("n_cells", "perturbed cells behind the number; 0 for a gene of a screen", 412),
         Column("n_guides", "guides, or compounds, behind the number", 4),
         Column("n_replicates", "replicates behind the number", 2),
         Column(
@@ -358,6 +364,71 @@ COMBINATIONS = Table(
     ),
 )
 
+SCREEN = Table(
+    "screen",
+    "one gene of a screen or of another table with one score a gene",
+    (
+        *_GENE,
+        Column("label", "the gene as the file names it", "STAT1"),
+        Column("modality", "what was done to the gene: one of `ARMS`", "crispri"),
+        Column("effect_to_goal", "score as it was done; positive = toward the goal; unit of the file", 1.3),
+        Column("effect", "canonical: of raising the product; positive = toward the goal; same unit", -1.3),
+        Column(
+            "se", "standard error of `effect_to_goal`, same unit; missing where the file does not tell", 0.3
+        ),
+        Column("pvalue", "two-sided p; missing where the file has none", 1e-5),
+        Column(
+            "padj", "false discovery rate, of the arm of the score's sign where each arm has its own", 0.004
+        ),
+        Column("hit", "a hit by the rule that was asked for", True),
+        Column("n_reagents", "guides or compounds behind the score; 0 where the file does not tell", 3),
+    ),
+)
+
+SCREEN_TRUTH = Table(
+    "screen_truth",
+    "one gene of a screen beside what a ranking says of it",
+    (
+        *_GENE,
+        Column("score", "of the ranking; higher = the action of the screen moves cells toward the goal", 1.9),
+        Column("effect_to_goal", "see SCREEN", 1.3),
+        Column("effect", "see SCREEN", -1.3),
+        Column("padj", "see SCREEN", 0.004),
+        Column("hit", "see SCREEN", True),
+        Column(
+            "detection", "largest share of cells of a state that express the gene; missing if not asked", 0.31
+        ),
+        Column("status", "scored, not_scored (assayed, but the ranking has no score) or excluded", "scored"),
+        Column("reason", "why a gene is excluded: spent, or not expressed; else empty", "spent"),
+    ),
+)
+
+SCREEN_SWEEP = Table(
+    "screen_sweep",
+    "one definition of a hit, kind of regulator and denominator",
+    (
+        Column("definition", "what a hit is", "FDR < 0.05"),
+        Column("expressed", "whether genes that the cells do not express are excluded", True),
+        Column(
+            "regulators",
+            "positive (raising the product moves cells toward the goal), negative (away from it), or both, by size",
+            "positive",
+        ),
+        Column(
+            "denominator", "`scored` = genes with a score; `all` = also those without, ranked last", "scored"
+        ),
+        Column("n_genes", "genes judged", 11300),
+        Column("n_hits", "hits among them", 43),
+        Column("prevalence", "share of hits", 0.004),
+        Column("auroc", "probability that a hit ranks above another gene; missing without hits", 0.81),
+        Column("ci_low", "lower end of its 95 % bootstrap interval over genes", 0.74),
+        Column("ci_high", "upper end", 0.87),
+        Column("average_precision", "mean precision at each hit; chance is the prevalence", 0.09),
+        Column("k", "best genes that precision is taken of", 20),
+        Column("precision_at_k", "share of hits among the k best", 0.15),
+    ),
+)
+
 TABLES = (
     RANKING,
     SHIFTS,
@@ -370,6 +441,9 @@ TABLES = (
     STRATA,
     PROPOSALS,
     COMBINATIONS,
+    SCREEN,
+    SCREEN_TRUTH,
+    SCREEN_SWEEP,
 )
 
 

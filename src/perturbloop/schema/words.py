@@ -4,13 +4,15 @@ from typing import Literal
 
 Kind = Literal["delete", "overexpress", "inhibit", "activate"]
 Modality = Literal["crispr_ko", "crispri", "crispra", "drug", "inhibitor", "activator"]
-"""What was done. A `drug` hits several genes, up or down; what it says of one of them stands in tables as `inhibitor` or
-`activator`."""
+"""What was done. A `drug` hits several genes, up or down; what it says of one of them, or what a screen of compounds says of
+it, stands in tables as `inhibitor` or `activator`."""
 Design = Literal["paired", "nested", "single"]
 LabelSource = Literal["state_score", "phenotype", "condition", "screen"]
 """Where the label of a perturbed cell comes from: a soft state score; a phenotype measured in the cell itself (a score or a
 gate); the condition it was in; the call that a screen gave its target."""
 CallRule = Literal["matched-null", "geneformer", "budget-k"]
+HigherIs = Literal["goal", "start"]
+"""Which state a high score of a screen stands for."""
 Compat = Literal["geneformer"] | None
 """`"geneformer"` repeats the published tool, quirks included; `None` is perturbloop's own way."""
 
@@ -27,7 +29,9 @@ DeTest = Literal["auto", "pseudobulk", "metacells", "rank-sum"]
 KINDS: tuple[Kind, ...] = ("delete", "overexpress", "inhibit", "activate")
 DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")
 MODALITIES: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra", "drug")
-"""Modalities that are recorded."""
+"""Modalities of perturbed cells."""
+ARMS: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra", "inhibitor", "activator")
+"""Modalities that raise a gene or lower it, and so can be those of a screen."""
 SIGNS: dict[str, Kind] = {
     **dict.fromkeys(("-1", "inhibits", "inhibitor", "antagonist"), "delete"),
     **dict.fromkeys(("+1", "1", "activates", "activator", "agonist"), "overexpress"),

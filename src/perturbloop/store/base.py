@@ -42,7 +42,7 @@ class Input:
 
     path: str
     role: str
-    """cells, perturbed, model or vocabulary."""
+    """cells, perturbed, screen, model or vocabulary."""
     digest: str
     size: int
     """Bytes."""

@@ -1,0 +1,292 @@
+"""Tables of screens as tools write them: which columns hold the gene, its score, its error and its p."""
+
+import gzip
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.stats import norm
+
+from perturbloop.errors import InputError, some
+from perturbloop.schema import ScreenConfig
+
+LEAST_Z = 1.0
+"""Least |z| from which a standard error is read as |score| / |z|: below, two small numbers are divided by each other."""
+
+_GENE = (
+    "id",
+    "gene",
+    "genename",
+    "genesymbol",
+    "symbol",
+    "hgncsymbol",
+    "geneid",
+    "ensemblid",
+    "names",
+    "target",
+)
+_COMPOUND = ("compound", "compoundname", "drug", "drugname", "name", "treatment", "molecule")
+_SCORE = (
+    "log2foldchange",
+    "logfc",
+    "log2fc",
+    "logfoldchanges",
+    "lfc",
+    "beta",
+    "effect",
+    "zscore",
+    "score",
+    "activity",
+    "response",
+)
+_PVALUE = ("pvalue", "pval", "pvals", "p")
+_FDR = ("padj", "fdr", "adjpval", "adjpvalue", "pvaladj", "pvalsadj", "qvalue", "qval", "q")
+_SE = ("lfcse", "se", "stderr", "standarderror")
+_NUMBER = ("num", "nguides", "nsgrna", "sgrna", "nguide")
+_MAGECK = ("neg|lfc", "pos|lfc", "neg|p-value", "pos|p-value", "neg|fdr", "pos|fdr")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a file holds, before genes are named."""
+
+    frame: pd.DataFrame
+    """`label`, `score` as in the file, `se`, `pvalue` (two-sided), `padj`, `n_reagents`; numbers missing where not told."""
+    format: str
+    """Format in words."""
+    columns: dict[str, str]
+    """Role (gene, score, p-value, FDR, standard error) -> the column it was taken from."""
+
+
+def read_table(path: Path | str, *, as_text: bool = False) -> pd.DataFrame:
+    """Read a text table with a header; tab, comma or semicolon, with or without a byte-order mark, `.gz` too.
+
+    Parameters
+    ----------
+    path
+        The file.
+    as_text
+        Whether every value is kept as it is written, rather than read as number or missing where it looks like one.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, no text, or has no row.
+    """
+    path = Path(path)
+    separator = _separator(path)
+    try:
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            encoding="utf-8-sig",
+            low_memory=False,
+            dtype=str if as_text else None,
+            keep_default_na=not as_text,
+        )
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        msg = (
+            f"`{path}` must be a text table with a header line; it cannot be read: {error}. Correct the file."
+        )
+        raise InputError(msg) from None
+    if frame.empty:
+        msg = f"`{path}` must hold one row a gene; it has a header ({some(frame.columns)}) and no row. Correct the path."
+        raise InputError(msg)
+    frame.columns = [str(name).strip() for name in frame.columns]
+    return frame
+
+
+def scores_of(frame: pd.DataFrame, config: ScreenConfig) -> Scores:
+    """Find gene, score, error and p by the names of the columns.
+
+    Columns named in the config go before those that are found. A MAGeCK gene summary has two arms, each with its own
+    one-sided p and FDR: a gene's are those of the arm of its score's sign, and the p is doubled.
+
+    Raises
+    ------
+    InputError
+        If no column holds genes or scores, or a column does not hold what its name says.
+    """
+    lower = {name.lower(): name for name in frame.columns}
+    if config.score_column is None and all(name in lower for name in _MAGECK):
+        return _mageck(frame, lower, config)
+    known = _COMPOUND if config.targets else _GENE
+    columns = {
+        "gene": _named(frame, config.gene_column, "--gene-column") or _gene_column(frame, known),
+        "score": _named(frame, config.score_column, "--score-column") or _found(frame, _SCORE),
+        "p-value": _named(frame, config.pvalue_column, "--pvalue-column") or _found(frame, _PVALUE),
+        "FDR": _named(frame, config.fdr_column, "--fdr-column") or _found(frame, _FDR),
+        "standard error": _named(frame, config.se_column, "--se-column") or _found(frame, _SE),
+        "reagents": _found(frame, _NUMBER),
+    }
+    _require_gene_and_score(frame, columns, config)
+    score = _numbers(frame, columns["score"], config)
+    pvalue = _shares(frame, columns["p-value"], config)
+    given = _numbers(frame, columns["standard error"], config)
+    standard = pd.DataFrame(
+        {
+            "label": _labels(frame[columns["gene"]]),
+            "score": score,
+            "se": given if columns["standard error"] else standard_error(score, pvalue),
+            "pvalue": pvalue,
+            "padj": _shares(frame, columns["FDR"], config),
+            "n_reagents": np.nan_to_num(_numbers(frame, columns["reagents"], config)).astype(int),
+        }
+    )
+    said = {role: str(name) for role, name in columns.items() if name}
+    return Scores(standard, _format(said), said)
+
+
+def standard_error(
+    score_g: Float[np.ndarray, " g"], pvalue_g: Float[np.ndarray, " g"]
+) -> Float[np.ndarray, " g"]:
+    r"""Standard error behind a score and its two-sided p, in the unit of the score; NaN where it cannot be told.
+
+    Notes
+    -----
+    :math:`|y| / |z(p)|` with the normal quantile z of p/2; NaN where :math:`|z| < 1`. Rank-based p-values, such as
+    MAGeCK's, do not come from the score, so this is the size of the error and no more.
+
+    Examples
+    --------
+    >>> standard_error(np.array([-1.96, 0.1]), np.array([0.05, 0.9])).round(2)
+    array([ 1., nan])
+    """
+    z_g = norm.isf(np.clip(pvalue_g, np.finfo(float).tiny, 1) / 2)
+    return np.divide(np.abs(score_g), z_g, out=np.full_like(score_g, np.nan), where=z_g >= LEAST_Z)
+
+
+def _separator(path: Path) -> str:
+    try:
+        raw = path.read_bytes() if path.suffix != ".gz" else gzip.decompress(path.read_bytes())
+    except (OSError, EOFError) as error:
+        msg = f"`{path}` must be a text table; it cannot be read: {error}. Correct the path."
+        raise InputError(msg) from None
+    if path.suffix in (".h5ad", ".h5", ".zarr") or raw[:4] == b"\x89HDF" or b"\0" in raw[:1000]:
+        msg = (
+            f"A screen is a text table with one row a gene; `{path}` is a binary file. "
+            "Cells are recorded with `--perturbed`; save a spreadsheet as CSV first."
+        )
+        raise InputError(msg)
+    header = raw.lstrip(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode(errors="replace")
+    if not raw.strip():
+        msg = f"`{path}` must hold one row a gene; it is empty. Correct the path."
+        raise InputError(msg)
+    return max("\t,;", key=header.count)
+
+
+def _mageck(frame: pd.DataFrame, lower: dict[str, str], config: ScreenConfig) -> Scores:
+    gene = _named(frame, config.gene_column, "--gene-column") or lower.get("id") or frame.columns[0]
+    numbers = {name: _numbers(frame, lower[name], config) for name in ("neg|lfc", "pos|lfc")}
+    shares = {name: _shares(frame, lower[name], config) for name in _MAGECK[2:]}
+    larger_g = np.abs(numbers["neg|lfc"]) > np.abs(numbers["pos|lfc"])
+    score = np.where(larger_g, numbers["neg|lfc"], numbers["pos|lfc"])
+    negative_g = score < 0
+    pvalue = np.minimum(1, 2 * np.where(negative_g, shares["neg|p-value"], shares["pos|p-value"]))
+    number = _numbers(frame, lower.get("num"), config)
+    standard = pd.DataFrame(
+        {
+            "label": _labels(frame[gene]),
+            "score": score,
+            "se": standard_error(score, pvalue),
+            "pvalue": pvalue,
+            "padj": np.where(negative_g, shares["neg|fdr"], shares["pos|fdr"]),
+            "n_reagents": np.nan_to_num(number).astype(int),
+        }
+    )
+    columns = {
+        "gene": gene,
+        "score": "pos|lfc",
+        "p-value": "neg|p-value and pos|p-value",
+        "FDR": "neg|fdr and pos|fdr",
+    }
+    return Scores(standard, "MAGeCK gene summary", columns)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _found(frame: pd.DataFrame, known: tuple[str, ...]) -> str | None:
+    """First of the known names that a column has, in the order of the known names."""
+    by_plain = {_plain(name): name for name in reversed(list(frame.columns))}
+    return next((by_plain[name] for name in known if name in by_plain), None)
+
+
+def _gene_column(frame: pd.DataFrame, known: tuple[str, ...]) -> str | None:
+    """A column of a known name that holds text; else an unnamed first one, as R writes row names."""
+    named = [name for name in frame.columns if _plain(name) in known]
+    named.sort(key=lambda name: known.index(_plain(name)))
+    first = [name for name in frame.columns[:1] if name.startswith("Unnamed:")]
+    return next((name for name in [*named, *first] if not pd.api.types.is_numeric_dtype(frame[name])), None)
+
+
+def _named(frame: pd.DataFrame, name: str | None, option: str) -> str | None:
+    if name is not None and name not in frame.columns:
+        msg = (
+            f"`{option} {name}` must be a column of the table; its columns are {some(frame.columns, limit=30)}. "
+            "Name one of them."
+        )
+        raise InputError(msg)
+    return name
+
+
+def _require_gene_and_score(
+    frame: pd.DataFrame, columns: dict[str, str | None], config: ScreenConfig
+) -> None:
+    options = {"gene": "--gene-column", "score": "--score-column"}
+    missing = [role for role in options if columns[role] is None]
+    if missing:
+        what = "compound" if config.targets else "gene"
+        msg = (
+            f"`{config.path}` must hold one {what} and one score a row; no column is known to hold the {some(missing)}. Its "
+            f"columns are {some(frame.columns, limit=30)}. Name them with "
+            f"{' and '.join(f'`{options[role]}`' for role in missing)}."
+        )
+        raise InputError(msg)
+
+
+def _labels(values: pd.Series) -> np.ndarray:
+    return np.array(["" if pd.isna(value) else str(value).strip() for value in values], dtype=object)
+
+
+def _numbers(frame: pd.DataFrame, column: str | None, config: ScreenConfig) -> np.ndarray:
+    """Values of a column, missing where there is no column; text in it is refused."""
+    if column is None:
+        return np.full(len(frame), np.nan)
+    values = pd.to_numeric(frame[column], errors="coerce")
+    text = frame.loc[values.isna() & frame[column].notna(), column]
+    if len(text):
+        msg = (
+            f"Column '{column}' of `{config.path}` must hold numbers; {len(text):,} of {len(frame):,} values are not: "
+            f"{some(text.unique())}. Name the right column, or write missing values as NA."
+        )
+        raise InputError(msg)
+    return values.replace([np.inf, -np.inf], np.nan).to_numpy(dtype=float)
+
+
+def _shares(frame: pd.DataFrame, column: str | None, config: ScreenConfig) -> np.ndarray:
+    values = _numbers(frame, column, config)
+    wrong = values[(values < 0) | (values > 1)]
+    if wrong.size:
+        msg = (
+            f"Column '{column}' of `{config.path}` must hold values between 0 and 1; {wrong.size:,} are not: {some(wrong)}. "
+            "Turn logarithms back into p-values, or name the right column."
+        )
+        raise InputError(msg)
+    return values
+
+
+def _format(columns: dict[str, str]) -> str:
+    """Name the tool whose column names these are; the columns decide, the name is for people."""
+    score, fdr = _plain(columns["score"]), _plain(columns.get("FDR", ""))
+    tools = {
+        ("log2foldchange", "padj"): "DESeq2 table",
+        ("logfc", "adjpval"): "limma table",
+        ("logfc", "fdr"): "edgeR table",
+        ("logfoldchanges", "pvalsadj"): "scanpy table",
+    }
+    return tools.get((score, fdr), "table with one score a row")

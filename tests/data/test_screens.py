@@ -1,0 +1,429 @@
+"""Tables of screens: formats, signs, hits, losses, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from perturbloop.data.drug_responses import combined
+from perturbloop.data.screen_formats import standard_error
+from perturbloop.data.screens import read_screen, report_lines
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import GeneIdError, InputError
+from perturbloop.schema import SCREEN, ScreenConfig
+
+N_GENES = 40
+
+
+@pytest.fixture
+def words():
+    """Forty genes GENE0 …, the last with the older symbol OLD39."""
+    ids = [f"ENSG{place:011d}" for place in range(N_GENES)]
+    made = Vocabulary.of_genes(
+        ids, [f"GENE{place}" for place in range(N_GENES)], [1.0] * N_GENES, max_length=64
+    )
+    return replace(made, aliases=made.aliases | {"OLD39": ids[39]})
+
+
+@pytest.fixture
+def frame(rng):
+    """A plain table: gene, signed score, p-value and FDR."""
+    pvalue = rng.uniform(0.001, 1, N_GENES)
+    return pd.DataFrame(
+        {
+            "Gene": [f"GENE{place}" for place in range(N_GENES)],
+            "Score": rng.normal(size=N_GENES),
+            "pvalue": pvalue,
+            "FDR": np.minimum(1, pvalue * 5),
+        }
+    )
+
+
+@pytest.fixture
+def read(tmp_path, words):
+    """Write a table, or text, and read it as a CRISPRi screen whose high scores stand for the goal."""
+
+    def read(content, *, name="screen.csv", **options):
+        path = tmp_path / name
+        if isinstance(content, str | bytes):
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        else:
+            content.to_csv(path, index=False, sep="\t" if ".t" in name else ",")
+        known = {"path": str(path), "name": "test", "modality": "crispri", "higher_is": "goal"}
+        return read_screen(ScreenConfig(**(known | options)), vocabulary=words)
+
+    return read
+
+
+def mageck(frame, score):
+    """Write as MAGeCK does: each arm tests its own side."""
+    p_low = stats.norm.cdf(score * 3)
+    return pd.DataFrame(
+        {
+            "id": frame["Gene"],
+            "num": 4,
+            "neg|score": p_low,
+            "neg|p-value": p_low,
+            "neg|fdr": np.minimum(1, p_low * 3),
+            "neg|lfc": score,
+            "pos|score": 1 - p_low,
+            "pos|p-value": 1 - p_low,
+            "pos|fdr": np.minimum(1, (1 - p_low) * 3),
+            "pos|lfc": score,
+        }
+    )
+
+
+# ------------------------------------------------------------------------------------------------- signs
+
+
+@pytest.mark.parametrize(
+    ("modality", "higher_is", "to_goal", "raising"),
+    [
+        ("crispri", "goal", 1, -1),
+        ("crispri", "start", -1, 1),
+        ("crispr_ko", "goal", 1, -1),
+        ("crispra", "goal", 1, 1),
+        ("crispra", "start", -1, -1),
+    ],
+)
+def test_the_sign_follows_what_was_done_and_which_end_is_high(
+    read, frame, modality, higher_is, to_goal, raising
+):
+    screen, _ = read(frame, modality=modality, higher_is=higher_is)
+    np.testing.assert_allclose(screen["effect_to_goal"], to_goal * frame["Score"])
+    np.testing.assert_allclose(screen["effect"], raising * frame["Score"])
+    assert list(screen.columns) == SCREEN.names
+
+
+# ----------------------------------------------------------------------------------------------- formats
+
+
+def test_each_gene_of_a_mageck_summary_has_the_p_and_fdr_of_its_own_arm(read, frame, rng):
+    score = rng.normal(size=N_GENES)
+    table = mageck(frame, score)
+    screen, report = read(table, name="screen.gene_summary.txt")
+    assert report["format"] == "MAGeCK gene summary"
+    for row, (_, line) in zip(screen.itertuples(), table.iterrows(), strict=True):
+        arm = "neg" if line["pos|lfc"] < 0 else "pos"
+        assert row.padj == pytest.approx(line[f"{arm}|fdr"])
+        assert row.pvalue == pytest.approx(min(1, 2 * line[f"{arm}|p-value"]))
+        assert row.n_reagents == 4
+    certain = np.abs(3 * score) >= 1
+    np.testing.assert_allclose(screen["se"][certain], 1 / 3, rtol=1e-6)
+    assert screen["se"][~certain].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("renamed", "format_name"),
+    [
+        ({"Score": "log2FoldChange", "FDR": "padj"}, "DESeq2 table"),
+        ({"Score": "logFC", "pvalue": "P.Value", "FDR": "adj.P.Val"}, "limma table"),
+        ({"Score": "logFC", "pvalue": "PValue"}, "edgeR table"),
+        ({"Gene": "names", "Score": "logfoldchanges", "pvalue": "pvals", "FDR": "pvals_adj"}, "scanpy table"),
+        ({"Score": "LFC"}, "table with one score a row"),
+    ],
+)
+@pytest.mark.parametrize("name", ["screen.csv", "screen.tsv", "screen.csv.gz"])
+def test_tables_of_tools_are_known_by_their_columns(read, frame, renamed, format_name, name):
+    expected, _ = read(frame)
+    screen, report = read(frame.rename(columns=renamed), name=name)
+    assert report["format"] == format_name
+    pd.testing.assert_frame_equal(screen, expected)
+
+
+def test_row_names_of_r_are_the_genes_and_a_numbered_first_column_is_not(read, frame):
+    of_r, _ = read(frame.rename(columns={"Gene": ""}))
+    numbered, _ = read(frame.reset_index(names=""))
+    pd.testing.assert_frame_equal(of_r, numbered)
+
+
+def test_a_byte_order_mark_and_semicolons_do_not_matter(read, frame):
+    expected, _ = read(frame)
+    screen, _ = read(b"\xef\xbb\xbf" + frame.to_csv(index=False, sep=";").encode())
+    pd.testing.assert_frame_equal(screen, expected)
+
+
+def test_named_columns_go_before_those_that_are_found(read, frame):
+    frame = frame.assign(mine=-frame["Score"], error=0.5, q=0.5)
+    screen, report = read(frame, score_column="mine", se_column="error", fdr_column="q")
+    np.testing.assert_allclose(screen["effect_to_goal"], -frame["Score"])
+    assert set(screen["se"]) == {0.5}
+    assert set(screen["padj"]) == {0.5}
+    assert report["columns"]["score"] == "mine"
+
+
+def test_without_fdr_it_is_made_from_the_p_values(read, frame):
+    screen, _ = read(frame.drop(columns="FDR"))
+    np.testing.assert_allclose(screen["padj"], stats.false_discovery_control(frame["pvalue"]))
+
+
+def test_a_standard_error_is_read_off_score_and_p(rng):
+    score, error = rng.normal(size=50), rng.uniform(0.1, 2, size=50)
+    pvalue = 2 * stats.norm.sf(np.abs(score) / error)
+    found = standard_error(score, pvalue)
+    certain = np.abs(score) / error >= 1
+    np.testing.assert_allclose(found[certain], error[certain])
+    assert np.isnan(found[~certain]).all()
+
+
+# ----------------------------------------------------------------------------------- genes, losses, hits
+
+
+def test_every_row_that_is_lost_is_counted_by_its_reason(read, frame):
+    extra = pd.DataFrame(
+        {
+            "Gene": ["Non-Targeting", "NO-TARGET", "LOC1", None, "OLD39", "GENE1.2"],
+            "Score": 0.5,
+            "pvalue": 0.5,
+            "FDR": 0.5,
+        }
+    )
+    frame.loc[3, "Score"] = np.nan
+    frame.loc[4, "Score"] = np.inf
+    screen, report = read(pd.concat([frame, extra], ignore_index=True))
+    assert report["dropped"] == {"controls, not genes": 2, "no gene": 1, "no score": 2}
+    assert report["unknown"] == ["LOC1", "GENE1.2"]
+    assert report["repeated"] == ["OLD39"]
+    assert len(screen) == report["n_genes"] == N_GENES - 2
+    assert screen["gene_id"].is_unique
+    said = " ".join(report_lines(report))
+    for words in ("2 rows left out: controls", "'LOC1'", "another row speaks for the gene of 'OLD39'"):
+        assert words in said
+
+
+def test_of_two_rows_of_a_gene_the_present_symbol_speaks_wherever_it_stands(read, frame):
+    older = frame.iloc[[39]].assign(Gene="OLD39", Score=9.0)
+    for table in (pd.concat([older, frame]), pd.concat([frame, older])):
+        screen, _ = read(table)
+        assert screen.set_index("label").loc["GENE39", "effect_to_goal"] == frame.loc[39, "Score"]
+
+
+def test_one_of_several_screens_is_chosen_by_name(read, frame):
+    both = pd.concat([frame.assign(screen="IL2"), frame.assign(screen="CTLA4", Score=-frame["Score"])])
+    screen, report = read(both, screen="CTLA4")
+    np.testing.assert_allclose(screen["effect_to_goal"], -frame["Score"])
+    assert report["dropped"] == {"of other screens": N_GENES}
+    with pytest.raises(
+        InputError, match=r"holds 2 in its column 'screen': 'CTLA4', 'IL2'\. Choose one with `--only`"
+    ):
+        read(both)
+    with pytest.raises(InputError, match="Did you mean 'CTLA4'"):
+        read(both, screen="CTLA-4")
+
+
+def test_a_hit_is_told_by_one_rule(read, frame, tmp_path):
+    listed = tmp_path / "hits.txt"
+    listed.write_text("GENE3\nENSG00000000005\nNOGENE\n")
+    frame = frame.assign(Hit=["True" if place < 2 else "False" for place in range(N_GENES)])
+    by_fdr, _ = read(frame, fdr=0.2)
+    assert set(by_fdr.index[by_fdr["hit"]]) == set(frame.index[frame["FDR"] < 0.2])
+    by_top, report = read(frame, top=0.1)
+    assert set(by_top.index[by_top["hit"]]) == set(frame["Score"].abs().nlargest(4).index)
+    assert report["n_toward"] + report["n_away"] == report["n_hits"] == 4
+    by_list, report = read(frame, hits=str(listed))
+    assert list(by_list.loc[by_list["hit"], "label"]) == ["GENE3", "GENE5"]
+    assert report["hits_absent"] == ["NOGENE"]
+    assert "'NOGENE'" in report["warnings"][0]
+    by_column, _ = read(frame.iloc[::-1], hit_column="Hit")
+    assert set(by_column.loc[by_column["hit"], "label"]) == {"GENE0", "GENE1"}
+
+
+def test_an_unsigned_score_and_a_screen_without_hits_are_warned_of(read, frame):
+    _, report = read(frame.assign(Score=frame["Score"].abs(), FDR=1.0))
+    assert len(report["warnings"]) == 2
+    assert "one sign" in report["warnings"][0]
+    assert "No gene is a hit" in report["warnings"][1]
+
+
+# ------------------------------------------------------------------------------------------------- drugs
+
+
+@pytest.fixture
+def targets(tmp_path):
+    path = tmp_path / "targets.tsv"
+    rows = [f"drug{place}\tGENE{place}\tinhibitor" for place in range(30)]
+    rows += ["DRUG0\tGENE1\tinhibitor", "drug2\tGENE31\tactivator"]
+    path.write_text("\n".join(["name\tgene\tkind", *rows]))
+    return str(path)
+
+
+@pytest.fixture
+def responses(rng):
+    names = [f"drug{place}" for place in range(31)]
+    return pd.DataFrame({"compound": names, "response": rng.normal(size=31), "p": 0.01})
+
+
+def test_a_gene_has_the_mean_response_to_the_compounds_that_inhibit_it(read, responses, targets):
+    screen, report = read(responses, modality="inhibitor", targets=targets, top=0.1)
+    by_gene = screen.set_index("label")
+    value = responses["response"]
+    assert by_gene.loc["GENE1", "effect_to_goal"] == pytest.approx(value[:2].mean())
+    assert by_gene.loc["GENE1", "se"] == pytest.approx(value[:2].std() / np.sqrt(2))
+    assert by_gene.loc["GENE1", "n_reagents"] == 2
+    assert by_gene.loc["GENE5", "effect"] == pytest.approx(-value[5])
+    assert report["compounds_without_targets"] == ["drug30"]
+    assert "GENE31" not in by_gene.index
+
+
+def test_activated_targets_are_another_arm(read, responses, targets):
+    screen, _ = read(responses, modality="activator", targets=targets, top=0.5)
+    assert list(screen["label"]) == ["GENE31"]
+    assert screen["effect"].item() == screen["effect_to_goal"].item()
+
+
+def test_the_p_of_a_gene_is_corrected_for_its_compounds():
+    rows = pd.DataFrame(
+        {"gene_id": "a", "label": "A", "score": [2.0, 1.0, -0.5], "se": np.nan, "pvalue": [0.03, 0.01, 1e-9]}
+    )
+    assert combined(rows)["pvalue"].item() == pytest.approx(
+        0.03
+    )  # 3 × 0.01: the compound of the other sign has no say
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda table: pd.concat([table, table]), "one row a compound"),
+        (lambda table: table.assign(compound="my " + table["compound"]), "of 31 none has.*Name them alike"),
+        (lambda table: table.rename(columns={"compound": "x"}), "Name them with `--gene-column`"),
+    ],
+)
+def test_drug_tables_that_cannot_be_read_are_refused(read, responses, targets, change, says):
+    with pytest.raises(InputError, match=says):
+        read(change(responses), modality="inhibitor", targets=targets, top=0.1)
+
+
+def test_an_unknown_action_of_a_drug_is_refused(read, responses, tmp_path):
+    path = tmp_path / "actions.tsv"
+    path.write_text("compound\ttarget\taction\ndrug1\tGENE1\tinhibitr\n")
+    with pytest.raises(InputError, match=r"also holds 'inhibitr'\. The closest .* is 'inhibitor'"):
+        read(responses, modality="inhibitor", targets=str(path), top=0.1)
+
+
+# ---------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "says"),
+    [
+        (lambda _: "", {}, "it is empty"),
+        (lambda table: table.iloc[:0], {}, "and no row"),
+        (lambda _: b"\x89HDF\r\n\x1a\n\0\0", {}, "Cells are recorded with `--perturbed`"),
+        (lambda table: table.rename(columns={"Score": "x"}), {}, "hold the 'score'.*`--score-column`"),
+        (lambda table: table.rename(columns={"Gene": "x"}), {}, "hold the 'gene'.*`--gene-column`"),
+        (lambda table: table.assign(Score=np.nan), {}, "all 40 are missing"),
+        (lambda table: table.assign(Score="high"), {}, "40 of 40 values are not: 'high'"),
+        (lambda table: table.assign(pvalue=5.0), {}, "values between 0 and 1; 40 are not: '5.0'"),
+        (lambda table: table, {"score_column": "LFC"}, "its columns are 'Gene', 'Score'"),
+        (lambda table: table, {"hit_column": "Hit"}, "--hit-column Hit"),
+        (lambda table: table, {"hit_column": "Gene"}, "must hold true or false"),
+        (lambda table: table, {"screen": "IL2"}, "needs the column 'screen'"),
+        (lambda table: table.drop(columns=["FDR", "pvalue"]), {}, "`--top` or `--hits`"),
+        (lambda table: pd.concat([table] * 3), {}, "80 of 120 rows.*name a gene again"),
+    ],
+)
+def test_a_file_that_is_no_screen_is_refused_with_what_to_do(read, frame, change, options, says):
+    with pytest.raises(InputError, match=f"(?s){says}"):
+        read(change(frame), **options)
+
+
+@pytest.mark.parametrize(
+    ("label", "says"), [("Cd{}", "must be human; 40 of 40"), ("probe_{}", "0 of 40 labels are known")]
+)
+def test_genes_of_another_kind_are_refused(read, frame, label, says):
+    with pytest.raises(GeneIdError, match=says):
+        read(frame.assign(Gene=[label.format(place) for place in range(N_GENES)]))
+
+
+def test_a_list_without_a_gene_of_the_screen_is_refused(read, frame, tmp_path):
+    with pytest.raises(InputError, match="it cannot be read"):
+        read(frame, hits=str(tmp_path / "none.txt"))
+    (tmp_path / "hits.txt").write_text("NOGENE\n")
+    with pytest.raises(InputError, match=r"of the 1 that .* lists none is: 'NOGENE'"):
+        read(frame, hits=str(tmp_path / "hits.txt"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"modality": "sgRNA"}, "'crispr_ko', 'crispri'"),
+        ({"higher_is": "up"}, "'goal', 'start'"),
+        ({"fdr": 0.1, "top": 0.1}, "told by one rule"),
+        ({"fdr": 1.5}, "between 0 and 1"),
+        ({"name": " "}, "must not be empty"),
+        ({"targets": "drugs.tsv"}, "inhibitor or activator"),
+        ({"min_detection": 2.0}, "`min_detection`"),
+    ],
+)
+def test_wrong_options_are_refused(options, says):
+    known = {"path": "screen.csv", "name": "test", "modality": "crispri", "higher_is": "goal"}
+    with pytest.raises(InputError, match=says):
+        ScreenConfig(**(known | options))
+
+
+# --------------------------------------------------------------------------------------------- real files
+
+
+@pytest.fixture(scope="session")
+def published(shared):
+    return Vocabulary.published(shared / "geneformer")
+
+
+@pytest.fixture
+def real(shared, published):
+    def real(name, modality="crispri", **options):
+        path = str(shared / "screens" / name)
+        config = ScreenConfig(path=path, name=name, modality=modality, higher_is="goal", **options)
+        screen, report = read_screen(config, vocabulary=published)
+        return screen.set_index("gene_name"), report
+
+    return real
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(("donor", "n_away", "n_toward"), [(1, 43, 14), (2, 31, 20)])
+def test_the_regulators_of_interferon_gamma_have_their_known_signs(real, donor, n_away, n_toward):
+    screen, report = real(f"schmidt_ifng_d{donor}.gene_summary.txt")
+    positive, negative = ["ZAP70", "VAV1", "CD3G", "LCP2"], ["CBLB", "CD5"]
+    assert screen.loc[positive + negative, "hit"].all()
+    assert (screen.loc[positive, "effect"] > 0).all()
+    assert (screen.loc[positive, "effect_to_goal"] < 0).all()
+    assert (screen.loc[negative, "effect"] < 0).all()
+    assert set(screen["effect"].nlargest(20).index) >= set(positive)
+    assert (report["n_away"], report["n_toward"]) == (
+        n_away,
+        n_toward,
+    )  # counted in the file with pandas alone
+    assert len(screen) > 0.97 * report["n_rows"]
+
+
+@pytest.mark.shared_data
+def test_an_activation_screen_has_the_same_canonical_sign(real):
+    screen, report = real("schmidt2022_CRISPRa_TNF.csv", modality="crispra")
+    assert (screen.loc[["ZAP70", "VAV1", "LCP2"], "effect"] > 0).all()
+    assert screen.loc["CBLB", "effect"] < 0
+    assert report["columns"] == {"gene": "Gene", "score": "LFC", "FDR": "FDR"}
+    _, called = real("schmidt2022_CRISPRa_TNF.csv", modality="crispra", hit_column="Hit")
+    assert 470 <= called["n_hits"] <= 486  # 486 in the file, some without an Ensembl id
+
+
+@pytest.mark.shared_data
+def test_a_file_of_three_screens_with_a_byte_order_mark_is_read(real):
+    screen, report = real("Freimer2022_Screen.csv", screen="IL2RA")
+    assert report["dropped"]["of other screens"] == 2 * 1351
+    assert report["dropped"]["controls, not genes"] >= 1
+    assert screen.loc["IL2RA", "hit"]
+
+
+@pytest.mark.shared_data
+def test_scores_with_a_list_of_hits_and_columns_without_names_are_read(real, shared):
+    listed = shared / "screens" / "replay" / "IFNG.hits.txt"
+    screen, report = real("replay/IFNG.csv", hits=str(listed))
+    assert report["n_hits"] + len(report["hits_absent"]) == pytest.approx(920, abs=2)
+    assert screen.loc["ZAP70", "effect"] > 0
+    assert screen["se"].isna().all()
+    _, report = real("replay/Steinhart_crispra_GD2_D22.csv", gene_column="0", score_column="1", top=0.05)
+    assert report["n_hits"] == round(0.05 * report["n_genes"])

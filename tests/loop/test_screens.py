@@ -1,0 +1,252 @@
+"""A screen recorded in a campaign: it judges and teaches, alone and beside perturbed cells."""
+
+import json
+import shlex
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from perturbloop.cli import app
+from perturbloop.errors import InputError
+from perturbloop.loop.arms import closed_arms
+from perturbloop.loop.campaign import init, play, record, show
+from perturbloop.schema import ScreenConfig
+from perturbloop.store import open_store
+
+
+@pytest.fixture(scope="package")
+def screen_path(made, tmp_path_factory):
+    """A screen of all 360 genes, by symbol: true effects, measured with an error a third of their spread."""
+    truth = pd.read_csv(made.data / "truth.csv").query("start == 'stimulated' and kind == 'delete'")
+    effect = truth["effect"].to_numpy()
+    error = effect.std() / 3
+    score = effect + np.random.default_rng(0).normal(0, error, len(effect))
+    table = pd.DataFrame(
+        {"Gene": truth["gene_name"], "LFC": score, "pvalue": 2 * stats.norm.sf(np.abs(score) / error)}
+    )
+    table.loc[len(table)] = ["Non-Targeting", 0.0, 1.0]
+    path = tmp_path_factory.mktemp("screens") / "screen.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="package")
+def entry(screen_path):
+    return ScreenConfig(path=str(screen_path), name="toy", modality="crispri", higher_is="goal")
+
+
+@pytest.fixture(scope="package")
+def screened(made, entry, tmp_path_factory):
+    """Folder of a campaign with a screen and no perturbed cells, two rounds, and what `record` said."""
+    folder = tmp_path_factory.mktemp("campaigns") / "screened"
+    init(folder, made.config())
+    play(folder)
+    report, new = record(folder, entry)
+    assert new
+    play(folder)
+    return folder, report
+
+
+def table(folder, name, number=1):
+    return pd.read_parquet(folder / "rounds" / f"{number:03d}" / f"{name}.parquet")
+
+
+def copied(folder, tmp_path):
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def test_the_genes_of_a_screen_become_effects_and_half_of_them_is_held_out(screened):
+    folder, report = screened
+    effects = table(folder, "effects")
+    assert report["dropped"] == {"controls, not genes": 1}
+    assert len(effects) == report["n_effects"] > 300
+    assert set(effects["fold"]) == {-1, 0}
+    assert set(effects["level"]) == {"gene"}
+    assert not effects["n_cells"].any()
+    assert (effects["effect"] == -effects["effect_to_goal"]).all()
+    assert effects["se"].between(0, 1).all()
+    frozen = {target.gene_id: target.fold for target in open_store(folder / "campaign.sqlite").targets()}
+    assert frozen == dict(zip(effects["gene_id"], effects["fold"], strict=True))
+
+
+def test_an_effect_is_a_score_in_robust_spreads_of_all_genes(screened, screen_path):
+    folder, report = screened
+    scores = pd.read_csv(screen_path).set_index("Gene")["LFC"].drop("Non-Targeting")
+    spread = 1.4826 * (scores - scores.median()).abs().median()
+    assert report["spread"] == pytest.approx(spread, rel=1e-4)
+    effects = table(folder, "effects").set_index("gene_name")["effect_to_goal"]
+    np.testing.assert_allclose(effects, scores[effects.index] / spread, rtol=1e-4)
+
+
+def test_a_screen_alone_runs_the_evidence_channel_and_trains_no_model(screened):
+    folder, _ = screened
+    metrics = table(folder, "metrics")
+    methods = set(metrics["method"])
+    assert methods >= {"frozen", "evidence", "propagation", "de-propagation", "evidence-shuffled", "chance"}
+    assert not methods & {"full-open", "full-closed", "full-shuffled", "both"}
+    cards = [json.loads(path.read_text())["card"] for path in folder.glob("models/*/state_model.json")]
+    assert {card["method"] for card in cards} == {"frozen"}
+
+
+def test_held_out_genes_are_judged_by_what_the_training_half_taught(screened):
+    folder, report = screened
+    metrics = table(folder, "metrics").query("metric == 'auroc' and denominator == 'all'").set_index("method")
+    assert set(metrics["n_genes"]) == {report["n_held_out"]}
+    assert (
+        metrics.loc["propagation", "value"] > 0.55
+    )  # modules are half-causal, so neighbors tell of each other
+    ranking = table(folder, "ranking")
+    effects = table(folder, "effects")
+    training = set(effects.loc[effects["fold"] == -1, "gene_id"])
+    assert set(ranking.loc[ranking["status"] == "spent", "gene_id"]) == training
+
+
+def test_the_report_names_the_screen_its_unit_and_what_was_excluded(screened):
+    path, tables, _ = show(screened[0])
+    page = path.read_text()
+    for says in ("toy (screen.csv)", "robust standard deviations", "FDR &lt; 0.05", "Context transfer"):
+        assert says in page
+    assert tables
+
+
+def test_a_screen_recorded_again_changes_nothing_and_opens_no_round(screened, entry):
+    folder, report = screened
+    again, new = record(folder, entry)
+    assert not new
+    assert again == report
+    assert play(folder).done == ()
+
+
+def test_the_same_name_with_another_rule_replaces_the_screen_and_opens_a_round(screened, entry, tmp_path):
+    folder = copied(screened[0], tmp_path)
+    _, new = record(folder, replace(entry, top=0.2))
+    assert new
+    assert play(folder).done == ("evaluate", "propose", "report")
+    before, after = (table(folder, "effects", number) for number in (1, 2))
+    assert after["hit"].sum() > before["hit"].sum()
+    pd.testing.assert_series_equal(before["fold"], after["fold"])
+
+
+def test_two_donors_of_a_screen_give_each_other_a_ceiling(screened, entry, tmp_path, rng):
+    folder = copied(screened[0], tmp_path)
+    path = tmp_path / "donor2.csv"
+    again = pd.read_csv(entry.path)
+    again["LFC"] += rng.normal(0, again["LFC"].std() / 3, len(again))
+    again.to_csv(path, index=False)
+    record(folder, replace(entry, path=str(path), name="donor 2"))
+    play(folder)
+    page = show(folder)[0].read_text()
+    assert "toy: ceiling: the scores of donor 2 find its" in page
+    assert "donor 2: ceiling: the scores of toy find its" in page
+    effects = table(folder, "effects", 2)
+    assert effects["gene_id"].value_counts().eq(2).all()
+    auroc = table(folder, "metrics", 2).query("metric == 'auroc' and denominator == 'all'")
+    assert set(auroc["n_genes"]) == {int((effects["fold"] >= 0).sum())}
+
+
+def test_a_changed_file_is_read_again_and_what_is_held_out_teaches_nothing(screened, entry, tmp_path):
+    folder = copied(screened[0], tmp_path)
+    effects = table(folder, "effects")
+    held_out = set(effects.loc[effects["fold"] == 0, "gene_name"])
+    path = tmp_path / "screen.csv"
+    changed = pd.read_csv(entry.path)
+    changed["LFC"] *= np.where(changed["Gene"].isin(held_out), -1, 1)
+    changed.to_csv(path, index=False)
+    config = folder / "campaign.toml"
+    config.write_text(config.read_text().replace(entry.path, str(path)))
+    play(folder)
+    before, after = (table(folder, "effects", number).set_index("gene_id")["effect"] for number in (1, 2))
+    turned = np.where(effects.set_index("gene_id")["fold"][before.index] == 0, -1, 1)
+    assert (np.sign(after[before.index]) == turned * np.sign(before)).all()
+    before, after = (
+        table(folder, "predictions", number)
+        .query("method == 'propagation'")
+        .set_index(["fold", "gene_id"])["score"]
+        for number in (1, 2)
+    )
+    assert stats.spearmanr(before, after[before.index]).statistic > 0.99
+
+
+def test_beside_perturbed_cells_a_screen_trains_no_model_and_keeps_every_fold(campaign, entry, tmp_path):
+    folder = copied(campaign.folder, tmp_path)
+    before = {path.name for path in folder.glob("models/*")}
+    record(folder, entry)
+    play(folder)
+    effects = table(folder, "effects", 2)
+    folds = effects[effects["level"] == "gene"].groupby("gene_id")["fold"].nunique()
+    assert set(folds) == {1}
+    assert {path.name for path in folder.glob("models/*")} == before
+    metrics = table(folder, "metrics", 2).query("metric == 'auroc'")
+    assert set(metrics["method"]) >= {"full-closed", "evidence", "both"}
+
+
+def test_folds_that_hold_no_perturbed_cells_are_judged_too(campaign_of_few, entry, tmp_path):
+    folder = copied(campaign_of_few.folder, tmp_path)
+    record(folder, entry)
+    play(folder)
+    effects = table(folder, "effects", 2)
+    assert -1 not in set(effects["fold"])
+    judged = table(folder, "metrics", 2).query("denominator == 'all' and metric == 'auroc'")
+    assert set(judged["method"]) >= {"full-open", "evidence"}
+
+
+def test_only_targets_with_cells_train_and_are_edited_for_sure():
+    fold_of = {"a": -1, "b": 0, "c": -1, "d": 0}
+    arms = closed_arms(fold_of, ("delete",), with_cells=frozenset("ab"))
+    assert {arm.training for arm in arms if arm.method == "full-closed"} == {frozenset("a")}
+    assert {arm.held_out for arm in arms if arm.fold == 0} == {frozenset("b")}
+
+
+def test_a_modality_that_no_edit_of_the_campaign_answers_is_refused(screened, entry):
+    with pytest.raises(InputError, match="Add it to `kinds`"):
+        record(screened[0], replace(entry, modality="crispra", name="other"))
+    assert "other" not in (screened[0] / "campaign.toml").read_text()
+
+
+def test_a_screen_without_a_gene_of_the_cells_is_refused(screened, entry):
+    with pytest.raises(InputError, match="lower `--min-detection`"):
+        record(screened[0], replace(entry, min_detection=1.0, name="strict"))
+
+
+def command(line):
+    done = CliRunner(env={"COLUMNS": "160"}).invoke(app, shlex.split(line), catch_exceptions=False)
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_the_command_says_what_became_of_the_genes(screened, screen_path, tmp_path):
+    folder = copied(screened[0], tmp_path)
+    code, out, _ = command(
+        f"record {folder} --screen {screen_path} --name second --modality crispri --higher-is start --fdr 0.1"
+    )
+    assert code == 0
+    assert "hits (FDR < 0.1)" in out
+    assert "held out" in out
+    assert "controls, not genes" in out
+    assert "[[screen]]" in (folder / "campaign.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("", "none came"),
+        ("--screen {screen} --perturbed {screen}", "both came"),
+        ("--screen {screen}", "`--name` and `--higher-is`"),
+        ("--screen {screen} --name toy --higher-is goal --control NT", "does not take '--control'"),
+        ("--screen {screen} --name toy --higher-is up", "'goal', 'start'"),
+        ("--screen {screen} --name toy --higher-is goal --fdr 0.1 --top 0.1", "told by one rule"),
+        ("--screen {screen}.none --name toy --higher-is goal", "cannot be read"),
+        ("--perturbed {screen} --target-column target", "'--control' did not come"),
+        ("--perturbed {screen} --target-column target --control NT --top 0.1", "does not take '--top'"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(screened, screen_path, options, says):
+    code, out, err = command(f"record {screened[0]} --modality crispri {options.format(screen=screen_path)}")
+    assert code == 1
+    assert out == ""
+    assert says in err
