@@ -34,11 +34,13 @@ COMMENTS = {
     "src/perturbloop/data/toy_genes.csv": "names of the simulated genes",
     "tests/": "mirrors src; a test's name is a sentence about behaviour",
     "tests/contracts/": "what every metric, acquisition and store must satisfy",
+    "tests/benchmarks/": "the parts of the real-data benchmarks that decide a number",
     "tests/golden/": "equality with numbers that the published tool computed",
     "benchmarks/": "what measures science and speed",
     "benchmarks/isp/": "speed, memory and accuracy of in-silico perturbation",
     "benchmarks/state_head/": "which linear head reads in-silico edits",
     "benchmarks/coverage/": "do intervals hold what they promise",
+    "benchmarks/real/": "does it hold on real cells and real screens",
     "benchmarks/closed_loop/": "does closing the loop help, on simulated worlds whose answer is known",
 }
 FIRST = ("src", "tests", "docs", "benchmarks")
