@@ -15,8 +15,9 @@ from perturbloop.cli import app
 from perturbloop.errors import DesignError, LeakageError, StoreError
 from perturbloop.evidence.kernels import vector_kernel
 from perturbloop.loop import curves as module
-from perturbloop.loop.campaign import init, quiet, record
+from perturbloop.loop.campaign import init, play, quiet, record
 from perturbloop.loop.curve_points import EVIDENCE_METHODS, LEVEL_METHODS, Ground, Point
+from perturbloop.loop.curve_report import curves_of_round
 from perturbloop.loop.curves import curves
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
@@ -282,3 +283,22 @@ def test_all_points_of_a_curve_are_planned_before_any_is_measured(screen_only, m
     monkeypatch.setattr(module, "_keep", lambda done, stamp: None)
     curves(screen_only, ks=KS, seeds=2, on_progress=lambda step, done, total: totals.add((step, total)))
     assert len([total for step, total in totals if step == "learning curves"]) == 1
+
+
+def test_the_report_of_the_round_shows_its_curves_until_something_new_is_recorded(
+    drawn, screen_only, tmp_path
+):
+    folder = copied(screen_only, tmp_path)
+    shutil.rmtree(folder / "curves")
+    play(folder)
+    page = folder / "rounds" / "000" / "report.html"
+    assert "Learning curves" not in page.read_text()
+    curves(folder, ks=(0, 5), panels=["random"], seeds=2)
+    assert "Learning curves" in page.read_text()
+    assert play(folder).done == ()
+    (folder / "rounds" / "000" / "evaluate.json").write_text(json.dumps({"key": "another"}))
+    campaign = open_campaign(folder)
+    with campaign.store:
+        means, notes = curves_of_round(campaign, folder / "rounds" / "000")
+    assert means.empty
+    assert notes == ()

@@ -145,10 +145,10 @@ class Ground:
         if not path.is_file():
             work, states = self.work, self.work.inputs.states
             arm = open_arms(work.campaign.config.perturb.kinds)[0]
-            frozen = [predictions_of(self._ranking(arm, kind), method=arm.method) for kind in self.kinds]
+            frozen = predictions_of(self._rankings(arm), method=arm.method)
             rng = np.random.default_rng(work.campaign.config.evaluate.seed)
             others = baselines(states.cells, states.is_goal_n, kinds=self.kinds, rng=rng, de=self.de)
-            table = concat(PREDICTIONS, [*frozen, others])
+            table = concat(PREDICTIONS, [frozen, others])
             write_table(path, table[table["method"].isin(LEVEL_METHODS)])
         return pd.read_parquet(path)
 
@@ -208,7 +208,7 @@ class Ground:
                 frozenset(self.truth(point.kind).gene_ids),
                 (point.kind,),
             )
-            found = predictions_of(self._ranking(arm, point.kind), method=arm.method, fold=0)
+            found = predictions_of(self._rankings(arm), method=arm.method, fold=0)
         for method, rows in found.groupby("method", sort=False):
             yield str(method), rows
 
@@ -224,14 +224,14 @@ class Ground:
     def _with_cells(self, point: Point) -> frozenset[str]:
         return frozenset(point.genes) & self.outcomes.with_cells
 
-    def _ranking(self, arm: Arm, kind: Kind) -> pd.DataFrame:
-        """Train an arm, make its edits and rank by them; models and shards are shared with the rounds."""
-        work = self.work
-        if arm not in work.perturbed:
-            cells = None if arm.method == "frozen" else self.cells
-            folder = work.campaign.folder
-            work.models[arm] = train_arm(arm, work.inputs, cells, folder, work.on_progress)
-            work.perturbed[arm] = perturb_arm(
-                arm, work.models[arm], work.inputs, folder, work.on_progress, workers=work.workers
-            )
-        return rank_arm(work, arm, kind)
+    def _rankings(self, arm: Arm) -> pd.DataFrame:
+        """Train an arm, make its edits and rank by them; models and shards are shared with the rounds, none is kept in memory."""
+        work, folder = self.work, self.work.campaign.folder
+        cells = None if arm.method == "frozen" else self.cells
+        trained = train_arm(arm, work.inputs, cells, folder, work.on_progress)
+        work.perturbed[arm] = perturb_arm(
+            arm, trained, work.inputs, folder, work.on_progress, workers=work.workers
+        )
+        ranked = pd.concat([rank_arm(work, arm, kind) for kind in arm.kinds])
+        del work.perturbed[arm]
+        return ranked

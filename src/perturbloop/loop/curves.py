@@ -17,11 +17,13 @@ from perturbloop.loop import outcomes
 from perturbloop.loop.arms import Progress
 from perturbloop.loop.campaign import quiet
 from perturbloop.loop.curve_points import EVIDENCE, LEVELS, Ground, Point
-from perturbloop.loop.folder import open_campaign, write_json, write_table, write_text
-from perturbloop.loop.inputs import read_inputs
+from perturbloop.loop.folder import Campaign, open_campaign, write_json, write_table, write_text
+from perturbloop.loop.inputs import Inputs, read_inputs
 from perturbloop.loop.outcomes import Outcomes
+from perturbloop.loop.review import review
 from perturbloop.loop.steps import Work
 from perturbloop.plots import learning_curves, png, svg
+from perturbloop.report import write as write_report
 from perturbloop.schema import CURVES, Kind, Level, concat
 from perturbloop.store import lock
 
@@ -115,26 +117,32 @@ def curves(
                 for point in _points(ground, kind, ks, panels, seeds, chosen, trained_at, notes)
             ]
             parts, n_computed = _run(ground, points, on_progress)
-    table = concat(CURVES, parts)
-    done = Curves(ground.folder, table, curve_means(table), tuple(notes), n_computed)
-    options = {"ks": list(ks), "panels": list(panels), "seeds": seeds, "levels": list(chosen)}
-    stamp = {
-        "version": __version__,
-        "seed": campaign.config.evaluate.seed,
-        "options": options | {"trained_at": list(trained_at)},
-        "key": ground.key,
-        "data_digest": inputs.cells.digest,
-        "model_digest": inputs.model.digest,
-        "vocabulary_digest": inputs.model.vocabulary.digest,
-        "held_out": sorted(ground.held_out),
-        "panels": _largest(points),
-        "notes": notes,
-        "n_points": len(points),
-        "n_computed": n_computed,
-        "seconds": round(time.monotonic() - started, 1),
-        "config": campaign.config.to_dict(),
-    }
-    _keep(done, stamp)
+            table = concat(CURVES, parts)
+            done = Curves(ground.folder, table, curve_means(table), tuple(notes), n_computed)
+            stamp = {
+                "version": __version__,
+                "seed": campaign.config.evaluate.seed,
+                "options": {
+                    "ks": list(ks),
+                    "panels": list(panels),
+                    "seeds": seeds,
+                    "levels": list(chosen),
+                    "trained_at": list(trained_at),
+                },
+                "key": ground.key,
+                "data_digest": inputs.cells.digest,
+                "model_digest": inputs.model.digest,
+                "vocabulary_digest": inputs.model.vocabulary.digest,
+                "held_out": sorted(ground.held_out),
+                "panels": _largest(points),
+                "notes": notes,
+                "n_points": len(points),
+                "n_computed": n_computed,
+                "seconds": round(time.monotonic() - started, 1),
+                "config": campaign.config.to_dict(),
+            }
+            _keep(done, stamp)
+            _tell(campaign, inputs, ground.key)
     return done
 
 
@@ -226,6 +234,15 @@ def _keep(done: Curves, stamp: dict[str, Any]) -> None:
     beside.write_bytes(png(drawn))
     beside.replace(done.figure)
     write_json(done.folder / "curves.json", stamp)
+
+
+def _tell(campaign: Campaign, inputs: Inputs, key: str) -> None:
+    """Write the report again of the round that was judged by what the curves were measured on."""
+    evaluated = campaign.store.finished_step("evaluate", key=key)
+    if evaluated is not None:
+        page = campaign.round_folder(evaluated.round) / "report.html"
+        if page.is_file():
+            write_report(review(campaign, inputs, evaluated.round), page)
 
 
 def _largest(points: Sequence[Point]) -> dict[str, dict[str, list[list[str]]]]:
