@@ -302,3 +302,13 @@ def test_the_report_of_the_round_shows_its_curves_until_something_new_is_recorde
         means, notes = curves_of_round(campaign, folder / "rounds" / "000")
     assert means.empty
     assert notes == ()
+
+
+def test_full_fine_tuning_brings_the_row_of_both_channels(made, tmp_path):
+    folder = tmp_path / "campaign"
+    init(folder, made.config())
+    record(folder, made.perturbed())
+    found = curves(folder, ks=(5,), panels=["random"], seeds=1, trained_at=(5,), levels=["full"])
+    single = {"frozen-closed", "frozen-shuffled", "full-closed", "full-shuffled", "both"}
+    assert set(found.table["method"]) == {*EVIDENCE_METHODS, *single}
+    assert len(set(found.table["n_genes"])) == 1

@@ -44,6 +44,8 @@ EVIDENCE_METHODS = (
     "de-posterior",
 )
 """The evidence channel, its control, and what either half of it says alone."""
+BESIDE = {"full-closed": ("both",)}
+"""Methods of the evidence channel that start from the score of an arm, by arm."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Point:
 
     def key(self, ground_key: str) -> str:
         """Hash of all that decides the point."""
-        methods = {LEVELS: LEVEL_METHODS, EVIDENCE: EVIDENCE_METHODS}.get(self.method, ())
+        methods = {LEVELS: LEVEL_METHODS, EVIDENCE: EVIDENCE_METHODS, **BESIDE}.get(self.method, ())
         config = {name: getattr(self, name) for name in ("kind", "method", "panel", "seed")}
         return step_key(
             "curve",
@@ -199,7 +201,7 @@ class Ground:
         if point.method == LEVELS:
             found = self.base[self.base["kind"].eq(point.kind)]
         elif point.method == EVIDENCE:
-            found = self._evidence(point)
+            found = self._evidence(point, self.base)
         else:
             arm = Arm(
                 point.method,
@@ -208,17 +210,22 @@ class Ground:
                 frozenset(self.truth(point.kind).gene_ids),
                 (point.kind,),
             )
-            found = predictions_of(self._rankings(arm), method=arm.method, fold=0)
+            own = predictions_of(self._rankings(arm), method=arm.method)
+            base = concat(PREDICTIONS, [self.base, own])
+            found = concat(PREDICTIONS, [own, self._evidence(point, base, BESIDE.get(point.method, ()))])
+            found = found.assign(fold=0)
         for method, rows in found.groupby("method", sort=False):
             yield str(method), rows
 
-    def _evidence(self, point: Point) -> pd.DataFrame:
+    def _evidence(
+        self, point: Point, base: pd.DataFrame, methods: tuple[str, ...] = EVIDENCE_METHODS
+    ) -> pd.DataFrame:
         """What the evidence channel says that knows the effects of the panel and no other."""
         pool, seed = self.pool(point.kind), self.work.campaign.config.evaluate.seed
         effects = pool[pool["gene_id"].isin(point.genes)]
         known = Evidence(self.networks, effects, dict.fromkeys(point.genes, -1), seed)
         rng = np.random.default_rng([seed, point.seed, point.k])
-        found = evidence_predictions(self.base, known, kind=point.kind, rng=rng, methods=EVIDENCE_METHODS)
+        found = evidence_predictions(base, known, kind=point.kind, rng=rng, methods=methods)
         return found.assign(fold=0)  # all held-out targets are of fold 0, and none was in the panel
 
     def _with_cells(self, point: Point) -> frozenset[str]:

@@ -27,6 +27,7 @@ COLORS = {
     "propagation": PURPLE,
     "evidence": GREEN,
     "de-posterior": ORANGE,
+    "both": INK,
 }
 """Colors of the lines."""
 STARTS = {
