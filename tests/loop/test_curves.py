@@ -312,3 +312,13 @@ def test_full_fine_tuning_brings_the_row_of_both_channels(made, tmp_path):
     single = {"frozen-closed", "frozen-shuffled", "full-closed", "full-shuffled", "both"}
     assert set(found.table["method"]) == {*EVIDENCE_METHODS, *single}
     assert len(set(found.table["n_genes"])) == 1
+
+
+def test_a_panel_that_is_drawn_twice_counts_once_and_keeps_the_interval_over_genes(made, tmp_path):
+    folder = tmp_path / "campaign"
+    init(folder, made.config())
+    record(folder, made.perturbed())
+    found = curves(folder, ks=(5,), panels=["coverage"], seeds=3, levels=[])
+    assert set(found.table["seed"]) == {0}
+    assert set(found.means["n_draws"]) == {1}
+    assert any("of 3 coverage panels of k = 5 some hold the same genes" in note for note in found.notes)

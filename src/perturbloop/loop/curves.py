@@ -186,12 +186,23 @@ def _points(
                 f"{kind}: hit-enriched panels left out: none of the {n_pool:,} training targets is a hit."
             )
             continue
+        known: set[frozenset[str]] = set()
         for seed in range(seeds if sizes else 0):
             genes = ground.panel(kind, cast("PanelRule", how), sizes[-1], seed)
-            yield from (Point(kind, EVIDENCE, how, seed, genes[:k]) for k in sizes)
+            new = [
+                k for k in sizes if frozenset(genes[:k]) not in known
+            ]  # a panel drawn twice tells nothing twice
+            known |= {frozenset(genes[:k]) for k in new}
+            yield from (Point(kind, EVIDENCE, how, seed, genes[:k]) for k in new)
             if seed == 0 and how in TRAINED_PANELS:
                 for k in (k for k in sizes if k in trained_at):
                     yield from _trained(ground, kind, how, genes[:k], trained, notes)
+        twice = [k for k in sizes if sum(len(genes) == k for genes in known) < seeds]
+        if twice:
+            notes.append(
+                f"{kind}: of {seeds} {how} panels of k = {', '.join(map(str, twice))} some hold the same genes, drawn from "
+                f"{n_pool:,} training targets; each counts once."
+            )
 
 
 def _trained(
