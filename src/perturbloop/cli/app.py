@@ -8,6 +8,7 @@ from rich.console import Console
 
 from perturbloop import __version__
 from perturbloop.cli.combine import combine
+from perturbloop.cli.curves import curves
 from perturbloop.cli.output import progress, refusals, say
 from perturbloop.cli.record import record
 from perturbloop.schema import DEFAULT_KINDS
@@ -248,6 +249,7 @@ def play(folder: Folder, workers: Workers = 0, as_json: AsJson = False) -> None:
 
 app.command()(record)
 app.command()(combine)
+app.command()(curves)
 
 
 @app.command()

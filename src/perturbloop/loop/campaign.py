@@ -125,7 +125,7 @@ def latest_round(folder: Path | str) -> Path:
 def _play(campaign: Campaign, until: str, workers: int, on_progress: Progress) -> Played:
     inputs = read_inputs(campaign.config)
     recorded = outcomes.read_outcomes(campaign, inputs)
-    keys = _keys(campaign, inputs)
+    keys = step_keys(campaign, inputs)
     wanted = STEPS[: STEPS.index(until) + 1]
     stale = [name for name in wanted if campaign.store.finished_step(name, key=keys[name]) is None]
     # Tables belong to the round that evaluated them: what only comes after is done there, and no round is opened.
@@ -201,7 +201,8 @@ def _stamp(work: Work, name: str, key: str) -> dict[str, Any]:
     }
 
 
-def _keys(campaign: Campaign, inputs: Inputs) -> dict[str, str]:
+def step_keys(campaign: Campaign, inputs: Inputs) -> dict[str, str]:
+    """Key of each step as things stand: the hash of all that decides its result."""
     config = campaign.config.to_dict()
     perturbed = [digest for entry in campaign.config.perturbed for digest in digests_of(entry)]
     options = [options_of(entry) for entry in campaign.config.perturbed]

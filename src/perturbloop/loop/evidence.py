@@ -86,6 +86,11 @@ def networks_of(inputs: Inputs, de: pd.DataFrame) -> Networks:
 def evidence_of(
     known: Networks, effects: pd.DataFrame, kind: Kind, *, fold_of: Mapping[str, int], seed: int = 0
 ) -> Evidence:
+    """What was measured of one kind, with where it can spread to."""
+    return Evidence(known, effects_of_kind(effects, kind), fold_of, seed)
+
+
+def effects_of_kind(effects: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     """Keep the gene-level effects of one kind; arms are never averaged.
 
     A gene that several files measured for this kind has one effect: their mean, weighted by precision.
@@ -96,10 +101,9 @@ def evidence_of(
     by_gene = rows.assign(precision=precision, weighted=precision * rows["effect_to_goal"]).groupby("gene_id")
     total = by_gene["precision"].sum()
     once = rows.drop_duplicates("gene_id").set_index("gene_id", drop=False)
-    once = once.assign(effect_to_goal=by_gene["weighted"].sum() / total, se=total**-0.5).reset_index(
+    return once.assign(effect_to_goal=by_gene["weighted"].sum() / total, se=total**-0.5).reset_index(
         drop=True
     )
-    return Evidence(known, once, fold_of, seed)
 
 
 def evidence_predictions(

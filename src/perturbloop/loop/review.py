@@ -13,6 +13,7 @@ from perturbloop import __version__
 from perturbloop.evaluate import CONTROLS, Verdict, failure, in_ranking, power, recognize
 from perturbloop.evaluate.controls import Recognized
 from perturbloop.evaluate.gate import LOW_AUROC
+from perturbloop.loop.curve_report import curves_of_round
 from perturbloop.loop.folder import Campaign
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.outcomes import Outcomes, of_round
@@ -37,6 +38,7 @@ def review(campaign: Campaign, inputs: Inputs, number: int) -> RoundReport:
     de = pd.read_parquet(folder / "de.parquet")
     found = recognize(de, inputs.cells.gene_names)
     config, outcomes = campaign.config, of_round(folder)
+    curves, curve_notes = curves_of_round(campaign, folder)
     return RoundReport(
         title=campaign.folder.name,
         round_number=number,
@@ -59,6 +61,8 @@ def review(campaign: Campaign, inputs: Inputs, number: int) -> RoundReport:
         context_lines=_context_lines(outcomes, found, inputs.cells.source),
         pathways=_pathways(tables["ranking"], found),
         runtime_lines=_runtime_lines(folder),
+        curves=curves,
+        curve_notes=curve_notes,
         gene_sets=inputs.annotations.gene_sets.lines()[0] if inputs.annotations.gene_sets else "",
         **tables,
     )

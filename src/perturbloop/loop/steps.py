@@ -127,7 +127,7 @@ def evaluate(work: Work, number: int) -> None:
     """Write ranking, predictions, metrics and gains of a round."""
     perturb(work)
     folder, config = work.campaign.round_folder(number), work.campaign.config
-    rankings = {arm: pd.concat([_rank(work, arm, kind) for kind in arm.kinds]) for arm in work.arms}
+    rankings = {arm: pd.concat([rank_arm(work, arm, kind) for kind in arm.kinds]) for arm in work.arms}
     frozen = next(table for arm, table in rankings.items() if arm.method == "frozen")
     states = work.inputs.states
     de = differential(
@@ -281,7 +281,8 @@ def _with_calls(
     return beside.merge(pd.concat(pooled), how="left") if pooled else beside
 
 
-def _rank(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
+def rank_arm(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
+    """Table RANKING of one arm whose edits are made, by its own score."""
     states, config = work.inputs.states, work.campaign.config
     donor_n = None if states.donor_n is None else states.donor_n[~states.is_goal_n]
     found = work.perturbed[arm]

@@ -11,6 +11,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 FONT = "DejaVu Sans"
 """Comes with matplotlib, so that no machine lacks it."""
 BLUE, ORANGE, GREEN, GRAY, INK = "#0072B2", "#D55E00", "#009E73", "#8A8A8A", "#222222"
+PURPLE, SKY = "#CC79A7", "#56B4E9"
 """Told apart with any color vision, and by the shape of the marker where it matters."""
 ROLE_STYLE = {"loop": (BLUE, "o"), "baseline": (ORANGE, "s"), "control": (GRAY, "D")}
 """Color and marker of a method's role."""
@@ -52,6 +53,14 @@ def svg(drawn: Figure) -> str:
     buffer = io.StringIO()
     with mpl.rc_context(SETTINGS):  # type: ignore[arg-type]  # the stubs want literal names
         drawn.savefig(buffer, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def png(drawn: Figure) -> bytes:
+    """The figure as a picture."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(SETTINGS):  # type: ignore[arg-type]  # the stubs want literal names
+        drawn.savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()
 
 

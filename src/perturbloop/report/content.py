@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from perturbloop.errors import InputError
-from perturbloop.schema import EFFECTS, METRICS, PROPOSALS, RANKING, STRATA, Column, Table, concat
+from perturbloop.schema import (
+    CURVE_MEANS,
+    EFFECTS,
+    METRICS,
+    PROPOSALS,
+    RANKING,
+    STRATA,
+    Column,
+    Table,
+    concat,
+)
 
 _METHOD = Column("method", "see `schema.METHODS`", "evidence")
 _KIND = Column("kind", "delete or overexpress", "delete")
@@ -76,6 +86,7 @@ _TABLES = {
     "rank_correlations": RANK_CORRELATIONS,
     "pathways": PATHWAYS,
     "proposals": PROPOSALS,
+    "curves": CURVE_MEANS,
 }
 
 
@@ -109,6 +120,10 @@ class RoundReport:
     """PROPOSALS rows."""
     strata: pd.DataFrame = field(default_factory=lambda: concat(STRATA, []))
     """STRATA rows; empty before targets were measured."""
+    curves: pd.DataFrame = field(default_factory=lambda: concat(CURVE_MEANS, []))
+    """CURVE_MEANS rows; empty where no learning curves were measured."""
+    curve_notes: tuple[str, ...] = ()
+    """What was left out of the learning curves, and why."""
     gene_sets: str = ""
     """Gene sets that tell pathway-disjoint targets, in words; empty where none were given."""
     top: int = 20

@@ -2,6 +2,7 @@
 
 from perturbloop.report.breakdown import breakdown
 from perturbloop.report.content import RoundReport
+from perturbloop.report.curves import curve_sections
 from perturbloop.report.layout import Grid, Section
 from perturbloop.report.measured import effect_section, proposal_section, spent_section
 from perturbloop.report.ranking import pathway_section, ranking_section
@@ -41,6 +42,7 @@ def sections(report: RoundReport) -> tuple[Section, ...]:
         scoreboard_section(report),
         gain_section(report),
         *breakdown(report),
+        *curve_sections(report),
         correlation_section(report),
         effect_section(report),
         Section(

@@ -21,6 +21,8 @@ from perturbloop.schema.methods import (
 )
 from perturbloop.schema.tables import (
     COMBINATIONS,
+    CURVE_MEANS,
+    CURVES,
     EFFECTS,
     ESTIMATES,
     GUIDES,
@@ -80,6 +82,8 @@ __all__ = [
     "Method",
     "method",
     "COMBINATIONS",
+    "CURVES",
+    "CURVE_MEANS",
     "Column",
     "EFFECTS",
     "ESTIMATES",

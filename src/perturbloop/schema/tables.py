@@ -447,6 +447,53 @@ SCREEN_SWEEP = Table(
     ),
 )
 
+CURVES = Table(
+    "curves",
+    "one method after one panel of measured genes, and metric",
+    (
+        Column("kind", "delete, overexpress, inhibit or activate", "delete"),
+        Column("method", "see `METHODS`", "posterior"),
+        Column(
+            "panel",
+            "how the measured genes were drawn: random, hit-enriched or coverage; empty at k = 0",
+            "random",
+        ),
+        Column(
+            "seed", "number of the draw, from 0; a larger k of one draw holds the genes of a smaller one", 0
+        ),
+        Column("k", "measured genes that the method knows of; with 0 it knows none", 20),
+        Column("metric", "auroc or average_precision, of held-out hits toward the goal", "auroc"),
+        Column(
+            "value", "its value among all held-out targets, unscored ones last; missing without hits", 0.71
+        ),
+        Column("ci_low", "lower end of DeLong's 95 % interval over genes; only of an AUROC", 0.58),
+        Column("ci_high", "upper end", 0.81),
+        Column("n_genes", "held-out targets judged, the same for every k", 120),
+        Column("n_hits", "hits toward the goal among them", 14),
+    ),
+)
+
+CURVE_MEANS = Table(
+    "curve_means",
+    "one method after panels of one rule and size, and metric: mean over draws",
+    (
+        *CURVES.columns[:3],
+        *CURVES.columns[4:6],
+        Column("value", "mean over draws of the panel", 0.7),
+        Column("sd", "standard deviation over draws; missing with one", 0.03),
+        Column("ci_low", "lower end of a 95 % interval; see `interval`", 0.66),
+        Column("ci_high", "upper end", 0.74),
+        Column("n_draws", "draws behind the mean", 5),
+        Column(
+            "interval",
+            "panels: of the mean over draws, by Student's t, the held-out genes taken as given; genes: DeLong's over genes, of a "
+            "single draw; empty where there is none",
+            "panels",
+        ),
+        *CURVES.columns[-2:],
+    ),
+)
+
 TABLES = (
     RANKING,
     SHIFTS,
@@ -463,6 +510,8 @@ TABLES = (
     SCREEN,
     SCREEN_TRUTH,
     SCREEN_SWEEP,
+    CURVES,
+    CURVE_MEANS,
 )
 
 

@@ -1,0 +1,89 @@
+"""`perturbloop curves`: how well held-out hits are found after k measured genes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from perturbloop.cli.output import progress, refusals, say
+from perturbloop.errors import DesignError
+
+
+def curves(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Campaign folder, with 30 recorded targets or more.")
+    ],
+    k: Annotated[
+        str, typer.Option(help="Sizes of the panels, by commas; 0 = no gene measured.")
+    ] = "0,5,10,20,50",
+    panels: Annotated[
+        str, typer.Option(help="How panels are drawn, by commas: random, hit-enriched, coverage.")
+    ] = "random,hit-enriched,coverage",
+    seeds: Annotated[int, typer.Option(help="Draws of each panel.")] = 5,
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            help="Levels whose models are trained beside frozen: lora, full or both, by commas; none = evidence channel alone; "
+            "the campaign's by default."
+        ),
+    ] = None,
+    trained_at: Annotated[str, typer.Option(help="Sizes at which models are trained, by commas.")] = "0,20",
+    workers: Annotated[
+        int,
+        typer.Option(help="Processes of a local Ray cluster for the in-silico edits; 0 = this one alone."),
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Draw learning curves: held-out hits found after k measured genes, beside controls and baselines."""
+    from perturbloop.loop.curves import curves as run
+
+    with refusals(), progress() as on_progress:
+        done = run(
+            folder,
+            ks=_numbers(k, "--k"),
+            panels=_listed(panels),
+            seeds=seeds,
+            levels=None if levels is None else [name for name in _listed(levels) if name != "none"],
+            trained_at=_numbers(trained_at, "--trained-at"),
+            workers=workers,
+            on_progress=on_progress,
+        )
+    rows = done.means.astype(object).where(done.means.notna(), None).to_dict("records")
+    lines = [*_lines(done.means), *done.notes, f"Figure: {done.figure}"]
+    tree = {
+        "path": str(done.folder / "curves.parquet"),
+        "figure": str(done.figure),
+        "n_computed": done.n_computed,
+    }
+    say(tree | {"notes": list(done.notes), "means": rows}, lines, as_json=as_json)
+
+
+def _lines(means: pd.DataFrame) -> Iterator[str]:
+    """AUROC by method and k, a block per kind and panel; the rows at k = 0 stand once per kind."""
+    table = means[means["metric"].eq("auroc")]
+    for (kind, panel), rows in table.groupby(["kind", "panel"], sort=False):
+        sizes = sorted(rows["k"].unique())
+        yield (
+            f"{kind}, {panel or 'nothing measured'}: AUROC of {rows['n_hits'].iloc[0]:,} hits among "
+            f"{rows['n_genes'].iloc[0]:,} held-out targets"
+        )
+        yield f"  {'':20}" + "".join(f"{f'k = {k}':>9}" for k in sizes)
+        for method, line in rows.groupby("method", sort=False):
+            value = line.set_index("k")["value"].reindex(sizes)
+            yield f"  {method:20}" + "".join(f"{'-' if pd.isna(one) else f'{one:.3f}':>9}" for one in value)
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    wrong = [name for name in _listed(text) if not name.isdecimal()]
+    if wrong:
+        msg = (
+            f"`{option}` takes whole numbers separated by commas, such as 0,5,20; {text!r} came. Correct it."
+        )
+        raise DesignError(msg)
+    return [int(name) for name in _listed(text)]

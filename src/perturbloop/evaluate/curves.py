@@ -1,0 +1,88 @@
+"""Points of a learning curve: what one ranking says of the held-out targets, and the mean over draws of a panel."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from perturbloop.evaluate.held_out import Truth, judge, rankings_by_fold
+from perturbloop.evaluate.metrics import average_precision
+from perturbloop.schema import CURVE_MEANS
+from perturbloop.stats.delong import auroc_interval
+
+LEVEL = 0.95
+"""Coverage of the intervals."""
+
+
+def point_rows(rows: pd.DataFrame, truth: Truth, *, method: str) -> list[dict[str, Any]]:
+    """Judge one ranking by the held-out hits toward the goal.
+
+    Parameters
+    ----------
+    rows
+        PREDICTIONS rows of one method and kind; of a method that used effects those made without the held-out targets.
+    truth
+        Held-out targets.
+    method
+        Name of the method.
+
+    Returns
+    -------
+    AUROC with DeLong's interval and average precision without one, as columns `metric` to `n_hits` of CURVES. All held-out
+    targets count; those without a score rank last.
+    """
+    place_n = np.nan_to_num(judge(rankings_by_fold(rows, truth, method=method), truth).place_n, nan=-1.0)
+    area = auroc_interval(truth.toward_n, place_n, level=LEVEL)
+    counts = {"n_genes": truth.gene_ids.size, "n_hits": int(truth.toward_n.sum())}
+    precision = average_precision(truth.toward_n, place_n)
+    return [
+        {"metric": "auroc", "value": area.value, "ci_low": area.low, "ci_high": area.high} | counts,
+        {"metric": "average_precision", "value": precision, "ci_low": np.nan, "ci_high": np.nan} | counts,
+    ]
+
+
+def curve_means(curves: pd.DataFrame) -> pd.DataFrame:
+    r"""Mean of each point over the draws of its panel.
+
+    Parameters
+    ----------
+    curves
+        CURVES rows.
+
+    Returns
+    -------
+    Table CURVE_MEANS.
+
+    Notes
+    -----
+    The interval of a mean over n draws is :math:`\bar x \pm t_{n-1}\, s / \sqrt{n}`, cut to 0 to 1: it says how much the choice
+    of the panel matters, and takes the held-out genes as given. Large panels of a small pool overlap, so it is too narrow where
+    k comes near the number of genes that panels are drawn from.
+
+    Examples
+    --------
+    >>> row = {"kind": "delete", "method": "posterior", "panel": "random", "k": 20, "metric": "auroc", "n_genes": 50, "n_hits": 5}
+    >>> draws = [row | {"seed": seed, "value": value, "ci_low": 0.5, "ci_high": 0.9} for seed, value in enumerate((0.6, 0.8))]
+    >>> found = curve_means(pd.DataFrame(draws)).iloc[0]
+    >>> float(round(found["value"], 2)), int(found["n_draws"]), found["interval"]
+    (0.7, 2, 'panels')
+    """
+    by = ["kind", "method", "panel", "k", "metric"]
+    rows = [
+        dict(zip(by, name, strict=True)) | _mean(part)
+        for name, part in curves.groupby(by, sort=False, dropna=False)
+    ]
+    return CURVE_MEANS.checked(pd.DataFrame(rows, columns=CURVE_MEANS.names))
+
+
+def _mean(draws: pd.DataFrame) -> dict[str, Any]:
+    value = draws["value"].astype(float)
+    counts = {"n_genes": int(draws["n_genes"].iloc[0]), "n_hits": int(draws["n_hits"].iloc[0])}
+    found = {"value": value.mean(), "sd": value.std(), "n_draws": len(value)} | counts
+    if len(value) == 1:
+        low, high = float(draws["ci_low"].iloc[0]), float(draws["ci_high"].iloc[0])
+        return found | {"ci_low": low, "ci_high": high, "interval": "" if np.isnan(low) else "genes"}
+    half = stats.t.ppf((1 + LEVEL) / 2, len(value) - 1) * found["sd"] / np.sqrt(len(value))
+    low, high = np.clip([found["value"] - half, found["value"] + half], 0, 1)
+    return found | {"ci_low": low, "ci_high": high, "interval": "" if np.isnan(half) else "panels"}

@@ -1,0 +1,244 @@
+"""The points of a campaign's learning curves: what each may know, and how it is scored on the held-out targets."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.data.splits import trains
+from perturbloop.design.panels import PanelRule, panel
+from perturbloop.errors import LeakageError, some
+from perturbloop.evaluate import baselines, differential
+from perturbloop.evaluate.curves import point_rows
+from perturbloop.evaluate.held_out import Truth, held_out
+from perturbloop.loop.arms import Arm, open_arms, perturb_arm, train_arm
+from perturbloop.loop.campaign import step_keys
+from perturbloop.loop.evidence import (
+    Evidence,
+    Networks,
+    effects_of_kind,
+    evidence_predictions,
+    networks_of,
+)
+from perturbloop.loop.folder import write_table
+from perturbloop.loop.outcomes import Outcomes, perturbed_examples
+from perturbloop.loop.ranking import predictions_of
+from perturbloop.loop.steps import Work, rank_arm
+from perturbloop.loop.training import TrainingCells
+from perturbloop.schema import CURVES, PREDICTIONS, Kind, concat
+from perturbloop.store import step_key
+
+LEVELS, EVIDENCE = "levels", "evidence"
+"""Points that hold several methods: those that know no effect, and those of the evidence channel."""
+LEVEL_METHODS = ("frozen", "de", "expression", "chance")
+"""What is known with no gene measured: the open loop, the baselines to beat, and chance."""
+EVIDENCE_METHODS = (
+    "posterior",
+    "posterior-shuffled",
+    "posterior-alone",
+    "propagation",
+    "evidence",
+    "de-posterior",
+)
+"""The evidence channel, its control, and what either half of it says alone."""
+BESIDE = {"full-closed": ("both",)}
+"""Methods of the evidence channel that start from the score of an arm, by arm."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One panel of measured genes, and what learns from it."""
+
+    kind: Kind
+    method: str
+    """`levels`, `evidence`, or an arm of the representation channel such as `full-closed`."""
+    panel: str = ""
+    """How the genes were drawn; '' with none."""
+    seed: int = 0
+    """Number of the draw."""
+    genes: tuple[str, ...] = ()
+    """Measured genes, Ensembl ids, in the order they were drawn."""
+
+    @property
+    def k(self) -> int:
+        """Number of measured genes."""
+        return len(self.genes)
+
+    @property
+    def title(self) -> str:
+        """Name for a progress bar."""
+        return f"{self.kind}, {self.panel or 'no'} panel, k = {self.k}"
+
+    def key(self, ground_key: str) -> str:
+        """Hash of all that decides the point."""
+        methods = {LEVELS: LEVEL_METHODS, EVIDENCE: EVIDENCE_METHODS, **BESIDE}.get(self.method, ())
+        config = {name: getattr(self, name) for name in ("kind", "method", "panel", "seed")}
+        return step_key(
+            "curve",
+            config=config | {"genes": list(self.genes), "methods": list(methods)},
+            upstream=[ground_key],
+        )
+
+
+@dataclass
+class Ground:
+    """What all points stand on: the campaign's held-out targets, open loop, baselines, networks and cells; made when asked for."""
+
+    work: Work
+    outcomes: Outcomes
+    folder: Path
+    """Where points and what they share are kept."""
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of data, model, what was recorded, and how it is judged."""
+        return step_keys(self.work.campaign, self.work.inputs)["evaluate"]
+
+    @cached_property
+    def held_out(self) -> frozenset[str]:
+        """Genes of the held-out half, of any kind."""
+        return frozenset(gene for gene, fold in self.outcomes.fold_of.items() if fold >= 0)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Edits of the campaign that were measured."""
+        made = self.work.campaign.config.perturb.kinds
+        return tuple(kind for kind in made if kind in self.outcomes.kinds)
+
+    def truth(self, kind: Kind) -> Truth:
+        """Held-out targets of a kind."""
+        return held_out(self.outcomes.judged, kind)
+
+    def pool(self, kind: Kind) -> pd.DataFrame:
+        """Effects of the training targets of a kind that the cells hold: what panels are drawn from."""
+        rows = effects_of_kind(self.outcomes.effects, kind)
+        usable = trains(self.outcomes.fold_of, without=-1) & set(self.work.inputs.cells.gene_ids)
+        return rows[rows["gene_id"].isin(usable)].sort_values("gene_id", ignore_index=True)
+
+    def hits(self, kind: Kind) -> frozenset[str]:
+        """Genes of the pool that any file calls a hit, in either direction."""
+        rows = self.outcomes.effects[self.outcomes.effects["hit"].astype(bool)]
+        return frozenset(effects_of_kind(rows, kind)["gene_id"]) & set(self.pool(kind)["gene_id"])
+
+    def panel(self, kind: Kind, how: PanelRule, size: int, seed: int) -> tuple[str, ...]:
+        """Genes of the largest panel of a draw, kept once drawn; smaller ones are its beginning."""
+        gene_ids = self.pool(kind)["gene_id"].to_numpy(object)
+        options = {"kind": kind, "panel": how, "size": size, "seed": seed}
+        path = self.folder / "panels" / f"{step_key('panel', config=options, upstream=[self.key])}.parquet"
+        if not path.is_file():
+            drawn = panel(
+                how,
+                size,
+                gene_ids=gene_ids,
+                rng=np.random.default_rng([self.work.campaign.config.evaluate.seed, seed]),
+                hits=self.hits(kind),
+                kernel=self.networks.networks[0] if how == "coverage" else None,
+            )
+            write_table(path, pd.DataFrame({"gene_id": drawn}))
+        return tuple(pd.read_parquet(path)["gene_id"])
+
+    @cached_property
+    def base(self) -> pd.DataFrame:
+        """PREDICTIONS of what knows no effect, kept once made."""
+        path = self.folder / "base" / f"{self.key}.parquet"
+        if not path.is_file():
+            work, states = self.work, self.work.inputs.states
+            arm = open_arms(work.campaign.config.perturb.kinds)[0]
+            frozen = predictions_of(self._rankings(arm), method=arm.method)
+            rng = np.random.default_rng(work.campaign.config.evaluate.seed)
+            others = baselines(states.cells, states.is_goal_n, kinds=self.kinds, rng=rng, de=self.de)
+            table = concat(PREDICTIONS, [frozen, others])
+            write_table(path, table[table["method"].isin(LEVEL_METHODS)])
+        return pd.read_parquet(path)
+
+    @cached_property
+    def de(self) -> pd.DataFrame:
+        """Differential expression of goal against start."""
+        states, config = self.work.inputs.states, self.work.campaign.config.evaluate
+        return differential(
+            states.cells, states.is_goal_n, donor_n=states.donor_n, by=config.de, seed=config.seed
+        )
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Which genes are alike; the first network is co-expression."""
+        return networks_of(self.work.inputs, self.de)
+
+    @cached_property
+    def cells(self) -> TrainingCells:
+        """State cells and recorded cells."""
+        return TrainingCells(self.work.inputs, perturbed_examples(self.work.campaign, self.work.inputs))
+
+    def scored(self, point: Point) -> pd.DataFrame:
+        """Rows CURVES of a point.
+
+        Raises
+        ------
+        LeakageError
+            If a gene of the panel is held out.
+        """
+        leaked = sorted(self.held_out.intersection(point.genes))
+        if leaked:
+            msg = (
+                f"Genes of a panel teach, so none may be held out; these are: {some(leaked)}. Draw panels from the training "
+                "targets; scoring the others would measure memory, not prediction."
+            )
+            raise LeakageError(msg)
+        truth = self.truth(point.kind)
+        rows = [
+            {"kind": point.kind, "method": method, "panel": point.panel, "seed": point.seed, "k": point.k}
+            | row
+            for method, predictions in self._predictions(point)
+            for row in point_rows(predictions, truth, method=method)
+        ]
+        return CURVES.checked(pd.DataFrame(rows, columns=CURVES.names))
+
+    def _predictions(self, point: Point) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Methods of a point and their PREDICTIONS, made without the held-out targets."""
+        if point.method == LEVELS:
+            found = self.base[self.base["kind"].eq(point.kind)]
+        elif point.method == EVIDENCE:
+            found = self._evidence(point, self.base)
+        else:
+            arm = Arm(
+                point.method,
+                0,
+                self._with_cells(point),
+                frozenset(self.truth(point.kind).gene_ids),
+                (point.kind,),
+            )
+            own = predictions_of(self._rankings(arm), method=arm.method)
+            base = concat(PREDICTIONS, [self.base, own])
+            found = concat(PREDICTIONS, [own, self._evidence(point, base, BESIDE.get(point.method, ()))])
+            found = found.assign(fold=0)
+        for method, rows in found.groupby("method", sort=False):
+            yield str(method), rows
+
+    def _evidence(
+        self, point: Point, base: pd.DataFrame, methods: tuple[str, ...] = EVIDENCE_METHODS
+    ) -> pd.DataFrame:
+        """What the evidence channel says that knows the effects of the panel and no other."""
+        pool, seed = self.pool(point.kind), self.work.campaign.config.evaluate.seed
+        effects = pool[pool["gene_id"].isin(point.genes)]
+        known = Evidence(self.networks, effects, dict.fromkeys(point.genes, -1), seed)
+        rng = np.random.default_rng([seed, point.seed, point.k])
+        found = evidence_predictions(base, known, kind=point.kind, rng=rng, methods=methods)
+        return found.assign(fold=0)  # all held-out targets are of fold 0, and none was in the panel
+
+    def _with_cells(self, point: Point) -> frozenset[str]:
+        return frozenset(point.genes) & self.outcomes.with_cells
+
+    def _rankings(self, arm: Arm) -> pd.DataFrame:
+        """Train an arm, make its edits and rank by them; models and shards are shared with the rounds, none is kept in memory."""
+        work, folder = self.work, self.work.campaign.folder
+        cells = None if arm.method == "frozen" else self.cells
+        trained = train_arm(arm, work.inputs, cells, folder, work.on_progress)
+        work.perturbed[arm] = perturb_arm(
+            arm, trained, work.inputs, folder, work.on_progress, workers=work.workers
+        )
+        ranked = pd.concat([rank_arm(work, arm, kind) for kind in arm.kinds])
+        del work.perturbed[arm]
+        return ranked

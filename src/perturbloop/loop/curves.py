@@ -1,0 +1,322 @@
+"""Learning curves of a campaign: how well held-out hits are found after k measured genes, and what of that is luck."""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import pandas as pd
+
+from perturbloop import __version__
+from perturbloop.data.splits import LEAST_TO_SPLIT
+from perturbloop.design.panels import PanelRule
+from perturbloop.errors import DesignError, closest, some
+from perturbloop.evaluate.curves import curve_means
+from perturbloop.loop import outcomes
+from perturbloop.loop.arms import Progress
+from perturbloop.loop.campaign import quiet
+from perturbloop.loop.curve_points import EVIDENCE, LEVELS, Ground, Point
+from perturbloop.loop.folder import Campaign, open_campaign, write_json, write_table, write_text
+from perturbloop.loop.inputs import Inputs, read_inputs
+from perturbloop.loop.outcomes import Outcomes
+from perturbloop.loop.review import review
+from perturbloop.loop.steps import Work
+from perturbloop.plots import learning_curves, png, svg
+from perturbloop.report import write as write_report
+from perturbloop.schema import CURVES, Kind, Level, concat
+from perturbloop.store import lock
+
+KS = (0, 5, 10, 20, 50)
+"""Sizes of the panels."""
+PANELS = cast("tuple[PanelRule, ...]", get_args(PanelRule))
+TRAINED_AT = (0, 20)
+"""Sizes at which models are trained: the representation channel costs a training and an edit of every held-out gene each time."""
+TRAINED_PANELS = ("random", "hit-enriched")
+"""Panels whose cells train models, in their first draw."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Learning curves of a campaign, as they are kept in its folder."""
+
+    folder: Path
+    """Where table, figure and parts are."""
+    table: pd.DataFrame
+    """Table CURVES."""
+    means: pd.DataFrame
+    """Table CURVE_MEANS."""
+    notes: tuple[str, ...]
+    """What was left out, and why."""
+    n_computed: int
+    """Points computed now; the others were there."""
+
+    @property
+    def figure(self) -> Path:
+        """The figure as a picture; beside it as SVG."""
+        return self.folder / "curves.png"
+
+
+def curves(
+    folder: Path | str,
+    *,
+    ks: Sequence[int] = KS,
+    panels: Sequence[str] = PANELS,
+    seeds: int = 5,
+    levels: Collection[str] | None = None,
+    trained_at: Collection[int] = TRAINED_AT,
+    workers: int = 0,
+    on_progress: Progress = quiet,
+) -> Curves:
+    """Measure a campaign's learning curves on its frozen held-out half; points that are there are not computed again.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder, with 30 recorded targets or more.
+    ks
+        Sizes of the panels, 0 or at least 2; a size beyond the training targets is left out, and a note says so.
+    panels
+        How panels are drawn from the training targets: `random`, `hit-enriched`, `coverage`.
+    seeds
+        Draws of each panel; panels of one draw are nested in k.
+    levels
+        Levels of the representation channel beside the frozen one; those of the campaign by default; none = evidence channel
+        alone.
+    trained_at
+        Sizes at which models are trained, among `ks`.
+    workers
+        Processes of a local Ray cluster that share the in-silico edits; 0 = this process alone.
+    on_progress
+        Called with what is done, how much of it, and of how much.
+
+    Returns
+    -------
+    `Curves`, kept in `curves/` of the folder: `curves.parquet`, `curve_means.parquet`, figure, and a JSON file of what made
+    them.
+
+    Raises
+    ------
+    DesignError
+        If nothing is held out for good, or the sizes and panels cannot be drawn.
+    """
+    folder, started = Path(folder), time.monotonic()
+    _require_options(ks, panels, seeds)
+    with lock(folder):
+        campaign = open_campaign(folder)
+        with campaign.store:
+            chosen = _levels(campaign.config.train.levels if levels is None else levels)
+            inputs = read_inputs(campaign.config)
+            recorded = _with_held_out(outcomes.read_outcomes(campaign, inputs))
+            work = Work(campaign, inputs, recorded, on_progress, workers=workers)
+            ground = Ground(work, recorded, folder / "curves")
+            notes: list[str] = []
+            points = [
+                point
+                for kind in _judged_kinds(ground, notes)
+                for point in _points(ground, kind, ks, panels, seeds, chosen, trained_at, notes)
+            ]
+            parts, n_computed = _run(ground, points, on_progress)
+            table = concat(CURVES, parts)
+            done = Curves(ground.folder, table, curve_means(table), tuple(notes), n_computed)
+            stamp = {
+                "version": __version__,
+                "seed": campaign.config.evaluate.seed,
+                "options": {
+                    "ks": list(ks),
+                    "panels": list(panels),
+                    "seeds": seeds,
+                    "levels": list(chosen),
+                    "trained_at": list(trained_at),
+                },
+                "key": ground.key,
+                "data_digest": inputs.cells.digest,
+                "model_digest": inputs.model.digest,
+                "vocabulary_digest": inputs.model.vocabulary.digest,
+                "held_out": sorted(ground.held_out),
+                "panels": _largest(points),
+                "notes": notes,
+                "n_points": len(points),
+                "n_computed": n_computed,
+                "seconds": round(time.monotonic() - started, 1),
+                "config": campaign.config.to_dict(),
+            }
+            _keep(done, stamp)
+            _tell(campaign, inputs, ground.key)
+    return done
+
+
+def _points(
+    ground: Ground,
+    kind: Kind,
+    ks: Sequence[int],
+    panels: Sequence[str],
+    seeds: int,
+    levels: Sequence[Level],
+    trained_at: Collection[int],
+    notes: list[str],
+) -> Iterator[Point]:
+    """List every point of a kind; what cannot be had is left out with a note."""
+    n_pool = len(ground.pool(kind))
+    sizes = [k for k in sorted(set(ks)) if 0 < k <= n_pool]
+    beyond = [k for k in sorted(set(ks)) if k > n_pool]
+    if beyond:
+        notes.append(
+            f"{kind}: k = {', '.join(map(str, beyond))} left out: panels are drawn from {n_pool:,} training targets. Record "
+            "more targets for larger panels."
+        )
+    trained = levels if kind in ground.outcomes.kinds_of_cells else ()
+    if levels and not trained:
+        notes.append(
+            f"{kind}: no perturbed cells are recorded, so no model is trained; the evidence channel needs none."
+        )
+    asked = [k for k in sorted(set(trained_at)) if k > n_pool or (k and k not in sizes)]
+    if trained and asked:
+        notes.append(
+            f"{kind}: no model is trained at k = {', '.join(map(str, asked))}, which is no size of a panel here. Name another "
+            "with `--trained-at`."
+        )
+    if 0 in ks:
+        yield Point(kind, LEVELS)
+        opened = [level for level in trained if level != "frozen" and 0 in trained_at]
+        yield from (Point(kind, f"{level}-open") for level in opened)
+    for how in panels:
+        if how == "hit-enriched" and not ground.hits(kind):
+            notes.append(
+                f"{kind}: hit-enriched panels left out: none of the {n_pool:,} training targets is a hit."
+            )
+            continue
+        known: set[frozenset[str]] = set()
+        for seed in range(seeds if sizes else 0):
+            genes = ground.panel(kind, cast("PanelRule", how), sizes[-1], seed)
+            new = [
+                k for k in sizes if frozenset(genes[:k]) not in known
+            ]  # a panel drawn twice tells nothing twice
+            known |= {frozenset(genes[:k]) for k in new}
+            yield from (Point(kind, EVIDENCE, how, seed, genes[:k]) for k in new)
+            if seed == 0 and how in TRAINED_PANELS:
+                for k in (k for k in sizes if k in trained_at):
+                    yield from _trained(ground, kind, how, genes[:k], trained, notes)
+        twice = [k for k in sizes if sum(len(genes) == k for genes in known) < seeds]
+        if twice:
+            notes.append(
+                f"{kind}: of {seeds} {how} panels of k = {', '.join(map(str, twice))} some hold the same genes, drawn from "
+                f"{n_pool:,} training targets; each counts once."
+            )
+
+
+def _trained(
+    ground: Ground, kind: Kind, how: str, genes: tuple[str, ...], levels: Sequence[Level], notes: list[str]
+) -> Iterator[Point]:
+    """Closed loop and shuffled control of each level, where the panel has cells."""
+    if levels and not ground.outcomes.with_cells.intersection(genes):
+        notes.append(
+            f"{kind}: no gene of the {how} panel of {len(genes)} has recorded cells, so it trains no model."
+        )
+        return
+    for level in levels:
+        yield from (Point(kind, f"{level}-{variant}", how, 0, genes) for variant in ("closed", "shuffled"))
+
+
+def _run(ground: Ground, points: Sequence[Point], on_progress: Progress) -> tuple[list[pd.DataFrame], int]:
+    """Tables of all points, in their order, and how many were computed."""
+    parts, n_computed = [], 0
+    for done, point in enumerate(points):
+        on_progress("learning curves", done, len(points))
+        path = ground.folder / "points" / f"{point.key(ground.key)}.parquet"
+        if not path.is_file():
+            try:
+                write_table(path, ground.scored(point))
+            except Exception as error:
+                error.add_note(f"while measuring the learning curve of {point.title}, {point.method}")
+                raise
+            n_computed += 1
+        parts.append(pd.read_parquet(path))
+    on_progress("learning curves", len(points), len(points))
+    return parts, n_computed
+
+
+def _keep(done: Curves, stamp: dict[str, Any]) -> None:
+    write_table(done.folder / "curves.parquet", done.table)
+    write_table(done.folder / "curve_means.parquet", done.means)
+    drawn = learning_curves(done.means)
+    write_text(done.folder / "curves.svg", svg(drawn))
+    beside = done.figure.with_suffix(".partial")
+    beside.write_bytes(png(drawn))
+    beside.replace(done.figure)
+    write_json(done.folder / "curves.json", stamp)
+
+
+def _tell(campaign: Campaign, inputs: Inputs, key: str) -> None:
+    """Write the report again of the round that was judged by what the curves were measured on."""
+    evaluated = campaign.store.finished_step("evaluate", key=key)
+    if evaluated is not None:
+        page = campaign.round_folder(evaluated.round) / "report.html"
+        if page.is_file():
+            write_report(review(campaign, inputs, evaluated.round), page)
+
+
+def _largest(points: Sequence[Point]) -> dict[str, dict[str, list[list[str]]]]:
+    """Of each kind and panel, the genes of the largest panel of each draw."""
+    found: dict[tuple[str, str, int], list[str]] = {}
+    for point in points:
+        place = (point.kind, point.panel, point.seed)
+        if point.panel and point.k > len(found.get(place, ())):
+            found[place] = list(point.genes)
+    tree: dict[str, dict[str, list[list[str]]]] = {}
+    for (kind, how, _), genes in found.items():
+        tree.setdefault(kind, {}).setdefault(how, []).append(genes)
+    return tree
+
+
+def _judged_kinds(ground: Ground, notes: list[str]) -> list[Kind]:
+    """Kinds with held-out targets; of those without a hit among them a note says that nothing can be told."""
+    kinds = []
+    for kind in ground.kinds:
+        truth = ground.truth(kind)
+        if not truth.gene_ids.size or ground.pool(kind).empty:
+            notes.append(f"{kind}: left out: no target of it is held out, or none may teach.")
+            continue
+        if not truth.toward_n.any():
+            notes.append(
+                f"{kind}: none of the {truth.gene_ids.size:,} held-out targets is a hit toward the goal, so no AUROC is defined."
+            )
+        kinds.append(kind)
+    return kinds
+
+
+def _with_held_out(recorded: Outcomes | None) -> Outcomes:
+    folds = recorded.fold_of if recorded is not None else {}
+    if recorded is None or -1 not in folds.values():
+        came = f"{len(folds)} targets, left out in turn" if folds else "no measured target"
+        msg = (
+            f"Learning curves are judged on targets that are held out for good, which a campaign has whose first record brings "
+            f"{LEAST_TO_SPLIT} targets or more; this one has {came}. Record more targets at once in a new campaign."
+        )
+        raise DesignError(msg)
+    return recorded
+
+
+def _levels(asked: Collection[str]) -> tuple[Level, ...]:
+    """Levels to train, the frozen one first where there is any."""
+    known = get_args(Level)
+    unknown = [level for level in asked if level not in known]
+    if unknown:
+        msg = f"`levels` must be among {some(known)}; {some(unknown)} came. Correct it, or give none for the evidence channel alone."
+        raise DesignError(msg)
+    return tuple(level for level in known if asked and (level in asked or level == "frozen"))
+
+
+def _require_options(ks: Sequence[int], panels: Sequence[str], seeds: int) -> None:
+    wrong = [k for k in ks if k < 0 or k == 1]
+    if wrong or not ks:
+        msg = f"Sizes of panels are 0, or 2 and more: one gene tells no spread; {some(wrong)} came. Correct `ks`."
+        raise DesignError(msg)
+    unknown = [name for name in panels if name not in PANELS]
+    if unknown or not panels:
+        like = f" Did you mean {closest(unknown[0], PANELS)}?" if unknown else ""
+        msg = f"Panels are drawn by {some(PANELS)}; {some(unknown)} came.{like} Correct `panels`."
+        raise DesignError(msg)
+    if seeds < 1:
+        msg = f"Each panel is drawn at least once; `seeds` is {seeds}. Raise it."
+        raise DesignError(msg)
