@@ -20,6 +20,8 @@ from perturbloop.evidence.propagate import combine, propagate
 BEST = 50
 """Genes that precision is taken of."""
 ALL, NONE = "all networks", "no network"
+BY_SKILL = ", by skill"
+"""Behind a score whose weight grows with its skill on the measured genes from 0 to the full one, as a network's does."""
 UNSIGNED = ("expression", "static pathway", "annotation degree", "|DE|", "chance")
 """Scores that rank hits of both signs alike."""
 
@@ -120,8 +122,18 @@ def rankings(given: Problem, place_p: np.ndarray, seed: int) -> tuple[list[Ranki
             for score, score_g in insilico.items():
                 found.append(_ranking(score, name, effects, with_prior(base, score_g, place_p, effect_p)))
             if name == ALL:
-                names = [kernel.name for kernel in seen]
-                skills.append(pd.DataFrame({"network": names, "skill": base.skill_k, "effects": effects}))
+                earned = {
+                    score: score_skill(score_g[place_p], effect_p) for score, score_g in insilico.items()
+                }
+                for score, skill in earned.items():
+                    weighed = with_prior(
+                        base, insilico[score], place_p, effect_p, weight=min(max(skill, 0.0), 1.0)
+                    )
+                    found.append(_ranking(f"{score}{BY_SKILL}", name, effects, weighed))
+                told = {kernel.name: skill for kernel, skill in zip(seen, base.skill_k, strict=True)} | earned
+                skills.append(
+                    pd.DataFrame({"network": list(told), "skill": list(told.values()), "effects": effects})
+                )
         for graph in given.graphs:
             spread_g = propagate(graph, given.gene_ids[place_p], effect_p, se_p)["score"].to_numpy(float)
             found.append(Ranking("simple", "nothing", graph.name, effects, spread_g, -spread_g))
@@ -132,18 +144,33 @@ def rankings(given: Problem, place_p: np.ndarray, seed: int) -> tuple[list[Ranki
 
 
 def with_prior(
-    base: Posterior, insilico_g: np.ndarray, place_p: np.ndarray, effect_p: np.ndarray
+    base: Posterior, insilico_g: np.ndarray, place_p: np.ndarray, effect_p: np.ndarray, *, weight: float = 1.0
 ) -> Posterior:
     """The posterior with this in-silico score, from the one without: the same numbers as `posterior`, without solving again.
 
-    The posterior mean is linear in prior and effects: m + G (y − m_p), and `influence_gp` is G y, gene by gene.
+    The posterior mean is linear in prior and effects: m + G (y − m_p), and `influence_gp` is G y, gene by gene. `weight` is a share
+    of the weight that `posterior` gives the score.
     """
     z_g = (insilico_g - np.nanmean(insilico_g)) / np.nanstd(insilico_g)
-    prior_g = PRIOR_WEIGHT * base.threshold * np.tanh(2 * np.nan_to_num(z_g))
+    prior_g = weight * PRIOR_WEIGHT * base.threshold * np.tanh(2 * np.nan_to_num(z_g))
     influence_gp = base.influence_gp * (1 - prior_g[place_p] / effect_p)
     mean_g = prior_g + influence_gp.sum(axis=1)
     probability_g = norm.sf((base.threshold - mean_g) / base.sd_g)
     return Posterior(mean_g, base.sd_g, probability_g, base.threshold, base.skill_k, influence_gp)
+
+
+def score_skill(score_p: np.ndarray, effect_p: np.ndarray) -> float:
+    """How much better a score foretells the measured effects than shuffled ones, in standard deviations of the shuffles.
+
+    Pearson's correlation times √(k − 1): over all shuffles it has mean 0 and standard deviation 1.
+
+    >>> round(score_skill(np.array([1.0, 2.0, 3.0, np.nan]), np.array([2.0, 4.0, 6.0, 0.0])), 2)
+    1.41
+    """
+    known_p = ~np.isnan(score_p)
+    if known_p.sum() < 3 or np.ptp(score_p[known_p]) == 0 or np.ptp(effect_p[known_p]) == 0:
+        return 0.0
+    return float(np.corrcoef(score_p[known_p], effect_p[known_p])[0, 1] * np.sqrt(known_p.sum() - 1))
 
 
 def denominators(given: Problem, place_p: np.ndarray, largest_p: np.ndarray) -> dict[str, np.ndarray]:

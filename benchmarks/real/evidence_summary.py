@@ -66,8 +66,11 @@ def rows(network: str) -> dict[str, Key]:
         "… + ISP": ("posterior", "ISP", network, "true"),
         "… + ISP, effects permuted": ("posterior", "ISP", network, "permuted"),
         "… + ISP of other genes": ("posterior", "ISP of other genes", network, "true"),
+        "… + ISP by its skill": ("posterior", "ISP, by skill", network, "true"),
         "… + DE": ("posterior", "DE", network, "true"),
+        "… + DE by its skill": ("posterior", "DE, by skill", network, "true"),
         "… + static pathway": ("posterior", "static pathway", network, "true"),
+        "… + static pathway by its skill": ("posterior", "static pathway, by skill", network, "true"),
         "… + static pathway, effects permuted": ("posterior", "static pathway", network, "permuted"),
         "donor 1's own screen (ceiling)": alone("donor 1's own screen"),
     }
@@ -84,10 +87,15 @@ def comparisons(rule: str, network: str) -> dict[str, tuple[Key, Key]]:
         "ISP + graph − DE + graph": (method("ISP"), method("DE")),
         "ISP + graph − graph": (method("ISP"), method("nothing")),
         "ISP + graph − ISP of other genes + graph": (method("ISP"), method("ISP of other genes")),
+        "ISP by its skill + graph − graph": (method("ISP, by skill"), method("nothing")),
         "ISP + graph − static pathway × expression": (method("ISP"), static),
         "graph − static pathway × expression": (method("nothing"), static),
         "graph − expression": (method("nothing"), alone("expression")),
         "static + graph − static pathway × expression": (method("static pathway"), static),
+        "static by its skill + graph − static pathway × expression": (
+            method("static pathway, by skill"),
+            static,
+        ),
         "graph: true − permuted effects": (method("nothing"), method("nothing", "permuted")),
         "ISP + graph: true − permuted effects": (method("ISP"), method("ISP", "permuted")),
         "static + graph: true − permuted effects": (
@@ -244,22 +252,32 @@ def _main(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _networks(part: pd.DataFrame, skills: pd.DataFrame) -> pd.DataFrame:
-    """Skill of each network, how often it is listened to, and what it gives by itself."""
+    """Skill of each network, how often it is listened to, and what it gives by itself; below, the skill of scores."""
     stats = part[part["genes"] == "all"].groupby(KEY)["auroc"].agg(["mean", "std"])
     outside = part[part["genes"] == "outside TCR/CD28"].groupby(KEY)["auroc"].agg(["mean", "std"])
-    lines = []
+    lines, scores = [], []
     names = list(dict.fromkeys(skills["network"]))
     true, permuted = (skills[skills["effects"] == effects] for effects in ("true", "permuted"))
-    best = true.loc[true.groupby("seed")["skill"].idxmax(), "network"].value_counts(normalize=True)
+    linked = [name for name in names if ("simple", "nothing", name, "true") in stats.index]
+    true_networks = true[true["network"].isin(linked)]
+    best = true_networks.loc[true_networks.groupby("seed")["skill"].idxmax(), "network"].value_counts(
+        normalize=True
+    )
     for name in names:
         own = true.loc[true["network"] == name, "skill"]
         control = permuted.loc[permuted["network"] == name, "skill"]
+        line = {
+            "network": name,
+            "skill": f"{own.mean():+.2f} ± {own.std():.2f}",
+            "full weight (skill ≥ 1)": f"{(own >= 1).mean():.0%}",
+            "… effects permuted": f"{(control >= 1).mean():.0%}",
+        }
+        if name not in linked:
+            scores.append(line)
+            continue
         lines.append(
-            {
-                "network": name,
-                "skill": f"{own.mean():+.2f} ± {own.std():.2f}",
-                "full weight (skill ≥ 1)": f"{(own >= 1).mean():.0%}",
-                "… effects permuted": f"{(control >= 1).mean():.0%}",
+            line
+            | {
                 "most skill": f"{best.get(name, 0):.0%}",
                 "propagation": _spread(stats.loc[("simple", "nothing", name, "true")]),
                 "posterior": _spread(stats.loc[("posterior", "nothing", name, "true")]),
@@ -268,7 +286,7 @@ def _networks(part: pd.DataFrame, skills: pd.DataFrame) -> pd.DataFrame:
                 "posterior, outside TCR/CD28": _spread(outside.loc[("posterior", "nothing", name, "true")]),
             }
         )
-    return pd.DataFrame([*lines, *_by_skill(part, true)])
+    return pd.DataFrame([*lines, *_by_skill(part, true_networks), *scores]).fillna("")
 
 
 def _by_skill(part: pd.DataFrame, skills: pd.DataFrame) -> Iterator[dict[str, object]]:

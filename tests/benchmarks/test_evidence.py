@@ -105,6 +105,13 @@ def test_places_of_the_hits_average_to_the_auroc(load, given):
     assert set(skills["effects"]) == {"true", "permuted"}
 
 
+def test_the_skill_of_a_score_is_its_correlation_in_standard_deviations_of_shuffles(load, rng):
+    score_p, effect_p = rng.standard_normal((2, 30))
+    shuffled = [np.corrcoef(score_p, rng.permutation(effect_p))[0, 1] for _ in range(4000)]
+    expected = np.corrcoef(score_p, effect_p)[0, 1] / np.std(shuffled)
+    assert load("evidence_methods").score_skill(score_p, effect_p) == pytest.approx(expected, rel=0.05)
+
+
 def test_the_interval_holds_the_hits_not_only_the_panels(load, rng):
     summary = load("evidence_summary")
     hits_h = rng.standard_normal(30)
