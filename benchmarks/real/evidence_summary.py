@@ -91,6 +91,7 @@ def comparisons(rule: str, network: str) -> dict[str, tuple[Key, Key]]:
         "ISP + graph − static pathway × expression": (method("ISP"), static),
         "graph − static pathway × expression": (method("nothing"), static),
         "graph − expression": (method("nothing"), alone("expression")),
+        f"graph − propagation on {REACTOME}": (method("nothing"), ("simple", "nothing", REACTOME, "true")),
         "static + graph − static pathway × expression": (method("static pathway"), static),
         "static by its skill + graph − static pathway × expression": (
             method("static pathway, by skill"),
@@ -114,7 +115,7 @@ def contrasts(results: pd.DataFrame, *, n_samples: int, seed: int = 0) -> pd.Dat
         for rule in ("posterior", "simple"):
             for network in networks:
                 for question, (own, other) in comparisons(rule, network).items():
-                    if own in places and other in places:
+                    if own != other and own in places and other in places:
                         drawn = paired(places[own] - places[other], n_samples=n_samples, seed=seed)
                         names = {"how": how, "k": k, "genes": genes, "rule": rule, "network": network}
                         found.append(names | {"question": question} | vars(drawn))
