@@ -46,7 +46,7 @@ def review(campaign: Campaign, inputs: Inputs, number: int) -> RoundReport:
         version=__version__,
         facts=_facts(config, inputs) | {"differential expression": str(de["de_test"].iloc[0])},
         warnings=(
-            *_gate_warnings(verdicts),
+            *_gate_warnings(verdicts, outcomes),
             *_warnings(models, inputs, outcomes, found, str(de["de_test"].iloc[0])),
         ),
         check_lines=tuple(inputs.lines()),
@@ -90,9 +90,11 @@ def gate_failure(folder: Path) -> str:
     return failure(Verdict(**entry) for entry in scores.get("gate", ()))
 
 
-def _gate_warnings(verdicts: tuple[Verdict, ...]) -> list[str]:
+def _gate_warnings(verdicts: tuple[Verdict, ...], outcomes: Outcomes | None) -> list[str]:
     """What failed comes first, then what could not be judged."""
     failed = failure(verdicts)
+    if failed and outcomes is not None:
+        failed += " The default ranking therefore leaves the in-silico score out (`posterior-alone`)."
     unjudged = " ".join(verdict.sentence for verdict in verdicts if verdict.passed is None)
     return [line for line in (failed, unjudged) if line]
 

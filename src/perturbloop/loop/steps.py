@@ -13,6 +13,7 @@ from perturbloop.evaluate import (
     baselines,
     de_isp,
     differential,
+    failure,
     gate,
     positives,
     recognize,
@@ -61,8 +62,8 @@ from perturbloop.schema import (
 from perturbloop.stats.geneformer import goal_state_stats
 from perturbloop.train.classifier import StateModel
 
-DEFAULT = "posterior"
-"""Method of the default ranking once targets were measured."""
+DEFAULT, WITHOUT_MODEL = "posterior", "posterior-alone"
+"""Method of the default ranking once targets were measured; and where the open loop failed its control gate."""
 
 STEPS = ("check", "train", "perturb", "evaluate", "propose", "report")
 
@@ -157,11 +158,13 @@ def evaluate(work: Work, number: int) -> None:
         ],
     )
     base = concat(PREDICTIONS, [base, de_isp(base)])
+    verdicts = _gate(work, frozen, found)
+    default = WITHOUT_MODEL if failure(verdicts) else DEFAULT
     evidence = _evidence(work, de)
     parts = [evidence_predictions(base, entry, kind=kind, rng=rng) for kind, entry in evidence.items()]
     predictions = concat(PREDICTIONS, [base, *parts])
     ranking = concat(
-        RANKING, [_default(work, frozen, predictions, kind, evidence) for kind in config.perturb.kinds]
+        RANKING, [_default(frozen, predictions, kind, evidence, default) for kind in config.perturb.kinds]
     )
     judged = work.outcomes.judged if work.outcomes else pd.DataFrame(columns=EFFECTS.names)
     metrics = pd.DataFrame(columns=METRICS.names)
@@ -187,7 +190,7 @@ def evaluate(work: Work, number: int) -> None:
         )
     tables = {"ranking": ranking, "predictions": predictions, "metrics": metrics, "gains": gained}
     tables["strata"] = divided
-    tables["posterior"], skills = _posteriors(work, frozen, evidence)
+    tables["posterior"], skills = _posteriors(work, frozen, evidence, default)
     if work.frozen.estimates is not None:
         tables["estimates"] = work.frozen.estimates
     for name, table in (tables | {"rank_correlations": moved, "de": de}).items():
@@ -195,8 +198,8 @@ def evaluate(work: Work, number: int) -> None:
     if work.frozen.estimates is None:  # the published tool's table says nothing of screened shifts
         _write_published(work, folder)
     work.campaign.store.save_scores(number, metrics)
-    verdicts = _gate(work, ranking, found)
-    write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved, verdicts, skills))
+    facts = {"default": default if evidence else "frozen", "network_skill": skills}
+    write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved, verdicts) | facts)
 
 
 def _gate(work: Work, ranking: pd.DataFrame, found: tuple[Recognized, ...]) -> tuple[Verdict, ...]:
@@ -311,7 +314,7 @@ def _evidence(work: Work, de: pd.DataFrame) -> dict[Kind, Evidence]:
 
 
 def _posteriors(
-    work: Work, frozen: pd.DataFrame, evidence: dict[Kind, Evidence]
+    work: Work, frozen: pd.DataFrame, evidence: dict[Kind, Evidence], default: str
 ) -> tuple[pd.DataFrame, dict[Kind, dict[str, float]]]:
     """Table POSTERIOR of all kinds that were measured, and the skill of each network by kind."""
     cells = work.inputs.cells
@@ -322,20 +325,21 @@ def _posteriors(
         if len(entry.rows(without=-1)) < 2:
             continue
         scored = frozen[frozen["kind"].eq(kind) & frozen["benefit"].notna()]
-        table, skills[kind] = posterior_table(entry, scored.set_index("gene_id")["benefit"], kind, names)
+        insilico = scored.set_index("gene_id")["benefit"] * float(default == DEFAULT)
+        table, skills[kind] = posterior_table(entry, insilico, kind, names)
         tables.append(table)
     return concat(POSTERIOR, tables), skills
 
 
 def _default(
-    work: Work, frozen: pd.DataFrame, predictions: pd.DataFrame, kind: Kind, evidence: dict[Kind, Evidence]
+    frozen: pd.DataFrame, predictions: pd.DataFrame, kind: Kind, evidence: dict[Kind, Evidence], default: str
 ) -> pd.DataFrame:
     """Rank by the posterior where targets of this kind were measured, else by the open loop."""
     rows = frozen[frozen["kind"] == kind]
     if kind not in evidence:
         return rows
     full = predictions[
-        predictions["method"].eq(DEFAULT) & predictions["kind"].eq(kind) & predictions["fold"].eq(-1)
+        predictions["method"].eq(default) & predictions["kind"].eq(kind) & predictions["fold"].eq(-1)
     ]
     if full.empty:  # a single measured gene tells no more than the open loop
         return rows
@@ -349,7 +353,6 @@ def _sidecar(
     gained: pd.DataFrame,
     moved: pd.DataFrame,
     verdicts: tuple[Verdict, ...],
-    skills: dict[Kind, dict[str, float]],
 ) -> dict[str, object]:
     inputs, config = work.inputs, work.campaign.config
     reports = work.outcomes.reports if work.outcomes else ()
@@ -360,7 +363,6 @@ def _sidecar(
         "vocabulary_digest": inputs.model.vocabulary.digest,
         "seed": config.train.seed,
         "models": models_of(work),
-        "network_skill": skills,
         "gate": [asdict(verdict) for verdict in verdicts],
         "label_sources": {
             report["source"]: report["label_source"] for report in reports if "label_source" in report
