@@ -25,6 +25,8 @@ from perturbloop.schema import POSTERIOR, PREDICTIONS, Kind, concat, judges
 
 MOST_MEASURED = 1000
 """Most measured genes that the posterior reads; of more, half are those with the clearest effects and half are drawn."""
+LEAST_MEASURED = 2
+"""Fewest measured genes of a posterior."""
 SHUFFLES, FEW_SHUFFLES, MANY_GENES = 20, 5, 100
 """Shuffles behind a control of the evidence channel; fewer where more genes were measured than the last number."""
 
@@ -58,6 +60,11 @@ class Evidence:
         """-1 and the folds that are held out."""
         return sorted({-1, *(fold for fold in self.fold_of.values() if fold >= 0)})
 
+    @property
+    def enough(self) -> bool:
+        """Whether a posterior can be had of every fold, so that it is judged wherever it ranks: 2 effects without any fold."""
+        return all(len(self.rows(without=fold)) >= LEAST_MEASURED for fold in self.folds)
+
     def rows(self, *, without: int, shuffled: np.random.Generator | None = None) -> pd.DataFrame:
         """Effects of the targets that may judge fold `without`; shuffled among them for the control."""
         rows = self.effects[self.effects["gene_id"].isin(trains(self.fold_of, without=without))]
@@ -86,12 +93,14 @@ def networks_of(inputs: Inputs, de: pd.DataFrame) -> Networks:
 def evidence_of(
     known: Networks, effects: pd.DataFrame, kind: Kind, *, fold_of: Mapping[str, int], seed: int = 0
 ) -> Evidence:
-    """Keep the gene-level effects of one kind; arms are never averaged.
+    """Keep the gene-level effects of one kind, of genes that the cells hold; arms are never averaged.
 
-    A gene that several files measured for this kind has one effect: their mean, weighted by precision.
+    A gene that several files measured for this kind has one effect: their mean, weighted by precision. Genes that the cells
+    do not hold have no neighbors there and say nothing.
     """
     judging = [judges(modality, kind) for modality in effects["modality"]]
     rows = effects[effects["level"].eq("gene") & pd.Series(judging, index=effects.index, dtype=bool)]
+    rows = rows[rows["gene_id"].isin(known.gene_ids)]
     precision = 1 / rows["se"].clip(lower=1e-9) ** 2
     by_gene = rows.assign(precision=precision, weighted=precision * rows["effect_to_goal"]).groupby("gene_id")
     total = by_gene["precision"].sum()
@@ -123,9 +132,10 @@ def evidence_predictions(
     rng
         Shuffles the effects of the controls.
     methods
-        Only these; all by default.
+        Only these; all by default. Those of the posterior are left out where a fold has fewer than two effects to learn from:
+        what cannot be judged in every fold must not rank either.
     """
-    parts = []
+    parts, enough = [], evidence.enough
     for fold in evidence.folds:
         frozen = _scores(base, "frozen", kind, -1)
         scores = {
@@ -141,7 +151,7 @@ def evidence_predictions(
         }
         for name in ROWS if methods is None else methods:
             rule, partner, dealt = ROWS[name]
-            if scores[partner].empty or (rule is believed and len(effects[dealt]) < 2):
+            if scores[partner].empty or (rule is believed and not enough):
                 continue
             parts.append(_rows(name, kind, fold, rule(evidence, scores[partner], effects[dealt])))
     return concat(PREDICTIONS, parts)
@@ -156,7 +166,7 @@ def believed(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> pd.
 def posterior_of(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> Posterior:
     """Posterior over all genes of the cells, in their order."""
     known = evidence.known
-    rows = measured_genes(rows, known.gene_ids, seed=evidence.seed)
+    rows = measured_genes(rows, seed=evidence.seed)
     return posterior(
         known.networks,
         known.features,
@@ -174,9 +184,7 @@ def posterior_table(
     """Table POSTERIOR of the full ranking, and the skill of each network."""
     known, rows = evidence.known, evidence.rows(without=-1)
     found = posterior_of(evidence, insilico, rows)
-    names_p = np.array(
-        [gene_names[gene] for gene in measured_genes(rows, known.gene_ids, seed=evidence.seed)["gene_id"]]
-    )
+    names_p = np.array([gene_names[gene] for gene in measured_genes(rows, seed=evidence.seed)["gene_id"]])
     table = pd.DataFrame(
         {
             "gene_id": known.gene_ids,
@@ -193,9 +201,9 @@ def posterior_table(
     return POSTERIOR.checked(table[~table["gene_id"].isin(rows["gene_id"])]), skill
 
 
-def measured_genes(rows: pd.DataFrame, gene_ids: np.ndarray, *, seed: int) -> pd.DataFrame:
-    """Rows of the genes that the cells hold; of very many the clearest half and a random half."""
-    here = rows[rows["gene_id"].isin(gene_ids)].reset_index(drop=True)
+def measured_genes(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """Rows that the posterior reads: all, or of very many half those with the clearest effects and half drawn."""
+    here = rows.reset_index(drop=True)
     if len(here) <= MOST_MEASURED:
         return here
     clear = (here["effect_to_goal"].abs() / here["se"].clip(lower=1e-9)).nlargest(MOST_MEASURED // 2).index
