@@ -8,7 +8,7 @@ from sklearn.gaussian_process.kernels import DotProduct
 from perturbloop.errors import InputError
 from perturbloop.evidence import posterior as module
 from perturbloop.evidence.kernels import constant_kernel, feature_kernel, vector_kernel
-from perturbloop.evidence.posterior import neighbors, network_skill, posterior
+from perturbloop.evidence.posterior import neighbors, network_skill, network_skills, posterior
 
 GENES = np.array([f"ENSG{number:011d}" for number in range(80)], dtype=object)
 
@@ -68,6 +68,33 @@ def test_shuffled_effects_silence_the_network_and_leave_the_in_silico_order(modu
     true = network_skill(network, place_p, effect_g[place_p], np.full(20, 0.1), rng=rng)
     assert np.mean(skills) < 0.5 < true
     assert np.median(kept) > 0.8
+
+
+def test_left_out_genes_under_a_common_mean_need_no_inverse(rng):
+    own_p, effect_p = rng.uniform(0.1, 2.0, 12), rng.normal(size=12)
+    covariance_pp = np.diag(own_p) + 0.7
+    kept = np.arange(12)
+    slow = [
+        covariance_pp[one, kept != one]
+        @ np.linalg.solve(covariance_pp[np.ix_(kept != one, kept != one)], effect_p[kept != one])
+        for one in kept
+    ]
+    np.testing.assert_allclose(module._left_out_of_mean(own_p, 0.7, effect_p), slow, atol=1e-12)
+    np.testing.assert_allclose(module._left_out(covariance_pp, effect_p), slow, atol=1e-12)
+
+
+def test_a_skill_at_hand_is_not_sought_again(modules):
+    effect_g, network = modules
+    measured = np.arange(0, 80, 4), effect_g[::4], np.full(20, 0.1)
+    skill_k = network_skills([network], *measured, rng=np.random.default_rng(0))
+    one = posterior([network], [], np.zeros(80), *measured, rng=np.random.default_rng(0))
+    other = posterior([network], [], np.zeros(80), *measured, rng=np.random.default_rng(9), skill_k=skill_k)
+    np.testing.assert_array_equal(one.skill_k, skill_k)
+    np.testing.assert_array_equal(one.mean_g, other.mean_g)
+    silent = posterior(
+        [network], [], np.zeros(80), *measured, rng=np.random.default_rng(9), skill_k=np.zeros(1)
+    )
+    assert not silent.mean_g.any()
 
 
 def test_without_effects_to_learn_from_the_in_silico_score_decides(rng):

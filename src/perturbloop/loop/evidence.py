@@ -18,7 +18,7 @@ from perturbloop.evidence.kernels import (
     gene_set_kernel,
     vector_kernel,
 )
-from perturbloop.evidence.posterior import Posterior, neighbors, posterior
+from perturbloop.evidence.posterior import Posterior, neighbors, network_skills, posterior
 from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
 from perturbloop.loop.inputs import Inputs
 from perturbloop.schema import POSTERIOR, PREDICTIONS, Kind, concat, judges
@@ -149,33 +149,52 @@ def evidence_predictions(
             "true": evidence.rows(without=fold),
             "shuffled": evidence.rows(without=fold, shuffled=rng),
         }
+        skills: dict[str, np.ndarray] = {}
         for name in ROWS if methods is None else methods:
             rule, partner, dealt = ROWS[name]
             if scores[partner].empty or (rule is believed and not enough):
                 continue
-            parts.append(_rows(name, kind, fold, rule(evidence, scores[partner], effects[dealt])))
+            if rule is believed and dealt not in skills:
+                skills[dealt] = skills_of(evidence, effects[dealt])
+            made = rule(evidence, scores[partner], effects[dealt], skills.get(dealt))
+            parts.append(_rows(name, kind, fold, made))
     return concat(PREDICTIONS, parts)
 
 
-def believed(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> pd.Series:
+def believed(
+    evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None
+) -> pd.Series:
     """Probability of a worthwhile effect, for the genes that the in-silico score covers; index = gene ids."""
-    found = posterior_of(evidence, insilico, rows)
+    found = posterior_of(evidence, insilico, rows, skill_k)
     return pd.Series(found.probability_g, index=evidence.known.gene_ids).reindex(insilico.index)
 
 
-def posterior_of(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> Posterior:
-    """Posterior over all genes of the cells, in their order."""
+def posterior_of(
+    evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None = None
+) -> Posterior:
+    """Posterior over all genes of the cells, in their order; `skill_k` is that of `skills_of`, found anew where it is missing."""
     known = evidence.known
-    rows = measured_genes(rows, seed=evidence.seed)
     return posterior(
         known.networks,
         known.features,
         insilico.reindex(known.gene_ids).to_numpy(float),
-        pd.Index(known.gene_ids).get_indexer(pd.Index(rows["gene_id"])),
-        rows["effect_to_goal"].to_numpy(float),
-        rows["se"].to_numpy(float),
+        *_measured(evidence, rows),
         rng=np.random.default_rng(evidence.seed),
+        skill_k=skill_k,
     )
+
+
+def skills_of(evidence: Evidence, rows: pd.DataFrame) -> np.ndarray:
+    """Skill of each network by these effects, whatever in-silico score stands beside them."""
+    rng = np.random.default_rng(evidence.seed)
+    return network_skills(evidence.known.networks, *_measured(evidence, rows), rng=rng)
+
+
+def _measured(evidence: Evidence, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Place, effect and error of the genes that the posterior reads."""
+    rows = measured_genes(rows, seed=evidence.seed)
+    place_p = pd.Index(evidence.known.gene_ids).get_indexer(pd.Index(rows["gene_id"]))
+    return place_p, rows["effect_to_goal"].to_numpy(float), rows["se"].to_numpy(float)
 
 
 def posterior_table(
@@ -212,7 +231,9 @@ def measured_genes(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     return here.loc[np.sort(np.concatenate([clear.to_numpy(), drawn]))].reset_index(drop=True)
 
 
-def propagated(evidence: Evidence, partner: pd.Series, rows: pd.DataFrame) -> pd.Series:
+def propagated(
+    evidence: Evidence, partner: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None = None
+) -> pd.Series:
     """Spread effects over the graph of the simple rule; index = its genes, whatever the partner scores."""
     table = propagate(
         evidence.known.graph,
@@ -223,13 +244,17 @@ def propagated(evidence: Evidence, partner: pd.Series, rows: pd.DataFrame) -> pd
     return pd.Series(table["score"].to_numpy(float), index=table["gene_id"].to_numpy(object))
 
 
-def together(evidence: Evidence, partner: pd.Series, rows: pd.DataFrame) -> pd.Series:
+def together(
+    evidence: Evidence, partner: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None = None
+) -> pd.Series:
     """Z + z on the genes that the partner scores."""
     spread = propagated(evidence, partner, rows).reindex(partner.index)
     return pd.Series(combine(partner.to_numpy(float), spread.to_numpy(float)), index=partner.index)
 
 
-ROWS: dict[str, tuple[Callable[[Evidence, pd.Series, pd.DataFrame], pd.Series], str, str]] = {
+Rule = Callable[[Evidence, pd.Series, pd.DataFrame, np.ndarray | None], pd.Series]
+"""Evidence, in-silico score, effects, and skill of the networks by these effects where the rule reads it -> score by gene."""
+ROWS: dict[str, tuple[Rule, str, str]] = {
     "posterior": (believed, "frozen", "true"),
     "posterior-shuffled": (believed, "frozen", "shuffled"),
     "posterior-permuted": (believed, "permuted", "true"),
