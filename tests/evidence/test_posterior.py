@@ -56,6 +56,18 @@ def test_neighbors_of_hits_rise_above_the_others_and_say_why(modules, rng):
     assert np.flatnonzero(closest == GENES)[0] // 10 == best // 10
 
 
+def test_a_gene_is_ranked_by_the_side_its_effect_is_expected_on(modules, rng):
+    effect_g, network = modules
+    place_p = np.arange(0, 80, 4)
+    measured = place_p, effect_g[place_p], np.full(20, 0.1)
+    found = posterior([network], [], np.zeros(80), *measured, rng=rng, skill_k=np.ones(1))
+    np.testing.assert_array_equal(np.sign(found.benefit_g), np.sign(found.mean_g))
+    assert set(np.sign(found.benefit_g)) == {-1.0, 1.0}
+    turned = place_p, -effect_g[place_p], np.full(20, 0.1)
+    mirrored = posterior([network], [], np.zeros(80), *turned, rng=rng, skill_k=np.ones(1))
+    np.testing.assert_allclose(mirrored.benefit_g, -found.benefit_g, atol=1e-12)
+
+
 def test_shuffled_effects_silence_the_network_and_leave_the_in_silico_order(modules, rng):
     effect_g, network = modules
     place_p, insilico_g = np.arange(0, 80, 4), rng.normal(size=80)

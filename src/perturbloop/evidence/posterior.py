@@ -35,12 +35,19 @@ class Posterior:
     """Standard deviation of the true effect."""
     probability_g: Float[np.ndarray, " g"]
     """Probability that the effect is beyond the threshold, toward the goal."""
+    away_g: Float[np.ndarray, " g"]
+    """Probability that it is as far beyond it away from the goal."""
     threshold: float
     """That threshold, in the unit of the effects."""
     skill_k: Float[np.ndarray, " k"]
     """Per network its leave-one-gene-out skill, see `network_skill`; at or below 0 it is not listened to."""
     influence_gp: Float[np.ndarray, "g p"]
     """What each measured gene adds to the expected effect of each gene, same unit."""
+
+    @property
+    def benefit_g(self) -> Float[np.ndarray, " g"]:
+        """What genes are ranked by, -1 to 1: probability toward the goal less that away; positive = rather toward it."""
+        return self.probability_g - self.away_g
 
 
 def posterior(
@@ -128,6 +135,7 @@ def posterior(
         mean_g=mean_g,
         sd_g=sd_g,
         probability_g=norm.sf((threshold - mean_g) / sd_g),
+        away_g=norm.sf((threshold + mean_g) / sd_g),
         threshold=float(threshold),
         skill_k=skill_k,
         influence_gp=influence_gp,

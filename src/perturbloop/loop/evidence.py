@@ -164,9 +164,9 @@ def evidence_predictions(
 def believed(
     evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None
 ) -> pd.Series:
-    """Probability of a worthwhile effect, for the genes that the in-silico score covers; index = gene ids."""
+    """Probability of a worthwhile effect less that of one away, of the genes with an in-silico score; index = gene ids."""
     found = posterior_of(evidence, insilico, rows, skill_k)
-    return pd.Series(found.probability_g, index=evidence.known.gene_ids).reindex(insilico.index)
+    return pd.Series(found.benefit_g, index=evidence.known.gene_ids).reindex(insilico.index)
 
 
 def posterior_of(

@@ -8,7 +8,7 @@ from perturbloop.errors import InputError
 from perturbloop.schema import EFFECTS, METRICS, PROPOSALS, RANKING, STRATA, Column, Table, concat
 
 _METHOD = Column("method", "see `schema.METHODS`", "evidence")
-_KIND = Column("kind", "delete or overexpress", "delete")
+_KIND = Column("kind", "delete, overexpress, inhibit or activate", "delete")
 _NAME = Column("gene_name", "HGNC symbol", "STAT1")
 
 GAINS = Table(
