@@ -38,6 +38,8 @@ def test_a_kernel_is_symmetric_positive_and_its_variance_is_its_diagonal(rng, wh
     full_gg = kernel.columns(np.arange(12))
     np.testing.assert_allclose(full_gg, full_gg.T, atol=1e-12)
     np.testing.assert_allclose(np.diag(full_gg), kernel.variance(), atol=1e-12)
+    some_p = np.array([7, 2, 5])
+    np.testing.assert_allclose(kernel.among(some_p), full_gg[np.ix_(some_p, some_p)], atol=1e-12)
     assert np.linalg.eigvalsh(full_gg).min() > -1e-9
 
 

@@ -8,7 +8,7 @@ from sklearn.gaussian_process.kernels import DotProduct
 from perturbloop.errors import InputError
 from perturbloop.evidence import posterior as module
 from perturbloop.evidence.kernels import constant_kernel, feature_kernel, vector_kernel
-from perturbloop.evidence.posterior import neighbors, network_skill, posterior
+from perturbloop.evidence.posterior import neighbors, network_skill, network_skills, posterior
 
 GENES = np.array([f"ENSG{number:011d}" for number in range(80)], dtype=object)
 
@@ -56,6 +56,18 @@ def test_neighbors_of_hits_rise_above_the_others_and_say_why(modules, rng):
     assert np.flatnonzero(closest == GENES)[0] // 10 == best // 10
 
 
+def test_a_gene_is_ranked_by_the_side_its_effect_is_expected_on(modules, rng):
+    effect_g, network = modules
+    place_p = np.arange(0, 80, 4)
+    measured = place_p, effect_g[place_p], np.full(20, 0.1)
+    found = posterior([network], [], np.zeros(80), *measured, rng=rng, skill_k=np.ones(1))
+    np.testing.assert_array_equal(np.sign(found.benefit_g), np.sign(found.mean_g))
+    assert set(np.sign(found.benefit_g)) == {-1.0, 1.0}
+    turned = place_p, -effect_g[place_p], np.full(20, 0.1)
+    mirrored = posterior([network], [], np.zeros(80), *turned, rng=rng, skill_k=np.ones(1))
+    np.testing.assert_allclose(mirrored.benefit_g, -found.benefit_g, atol=1e-12)
+
+
 def test_shuffled_effects_silence_the_network_and_leave_the_in_silico_order(modules, rng):
     effect_g, network = modules
     place_p, insilico_g = np.arange(0, 80, 4), rng.normal(size=80)
@@ -68,6 +80,33 @@ def test_shuffled_effects_silence_the_network_and_leave_the_in_silico_order(modu
     true = network_skill(network, place_p, effect_g[place_p], np.full(20, 0.1), rng=rng)
     assert np.mean(skills) < 0.5 < true
     assert np.median(kept) > 0.8
+
+
+def test_left_out_genes_under_a_common_mean_need_no_inverse(rng):
+    own_p, effect_p = rng.uniform(0.1, 2.0, 12), rng.normal(size=12)
+    covariance_pp = np.diag(own_p) + 0.7
+    kept = np.arange(12)
+    slow = [
+        covariance_pp[one, kept != one]
+        @ np.linalg.solve(covariance_pp[np.ix_(kept != one, kept != one)], effect_p[kept != one])
+        for one in kept
+    ]
+    np.testing.assert_allclose(module._left_out_of_mean(own_p, 0.7, effect_p), slow, atol=1e-12)
+    np.testing.assert_allclose(module._left_out(covariance_pp, effect_p), slow, atol=1e-12)
+
+
+def test_a_skill_at_hand_is_not_sought_again(modules):
+    effect_g, network = modules
+    measured = np.arange(0, 80, 4), effect_g[::4], np.full(20, 0.1)
+    skill_k = network_skills([network], *measured, rng=np.random.default_rng(0))
+    one = posterior([network], [], np.zeros(80), *measured, rng=np.random.default_rng(0))
+    other = posterior([network], [], np.zeros(80), *measured, rng=np.random.default_rng(9), skill_k=skill_k)
+    np.testing.assert_array_equal(one.skill_k, skill_k)
+    np.testing.assert_array_equal(one.mean_g, other.mean_g)
+    silent = posterior(
+        [network], [], np.zeros(80), *measured, rng=np.random.default_rng(9), skill_k=np.zeros(1)
+    )
+    assert not silent.mean_g.any()
 
 
 def test_without_effects_to_learn_from_the_in_silico_score_decides(rng):

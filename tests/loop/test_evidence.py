@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from perturbloop.evaluate import scoreboard
 from perturbloop.evidence.graphs import from_vectors
 from perturbloop.evidence.kernels import constant_kernel, vector_kernel
 from perturbloop.loop.evidence import (
@@ -12,11 +13,12 @@ from perturbloop.loop.evidence import (
     ROWS,
     Evidence,
     Networks,
+    evidence_of,
     evidence_predictions,
     measured_genes,
     posterior_table,
 )
-from perturbloop.schema import PREDICTIONS
+from perturbloop.schema import EFFECTS, PREDICTIONS, EvaluateConfig
 
 GENES = np.array([f"ENSG{number:011d}" for number in range(90)], dtype=object)
 
@@ -117,8 +119,38 @@ def test_of_very_many_effects_the_clearest_half_stays_and_the_rest_is_drawn():
     genes = np.array([f"ENSG{number:011d}" for number in range(n)], dtype=object)
     effect = np.random.default_rng(0).normal(size=n)
     rows = pd.DataFrame({"gene_id": genes, "effect_to_goal": effect, "se": 1.0})
-    kept = measured_genes(rows, genes, seed=0)
+    kept = measured_genes(rows, seed=0)
     assert len(kept) == MOST_MEASURED
     clearest = rows["effect_to_goal"].abs().nlargest(MOST_MEASURED // 2).index
     assert set(rows.loc[clearest, "gene_id"]) <= set(kept["gene_id"])
-    pd.testing.assert_frame_equal(kept, measured_genes(rows, genes, seed=0))
+    pd.testing.assert_frame_equal(kept, measured_genes(rows, seed=0))
+
+
+def effects_of(gene_ids, folds):
+    """Gene-level effects of a knock-down; the first is a hit."""
+    hit = np.arange(len(gene_ids)) == 0
+    text = dict.fromkeys(("target", "guide_id"), "")
+    numbers = dict.fromkeys(("pvalue", "padj", "n_cells", "n_guides", "n_replicates"), 1)
+    rows = pd.DataFrame({"gene_id": gene_ids, "gene_name": gene_ids, "hit": hit, "fold": folds})
+    rows = rows.assign(effect_to_goal=1.0 + hit, effect=-1.0 - hit, se=0.1, own_gene_in_readout=False)
+    return EFFECTS.checked(rows.assign(modality="crispri", level="gene", **text, **numbers))
+
+
+@pytest.mark.parametrize(
+    ("gene_ids", "folds", "is_believed"),
+    [
+        (GENES[:2], [0, 1], False),
+        (GENES[:3], [0, 0, 1], False),
+        ([GENES[0], "unmeasured 1", "unmeasured 2"], [0, 1, 2], False),
+        (GENES[:4], [0, 1, 2, 3], True),
+    ],
+)
+def test_few_targets_are_judged_by_the_simple_rule_alone(base, evidence, rng, gene_ids, folds, is_believed):
+    effects = effects_of(list(gene_ids), folds)
+    fold_of = dict(zip(effects["gene_id"], folds, strict=True))
+    made = evidence_of(evidence.known, effects, "delete", fold_of=fold_of)
+    open_loop = base[base["fold"].eq(-1) & base["method"].ne("full-closed")]
+    found = evidence_predictions(open_loop, made, kind="delete", rng=rng)
+    judged = scoreboard(pd.concat([open_loop, found]), effects, config=EvaluateConfig(bootstrap=2))
+    assert ("posterior" in set(judged["method"])) == made.enough == is_believed
+    assert {"evidence", "propagation"} <= set(judged["method"])

@@ -43,8 +43,8 @@ def held_out(effects: pd.DataFrame, kind: Kind) -> Truth:
     effects
         EFFECTS rows.
     kind
-        delete and inhibit are judged by crispr_ko and crispri, overexpress and activate by crispra; arms are never averaged, so a gene that
-        was measured by two modalities of a kind is two targets.
+        delete and inhibit are judged by crispr_ko, crispri and inhibitor, overexpress and activate by crispra and activator;
+        arms are never averaged, so a gene that was measured by two modalities of a kind is two targets.
 
     Raises
     ------

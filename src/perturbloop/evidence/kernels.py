@@ -52,6 +52,11 @@ class Kernel:
         dense_gp = product if isinstance(product, np.ndarray) else product.toarray()
         return dense_gp.astype(float) ** self.power
 
+    def among(self, place_p: Int[np.ndarray, " p"]) -> Float[np.ndarray, "p p"]:
+        """Similarity of the genes at these rows to each other."""
+        own = replace(self, gene_ids=self.gene_ids[place_p], vector_gd=self.vector_gd[place_p])
+        return own.columns(np.arange(len(place_p)))
+
     def variance(self) -> Float[np.ndarray, " g"]:
         """Similarity of each gene to itself: 1 for unit vectors."""
         if sparse.issparse(self.vector_gd):

@@ -35,12 +35,19 @@ class Posterior:
     """Standard deviation of the true effect."""
     probability_g: Float[np.ndarray, " g"]
     """Probability that the effect is beyond the threshold, toward the goal."""
+    away_g: Float[np.ndarray, " g"]
+    """Probability that it is as far beyond it away from the goal."""
     threshold: float
     """That threshold, in the unit of the effects."""
     skill_k: Float[np.ndarray, " k"]
     """Per network its leave-one-gene-out skill, see `network_skill`; at or below 0 it is not listened to."""
     influence_gp: Float[np.ndarray, "g p"]
     """What each measured gene adds to the expected effect of each gene, same unit."""
+
+    @property
+    def benefit_g(self) -> Float[np.ndarray, " g"]:
+        """What genes are ranked by, -1 to 1: probability toward the goal less that away; positive = rather toward it."""
+        return self.probability_g - self.away_g
 
 
 def posterior(
@@ -53,6 +60,7 @@ def posterior(
     *,
     rng: np.random.Generator,
     threshold: float | None = None,
+    skill_k: Float[np.ndarray, " k"] | None = None,
 ) -> Posterior:
     r"""Expect of each gene what the in-silico score says, corrected by what was measured in genes like it.
 
@@ -72,6 +80,8 @@ def posterior(
         Shuffles the effects that a network's skill is read against.
     threshold
         Effect that is worth having, same unit; one standard deviation of the true effects by default.
+    skill_k
+        Result of `network_skills`, where it is at hand: it depends on the effects alone, not on the in-silico score.
 
     Returns
     -------
@@ -101,7 +111,8 @@ def posterior(
     _require_effects(place_p, effect_p, se_p)
     variance = _true_variance(effect_p, se_p)
     scale = float(np.sqrt(variance))
-    skill_k = np.array([network_skill(kernel, place_p, effect_p, se_p, rng=rng) for kernel in networks])
+    if skill_k is None:
+        skill_k = network_skills(networks, place_p, effect_p, se_p, rng=rng)
     network_k = NETWORK_AMPLITUDE * np.clip(skill_k, 0, 1)
     network_k *= min(1.0, ALL_NETWORKS / max(float(np.linalg.norm(network_k)), 1e-9))
     amplitude_k = np.append(network_k, np.full(len(features), FEATURE_AMPLITUDE))
@@ -124,9 +135,24 @@ def posterior(
         mean_g=mean_g,
         sd_g=sd_g,
         probability_g=norm.sf((threshold - mean_g) / sd_g),
+        away_g=norm.sf((threshold + mean_g) / sd_g),
         threshold=float(threshold),
         skill_k=skill_k,
         influence_gp=influence_gp,
+    )
+
+
+def network_skills(
+    networks: Sequence[Kernel],
+    place_p: Int[np.ndarray, " p"],
+    effect_p: Float[np.ndarray, " p"],
+    se_p: Float[np.ndarray, " p"],
+    *,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, " k"]:
+    """Skill of each network, see `network_skill`; the costly part of a posterior of many effects."""
+    return np.array(
+        [network_skill(kernel, place_p, effect_p, se_p, rng=rng) for kernel in networks], dtype=float
     )
 
 
@@ -145,7 +171,7 @@ def network_skill(
     Correlation of the measured effects with what the network adds to their mean when each gene is left out, minus the mean
     over shuffles of the effects, in standard deviations of the shuffles. 0 where the network links no measured genes.
     """
-    near_pp = NETWORK_AMPLITUDE**2 * kernel.columns(place_p)[place_p]
+    near_pp = NETWORK_AMPLITUDE**2 * kernel.among(place_p)
     if not np.any(near_pp - np.diag(np.diag(near_pp))) or np.ptp(effect_p) == 0:
         return 0.0
     own = _left_out_correlation(near_pp, effect_p, se_p)
@@ -171,11 +197,10 @@ def neighbors(
 def _left_out_correlation(near_pp: np.ndarray, effect_p: np.ndarray, se_p: np.ndarray) -> float:
     """Correlation of effects with what the network adds to the constant's leave-one-out prediction."""
     variance = _true_variance(effect_p, se_p)
-    own_pp = np.diag(se_p**2 + OWN_SHARE * variance) + variance  # a free mean
-    with_network = _left_out(own_pp + variance * near_pp, effect_p)
-    without = _left_out(own_pp + variance * np.diag(np.diag(near_pp)), effect_p)
-    added_p = with_network - without
-    return _correlation(added_p, effect_p)
+    own_p = se_p**2 + OWN_SHARE * variance
+    with_network = _left_out(np.diag(own_p) + variance * (1 + near_pp), effect_p)  # 1 = a free mean
+    without = _left_out_of_mean(own_p + variance * np.diag(near_pp), variance, effect_p)
+    return _correlation(with_network - without, effect_p)
 
 
 def _correlation(first_p: np.ndarray, second_p: np.ndarray) -> float:
@@ -188,6 +213,14 @@ def _correlation(first_p: np.ndarray, second_p: np.ndarray) -> float:
 def _left_out(covariance_pp: np.ndarray, effect_p: np.ndarray) -> np.ndarray:
     inverse_pp = np.linalg.inv(covariance_pp)
     return effect_p - inverse_pp @ effect_p / np.diag(inverse_pp)
+
+
+def _left_out_of_mean(own_p: np.ndarray, variance: float, effect_p: np.ndarray) -> np.ndarray:
+    """Return the same for a diagonal covariance and a common mean of this variance, without an inverse (Sherman and Morrison)."""
+    weight_p = 1 / own_p
+    shared = variance / (1 + variance * weight_p.sum())
+    solved_p = weight_p * (effect_p - shared * (weight_p @ effect_p))
+    return effect_p - solved_p / (weight_p - shared * weight_p**2)
 
 
 def _true_variance(effect_p: np.ndarray, se_p: np.ndarray) -> float:

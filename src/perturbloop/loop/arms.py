@@ -89,11 +89,14 @@ def closed_arms(
     Only the kinds that were measured are scored. A fold's model never sees the cells of its targets. All are judged on the
     same targets, edited in the same cells. The frozen level costs no fine-tuning and is always there. Of targets that only
     a screen measured (not `with_cells`) no cell can train, and those held out are judged where they are among the reference
-    genes; where no target that trains has cells, the closed loop and its shuffled control are left out.
+    genes; where a fold has no target with cells to train on, the closed loop and its shuffled control are left out of all
+    folds: what cannot be judged everywhere must not rank either.
     """
     cells = frozenset(fold_of) if with_cells is None else with_cells
     arms = []
-    for fold in sorted({-1, *fold_of.values()}):
+    folds = sorted({-1, *fold_of.values()})
+    taught = all(trains(fold_of, without=fold) & cells for fold in folds)
+    for fold in folds:
         training = trains(fold_of, without=fold) & cells
         held_out = frozenset(gene for gene, other in fold_of.items() if other == fold and fold >= 0) & cells
         for level, variants in VARIANTS.items():
@@ -101,7 +104,7 @@ def closed_arms(
                 continue
             for variant in variants:
                 learns = variant in ("closed", "shuffled")
-                if (fold >= 0 or variant in RANKED) and (training or not learns):
+                if (fold >= 0 or variant in RANKED) and (taught or not learns):
                     seen = training if learns else frozenset()
                     arms.append(Arm(f"{level}-{variant}", fold, seen, held_out, kinds))
     return arms

@@ -18,13 +18,15 @@ from perturbloop.evidence.kernels import (
     gene_set_kernel,
     vector_kernel,
 )
-from perturbloop.evidence.posterior import Posterior, neighbors, posterior
+from perturbloop.evidence.posterior import Posterior, neighbors, network_skills, posterior
 from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
 from perturbloop.loop.inputs import Inputs
 from perturbloop.schema import POSTERIOR, PREDICTIONS, Kind, concat, judges
 
 MOST_MEASURED = 1000
 """Most measured genes that the posterior reads; of more, half are those with the clearest effects and half are drawn."""
+LEAST_MEASURED = 2
+"""Fewest measured genes of a posterior."""
 SHUFFLES, FEW_SHUFFLES, MANY_GENES = 20, 5, 100
 """Shuffles behind a control of the evidence channel; fewer where more genes were measured than the last number."""
 
@@ -58,6 +60,11 @@ class Evidence:
         """-1 and the folds that are held out."""
         return sorted({-1, *(fold for fold in self.fold_of.values() if fold >= 0)})
 
+    @property
+    def enough(self) -> bool:
+        """Whether a posterior can be had of every fold, so that it is judged wherever it ranks: 2 effects without any fold."""
+        return all(len(self.rows(without=fold)) >= LEAST_MEASURED for fold in self.folds)
+
     def rows(self, *, without: int, shuffled: np.random.Generator | None = None) -> pd.DataFrame:
         """Effects of the targets that may judge fold `without`; shuffled among them for the control."""
         rows = self.effects[self.effects["gene_id"].isin(trains(self.fold_of, without=without))]
@@ -86,8 +93,13 @@ def networks_of(inputs: Inputs, de: pd.DataFrame) -> Networks:
 def evidence_of(
     known: Networks, effects: pd.DataFrame, kind: Kind, *, fold_of: Mapping[str, int], seed: int = 0
 ) -> Evidence:
-    """What was measured of one kind, with where it can spread to."""
-    return Evidence(known, effects_of_kind(effects, kind), fold_of, seed)
+    """What was measured of one kind, with where it can spread to.
+
+    Genes that the cells do not hold have no neighbors there and say nothing.
+    """
+    rows = effects_of_kind(effects, kind)
+    held = rows[rows["gene_id"].isin(known.gene_ids)].reset_index(drop=True)
+    return Evidence(known, held, fold_of, seed)
 
 
 def effects_of_kind(effects: pd.DataFrame, kind: Kind) -> pd.DataFrame:
@@ -127,9 +139,10 @@ def evidence_predictions(
     rng
         Shuffles the effects of the controls.
     methods
-        Only these; all by default.
+        Only these; all by default. Those of the posterior are left out where a fold has fewer than two effects to learn from:
+        what cannot be judged in every fold must not rank either.
     """
-    parts = []
+    parts, enough = [], evidence.enough
     for fold in evidence.folds:
         frozen = _scores(base, "frozen", kind, -1)
         scores = {
@@ -143,33 +156,52 @@ def evidence_predictions(
             "true": evidence.rows(without=fold),
             "shuffled": evidence.rows(without=fold, shuffled=rng),
         }
+        skills: dict[str, np.ndarray] = {}
         for name in ROWS if methods is None else methods:
             rule, partner, dealt = ROWS[name]
-            if scores[partner].empty or (rule is believed and len(effects[dealt]) < 2):
+            if scores[partner].empty or (rule is believed and not enough):
                 continue
-            parts.append(_rows(name, kind, fold, rule(evidence, scores[partner], effects[dealt])))
+            if rule is believed and dealt not in skills:
+                skills[dealt] = skills_of(evidence, effects[dealt])
+            made = rule(evidence, scores[partner], effects[dealt], skills.get(dealt))
+            parts.append(_rows(name, kind, fold, made))
     return concat(PREDICTIONS, parts)
 
 
-def believed(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> pd.Series:
-    """Probability of a worthwhile effect, for the genes that the in-silico score covers; index = gene ids."""
-    found = posterior_of(evidence, insilico, rows)
-    return pd.Series(found.probability_g, index=evidence.known.gene_ids).reindex(insilico.index)
+def believed(
+    evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None
+) -> pd.Series:
+    """Probability of a worthwhile effect less that of one away, of the genes with an in-silico score; index = gene ids."""
+    found = posterior_of(evidence, insilico, rows, skill_k)
+    return pd.Series(found.benefit_g, index=evidence.known.gene_ids).reindex(insilico.index)
 
 
-def posterior_of(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> Posterior:
-    """Posterior over all genes of the cells, in their order."""
+def posterior_of(
+    evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None = None
+) -> Posterior:
+    """Posterior over all genes of the cells, in their order; `skill_k` is that of `skills_of`, found anew where it is missing."""
     known = evidence.known
-    rows = measured_genes(rows, known.gene_ids, seed=evidence.seed)
     return posterior(
         known.networks,
         known.features,
         insilico.reindex(known.gene_ids).to_numpy(float),
-        pd.Index(known.gene_ids).get_indexer(pd.Index(rows["gene_id"])),
-        rows["effect_to_goal"].to_numpy(float),
-        rows["se"].to_numpy(float),
+        *_measured(evidence, rows),
         rng=np.random.default_rng(evidence.seed),
+        skill_k=skill_k,
     )
+
+
+def skills_of(evidence: Evidence, rows: pd.DataFrame) -> np.ndarray:
+    """Skill of each network by these effects, whatever in-silico score stands beside them."""
+    rng = np.random.default_rng(evidence.seed)
+    return network_skills(evidence.known.networks, *_measured(evidence, rows), rng=rng)
+
+
+def _measured(evidence: Evidence, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Place, effect and error of the genes that the posterior reads."""
+    rows = measured_genes(rows, seed=evidence.seed)
+    place_p = pd.Index(evidence.known.gene_ids).get_indexer(pd.Index(rows["gene_id"]))
+    return place_p, rows["effect_to_goal"].to_numpy(float), rows["se"].to_numpy(float)
 
 
 def posterior_table(
@@ -178,9 +210,7 @@ def posterior_table(
     """Table POSTERIOR of the full ranking, and the skill of each network."""
     known, rows = evidence.known, evidence.rows(without=-1)
     found = posterior_of(evidence, insilico, rows)
-    names_p = np.array(
-        [gene_names[gene] for gene in measured_genes(rows, known.gene_ids, seed=evidence.seed)["gene_id"]]
-    )
+    names_p = np.array([gene_names[gene] for gene in measured_genes(rows, seed=evidence.seed)["gene_id"]])
     table = pd.DataFrame(
         {
             "gene_id": known.gene_ids,
@@ -197,9 +227,9 @@ def posterior_table(
     return POSTERIOR.checked(table[~table["gene_id"].isin(rows["gene_id"])]), skill
 
 
-def measured_genes(rows: pd.DataFrame, gene_ids: np.ndarray, *, seed: int) -> pd.DataFrame:
-    """Rows of the genes that the cells hold; of very many the clearest half and a random half."""
-    here = rows[rows["gene_id"].isin(gene_ids)].reset_index(drop=True)
+def measured_genes(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """Rows that the posterior reads: all, or of very many half those with the clearest effects and half drawn."""
+    here = rows.reset_index(drop=True)
     if len(here) <= MOST_MEASURED:
         return here
     clear = (here["effect_to_goal"].abs() / here["se"].clip(lower=1e-9)).nlargest(MOST_MEASURED // 2).index
@@ -208,7 +238,9 @@ def measured_genes(rows: pd.DataFrame, gene_ids: np.ndarray, *, seed: int) -> pd
     return here.loc[np.sort(np.concatenate([clear.to_numpy(), drawn]))].reset_index(drop=True)
 
 
-def propagated(evidence: Evidence, partner: pd.Series, rows: pd.DataFrame) -> pd.Series:
+def propagated(
+    evidence: Evidence, partner: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None = None
+) -> pd.Series:
     """Spread effects over the graph of the simple rule; index = its genes, whatever the partner scores."""
     table = propagate(
         evidence.known.graph,
@@ -219,13 +251,17 @@ def propagated(evidence: Evidence, partner: pd.Series, rows: pd.DataFrame) -> pd
     return pd.Series(table["score"].to_numpy(float), index=table["gene_id"].to_numpy(object))
 
 
-def together(evidence: Evidence, partner: pd.Series, rows: pd.DataFrame) -> pd.Series:
+def together(
+    evidence: Evidence, partner: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None = None
+) -> pd.Series:
     """Z + z on the genes that the partner scores."""
     spread = propagated(evidence, partner, rows).reindex(partner.index)
     return pd.Series(combine(partner.to_numpy(float), spread.to_numpy(float)), index=partner.index)
 
 
-ROWS: dict[str, tuple[Callable[[Evidence, pd.Series, pd.DataFrame], pd.Series], str, str]] = {
+Rule = Callable[[Evidence, pd.Series, pd.DataFrame, np.ndarray | None], pd.Series]
+"""Evidence, in-silico score, effects, and skill of the networks by these effects where the rule reads it -> score by gene."""
+ROWS: dict[str, tuple[Rule, str, str]] = {
     "posterior": (believed, "frozen", "true"),
     "posterior-shuffled": (believed, "frozen", "shuffled"),
     "posterior-permuted": (believed, "permuted", "true"),

@@ -322,7 +322,7 @@ def _posteriors(
     tables: list[pd.DataFrame] = []
     skills: dict[Kind, dict[str, float]] = {}
     for kind, entry in evidence.items():
-        if len(entry.rows(without=-1)) < 2:
+        if not entry.enough:
             continue
         scored = frozen[frozen["kind"].eq(kind) & frozen["benefit"].notna()]
         insilico = scored.set_index("gene_id")["benefit"] * float(default == DEFAULT)
@@ -334,14 +334,14 @@ def _posteriors(
 def _default(
     frozen: pd.DataFrame, predictions: pd.DataFrame, kind: Kind, evidence: dict[Kind, Evidence], default: str
 ) -> pd.DataFrame:
-    """Rank by the posterior where targets of this kind were measured, else by the open loop."""
+    """Rank by the posterior where enough targets of this kind were measured, else by the open loop."""
     rows = frozen[frozen["kind"] == kind]
     if kind not in evidence:
         return rows
     full = predictions[
         predictions["method"].eq(default) & predictions["kind"].eq(kind) & predictions["fold"].eq(-1)
     ]
-    if full.empty:  # a single measured gene tells no more than the open loop
+    if full.empty:  # too few genes were measured
         return rows
     spent = trains(evidence[kind].fold_of, without=-1)
     return with_score(rows, dict(zip(full["gene_id"], full["score"], strict=True)), spent=spent)

@@ -18,7 +18,7 @@ from perturbloop.schema import (
 )
 
 _METHOD = Column("method", "see `schema.METHODS`", "evidence")
-_KIND = Column("kind", "delete or overexpress", "delete")
+_KIND = Column("kind", "delete, overexpress, inhibit or activate", "delete")
 _NAME = Column("gene_name", "HGNC symbol", "STAT1")
 
 GAINS = Table(

@@ -11,7 +11,8 @@ from perturbloop.schema import ACTION, STATUS
 
 SIGN = (
     "Benefit is positive where the action, done to a start cell, moves it toward the goal state; genes are ranked by it. "
-    "It comes from a model: every row is a suggestion to test, not a finding."
+    "It comes from a model: every row is a suggestion to test, not a finding. It is the shift of the goal's logit, or, once "
+    "targets of the kind were measured, the probability of a worthwhile effect toward the goal less that of one away from it."
 )
 _TOP = (
     "#",

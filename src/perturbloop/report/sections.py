@@ -10,22 +10,23 @@ from perturbloop.report.scoreboard import correlation_section, gain_section, sco
 
 METHODS_IN_WORDS = (
     "In-silico edit: a cell is a list of its genes, most telling first. `delete` takes the gene out of the list, "
-    "`overexpress` puts it in front. The shift is the change this makes to the cell's state as the model reads it; it is "
+    "`overexpress` puts it in front; `inhibit` and `activate` move it part of the way. The shift is the change this makes to the cell's state as the model reads it; it is "
     "averaged over the start cells in which the gene was edited.",
     "Call: the shift is compared with the shifts of genes of like rank and expression (matched null), two-sided, with "
     "Benjamini-Hochberg over the genes of a kind.",
     "Measured effect: a logistic regression on the state cells scores the perturbed cells and the controls of the same "
     "replicate; the difference is given in standard deviations of control cells. The target's own gene is left out. A hit "
     "has a padj below the stated rate and an effect of at least the stated size.",
-    "Closed loop: the representation channel fine-tunes the model with perturbed cells added; the evidence channel adds "
-    "the measured effects of other genes, spread over a gene graph, to the frozen model's ranking.",
+    "Closed loop: the representation channel trains the model with perturbed cells added; the evidence channel corrects the "
+    "frozen model's scores by the measured effects of genes that networks say are alike, each network as far as it foretells "
+    "measured genes that are left out.",
     "Held out: a target is only judged by a ranking that was made without its measured effect.",
 )
 LIMITS_IN_WORDS = (
     "A gene that start cells do not express cannot be edited there, and is not scored: absence from the top says nothing.",
     "Editing a list is not editing a cell: the model has seen which genes go together, not what causes what. "
     "Consequences of a state can rank as high as its causes.",
-    "`delete` and `overexpress` are judged apart: a knock-out says nothing about overexpression.",
+    "Edits that lower a gene and edits that raise it are judged apart: a knock-out says nothing about overexpression.",
     "The intervals of shifts hold the spread between cells, not the uncertainty of the model that was trained.",
     "Toward the goal is not safe or useful: toxicity, cell death and delivery are not part of any number here.",
 )

@@ -54,7 +54,12 @@ RANKING = Table(
         *_GENE,
         Column("kind", "in-silico edit: delete, overexpress, inhibit or activate", "delete"),
         Column("action", "what to do to the gene: inhibit or activate", "inhibit"),
-        Column("benefit", "score the rows are ranked by; positive = toward the goal", 1.9),
+        Column(
+            "benefit",
+            "score the rows are ranked by; positive = toward the goal: `logit_shift`, or, once targets of this kind were measured, "
+            "the probability of an effect beyond the threshold of POSTERIOR toward the goal less that of one away from it",
+            1.9,
+        ),
         Column(
             "shift_to_goal",
             "mean change in cosine similarity to the goal state; positive = toward it",
