@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import read_h5ad
 from typer.testing import CliRunner
 
 from perturbloop.cli import app
 from perturbloop.data import toy
-from perturbloop.errors import LeakageError
+from perturbloop.errors import InputError, LeakageError
 from perturbloop.loop.campaign import init, measured, play, record
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
@@ -79,7 +80,7 @@ def test_all_genes_that_a_compound_hits_are_in_one_fold_and_none_is_scored_when_
     folder, report, hit = screened
     assert len({report["hit_genes"][gene] for gene in hit["double"]}) == 1
     assert len({report["hit_genes"][gene] for gene in hit["mixed"]}) == 1
-    rows = measured(folder)
+    rows = measured(folder, report["folder"])
     assert set(rows["modality"]) == {"inhibitor"}
     assert set(rows["gene_id"]) == {hit[f"single {n}"][0] for n in range(N_SINGLE)} | set(hit["double"])
     number = play(folder, until="evaluate").round
@@ -137,7 +138,7 @@ def test_edited_cells_stand_for_compounds_that_do_one_thing_to_one_gene(screened
 
 def test_a_drug_response_screen_with_the_same_table_of_targets_judges_beside_the_cells(screened, tmp_path):
     folder = Path(shutil.copytree(screened[0], tmp_path / "study"))
-    before = {row.gene_id: row.fold for row in measured(folder).itertuples()}
+    before = {row.gene_id: row.fold for row in measured(folder, screened[1]["folder"]).itertuples()}
     targets = screened[0].parent / "targets.tsv"
     table = pd.read_csv(targets, sep="\t").drop_duplicates("compound").assign(response=np.arange(10.0) - 4)
     table[["compound", "response"]].to_csv(tmp_path / "responses.csv", index=False)
@@ -154,6 +155,29 @@ def test_a_drug_response_screen_with_the_same_table_of_targets_judges_beside_the
     assert before.items() <= dict(zip(effects["gene_id"], effects["fold"], strict=True)).items()
     assert "viability" not in json.loads((place / "scores.json").read_text())["label_sources"]
     assert set(pd.read_parquet(place / "metrics.parquet")["method"]) >= {"full-closed", "linear", "evidence"}
+
+
+def test_a_compound_may_have_the_name_of_its_gene(few, tmp_path):
+    names = sorted(set(read_h5ad(few.perturbed_path).obs["target"]) - {toy.CONTROL})
+    rows = "".join(f"{name},{name},inhibitor\n" for name in names)
+    (tmp_path / "targets.csv").write_text("compound,gene,action\n" + rows)
+    init(tmp_path / "study", few.config())
+    entry = few.perturbed(modality="drug", targets=str(tmp_path / "targets.csv"))
+    report, _ = record(tmp_path / "study", entry)
+    found = measured(tmp_path / "study", report["folder"])
+    assert set(found["gene_name"]) == set(names)
+    assert set(found["modality"]) == {"inhibitor"}
+
+
+def test_targets_that_nobody_knows_are_named(few, tmp_path):
+    (tmp_path / "targets.csv").write_text("compound,gene,action\nA,NOGENE,inhibitor\n")
+    adata = read_h5ad(few.perturbed_path)
+    adata.obs["drug"] = np.where(adata.obs["target"] == toy.CONTROL, toy.CONTROL, "A")
+    adata.write_h5ad(tmp_path / "drugs.h5ad")
+    init(tmp_path / "study", few.config())
+    options = {"path": str(tmp_path / "drugs.h5ad"), "target_column": "drug", "modality": "drug"}
+    with pytest.raises(InputError, match="names those of 'A', and knows no gene of them: 'NOGENE'"):
+        record(tmp_path / "study", few.perturbed(**options, targets=str(tmp_path / "targets.csv")))
 
 
 def test_a_table_of_targets_belongs_to_drugs(screened):

@@ -64,7 +64,9 @@ def record_screen(
     campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in fold_of.items())
     full = report | _facts(made, entry, fold_of)
     write_json(folder / "report.json", full | {"lines": [*report_lines(report), *_lines(full, entry)]})
-    return campaign.with_screen(entry), json.loads((folder / "report.json").read_text()), True
+    said = json.loads((folder / "report.json").read_text())
+    said["warnings"] += _replaced(campaign, entry)  # said once, no matter of the rounds
+    return campaign.with_screen(entry), said, True
 
 
 def read_screens(campaign: Campaign, inputs: Inputs) -> tuple[list[pd.DataFrame], list[dict[str, Any]]]:
@@ -144,6 +146,14 @@ def _ceiling_lines(
                 "no ranking can be expected to agree better"
             )
     return lines
+
+
+def _replaced(campaign: Campaign, entry: ScreenConfig) -> list[str]:
+    before = [one.path for one in campaign.config.screen if one.name == entry.name and one.path != entry.path]
+    return [
+        f"It takes the place of the screen of that name from `{path}`; record it under another `--name` to keep both."
+        for path in before
+    ]
 
 
 def _options(entry: ScreenConfig) -> dict[str, Any]:
