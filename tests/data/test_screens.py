@@ -46,14 +46,14 @@ def frame(rng):
 def read(tmp_path, words):
     """Write a table, or text, and read it as a CRISPRi screen whose high scores stand for the goal."""
 
-    def read(content, *, name="screen.csv", **options):
+    def read(content, *, name="screen.csv", left_out=(), **options):
         path = tmp_path / name
         if isinstance(content, str | bytes):
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         else:
             content.to_csv(path, index=False, sep="\t" if ".t" in name else ",")
         known = {"path": str(path), "name": "test", "modality": "crispri", "higher_is": "goal"}
-        return read_screen(ScreenConfig(**(known | options)), vocabulary=words)
+        return read_screen(ScreenConfig(**(known | options)), vocabulary=words, left_out=left_out)
 
     return read
 
@@ -277,6 +277,10 @@ def test_a_gene_has_the_mean_response_to_the_compounds_that_inhibit_it(read, res
     assert by_gene.loc["GENE5", "effect"] == pytest.approx(-value[5])
     assert report["compounds_without_targets"] == ["drug30"]
     assert "GENE31" not in by_gene.index
+    assert report["compounds"]["drug0"] == sorted(by_gene.loc[["GENE0", "GENE1"], "gene_id"])
+    without, _ = read(responses, modality="inhibitor", targets=targets, top=0.1, left_out=["drug0"])
+    assert set(by_gene.index) - set(without["label"]) == {"GENE0"}
+    assert without.set_index("label").loc["GENE1", "effect_to_goal"] == pytest.approx(value[1])
 
 
 def test_activated_targets_are_another_arm(read, responses, targets):

@@ -20,7 +20,7 @@ from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
 from perturbloop.loop.outcomes import perturbed_examples
 from perturbloop.loop.training import TrainingCells
-from perturbloop.schema import PerturbedConfig
+from perturbloop.schema import PerturbedConfig, ScreenConfig
 from perturbloop.train.examples import closed_loop, open_loop
 
 N_SINGLE = 8
@@ -155,6 +155,38 @@ def test_a_drug_response_screen_with_the_same_table_of_targets_judges_beside_the
     assert before.items() <= dict(zip(effects["gene_id"], effects["fold"], strict=True)).items()
     assert "viability" not in json.loads((place / "scores.json").read_text())["label_sources"]
     assert set(pd.read_parquet(place / "metrics.parquet")["method"]) >= {"full-closed", "linear", "evidence"}
+
+
+def test_genes_with_the_score_of_one_compound_are_held_out_together(made, tmp_path):
+    """Sixty compounds of two genes each: apart, the one would hand its score to the judgement of the other."""
+    genes = toy.world(1, n_cells=160, n_corpus=120).genes
+    names, ids = genes["gene_name"].tolist(), genes["gene_id"].tolist()
+    rows = [f"c{place // 2},{names[place]},inhibitor\n" for place in range(120)]
+    (tmp_path / "targets.csv").write_text("compound,gene,action\n" + "".join(rows))
+    scores = "".join(f"c{place},{place - 30}\n" for place in range(60))
+    (tmp_path / "responses.csv").write_text("compound,response\n" + scores)
+    options = {
+        "path": str(tmp_path / "responses.csv"),
+        "modality": "inhibitor",
+        "higher_is": "goal",
+        "top": 0.3,
+    }
+    entry = ScreenConfig(
+        name="viability", targets=str(tmp_path / "targets.csv"), min_detection=0.0, **options
+    )
+    init(tmp_path / "study", made.config())
+    report, _ = record(tmp_path / "study", entry)
+    assert (report["n_effects"], "compounds" in report) == (120, False)
+    (path,) = (tmp_path / "study").glob("screens/*/effects.parquet")
+    fold_of = pd.read_parquet(path).set_index("gene_id")["fold"]
+    assert all(fold_of[ids[place]] == fold_of[ids[place + 1]] for place in range(0, 120, 2))
+    assert set(fold_of) == {-1, 0}
+
+    apart = [names[ids.index(fold_of.index[fold_of == fold][0])] for fold in (-1, 0)]
+    rows += [f"c0,{name},inhibitor\n" for name in apart]
+    (tmp_path / "targets.csv").write_text("compound,gene,action\n" + "".join(dict.fromkeys(rows)))
+    report, _ = record(tmp_path / "study", replace(entry, top=0.2))
+    assert report["warnings"][-1].endswith("say nothing of a gene: 'c0'.")
 
 
 def test_a_compound_may_have_the_name_of_its_gene(few, tmp_path):

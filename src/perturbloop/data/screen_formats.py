@@ -139,7 +139,8 @@ def scores_of(frame: pd.DataFrame, config: ScreenConfig) -> Scores:
         If no column holds genes or scores, or a column does not hold what its name says.
     """
     lower = {name.lower(): name for name in frame.columns}
-    if config.score_column is None and all(name in lower for name in _MAGECK):
+    named = (config.score_column, config.pvalue_column, config.fdr_column, config.se_column)
+    if named == (None,) * 4 and all(name in lower for name in _MAGECK):
         return _mageck(frame, lower, config)
     known = _COMPOUND if config.targets else _GENE
     columns = {
