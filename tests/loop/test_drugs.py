@@ -14,13 +14,15 @@ from typer.testing import CliRunner
 
 from perturbloop.cli import app
 from perturbloop.data import toy
+from perturbloop.data.perturbed import read_perturbed
 from perturbloop.errors import InputError, LeakageError
 from perturbloop.loop.campaign import init, measured, play, record
+from perturbloop.loop.drugs import drug_facts
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
-from perturbloop.loop.outcomes import perturbed_examples
+from perturbloop.loop.outcomes import Outcomes, perturbed_examples
 from perturbloop.loop.training import TrainingCells
-from perturbloop.schema import PerturbedConfig, ScreenConfig
+from perturbloop.schema import EFFECTS, PerturbedConfig, ScreenConfig
 from perturbloop.train.examples import closed_loop, open_loop
 
 N_SINGLE = 8
@@ -117,6 +119,21 @@ def test_cells_of_a_compound_cannot_train_what_judges_any_of_its_targets(screene
         closed_loop(unperturbed, tokens, found.label_n, found.target_n, held_out=[other], **options)
     examples = closed_loop(unperturbed, tokens, found.label_n, found.target_n, held_out=[], **options)
     assert examples.spent == (first, other)
+
+
+def test_genes_of_a_compound_between_folds_have_no_cells_that_train(screened):
+    folder, report, hit = screened
+    assert report["cell_genes"] == sorted(report["hit_genes"])
+    campaign = open_campaign(folder)
+    with campaign.store:
+        inputs = read_inputs(campaign.config)
+    perturbed, read = read_perturbed(campaign.config.perturbed[0], vocabulary=inputs.model.vocabulary)
+    first, other = sorted(hit["double"])
+    facts = drug_facts(perturbed, report["hit_genes"] | {first: 0, other: 1}, read)
+    assert set(report["cell_genes"]) - set(facts["cell_genes"]) == {first, other}
+    outcomes = Outcomes(pd.DataFrame(columns=EFFECTS.names), pd.DataFrame(columns=EFFECTS.names), (facts,))
+    assert outcomes.with_cells == frozenset(facts["cell_genes"])
+    assert outcomes.fold_of[other] == 1
 
 
 def test_edited_cells_stand_for_compounds_that_do_one_thing_to_one_gene(screened):

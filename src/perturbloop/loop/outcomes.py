@@ -59,9 +59,11 @@ class Outcomes:
 
     @property
     def with_cells(self) -> frozenset[str]:
-        """Genes that were hit in perturbed cells, those of compounds included: only these can train a model."""
+        """Genes that were hit in perturbed cells, all those of usable compounds included: only these can train a model."""
         rows = self._of_cells
-        hit = {gene for report in self.reports for gene in report.get("hit_genes", {})}
+        hit = {
+            gene for report in self.reports for gene in report.get("cell_genes", report.get("hit_genes", ()))
+        }
         return frozenset(rows.loc[rows["level"] == "gene", "gene_id"]) | hit
 
     @property
