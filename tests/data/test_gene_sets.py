@@ -108,9 +108,11 @@ def test_what_is_no_gmt_is_refused_with_its_lines(gmt, vocabulary, tmp_path):
     with pytest.raises(InputError, match="could not be read"):
         read_gmt(tmp_path / "nothing.gmt", vocabulary=vocabulary)
     whole = gmt(*LINES, name="cut.gmt.gz")
-    whole.write_bytes(whole.read_bytes()[:-9])
-    with pytest.raises(InputError, match="download the file again"):
-        read_gmt(whole, vocabulary=vocabulary)
+    content = whole.read_bytes()
+    for damaged in (content[:-9], content[:12] + b"\xff" * 20 + content[32:]):
+        whole.write_bytes(damaged)
+        with pytest.raises(InputError, match="download the file again"):
+            read_gmt(whole, vocabulary=vocabulary)
 
 
 def test_another_species_or_unknown_labels_are_refused(gmt, vocabulary):

@@ -73,6 +73,8 @@ def test_a_phenotype_needs_its_column():
         phenotype_labels(cells, start="ill", goal="well")
     with pytest.raises(InputError, match=r"need `phenotype_column`.*--phenotype-column"):
         replace(cells.config, phenotype_column=None)
+    with pytest.raises(InputError, match=r"belongs to labels of source `phenotype`; it is 'state_score'"):
+        replace(cells.config, label_source="state_score")
     with pytest.raises(InputError, match=r"need `label_table`.*--label-table"):
         replace(cells.config, label_source="screen")
 

@@ -1,5 +1,6 @@
 """Tables of screens: formats, signs, hits, losses, and what is refused."""
 
+import gzip
 from dataclasses import replace
 
 import numpy as np
@@ -45,14 +46,14 @@ def frame(rng):
 def read(tmp_path, words):
     """Write a table, or text, and read it as a CRISPRi screen whose high scores stand for the goal."""
 
-    def read(content, *, name="screen.csv", **options):
+    def read(content, *, name="screen.csv", left_out=(), **options):
         path = tmp_path / name
         if isinstance(content, str | bytes):
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         else:
             content.to_csv(path, index=False, sep="\t" if ".t" in name else ",")
         known = {"path": str(path), "name": "test", "modality": "crispri", "higher_is": "goal"}
-        return read_screen(ScreenConfig(**(known | options)), vocabulary=words)
+        return read_screen(ScreenConfig(**(known | options)), vocabulary=words, left_out=left_out)
 
     return read
 
@@ -138,6 +139,16 @@ def test_row_names_of_r_are_the_genes_and_a_numbered_first_column_is_not(read, f
     of_r, _ = read(frame.rename(columns={"Gene": ""}))
     numbered, _ = read(frame.reset_index(names=""))
     pd.testing.assert_frame_equal(of_r, numbered)
+
+
+def test_row_names_without_a_name_are_the_genes_and_a_separator_at_the_end_is_nothing(read, frame):
+    plain, _ = read(frame)
+    text = frame.to_csv(index=False)
+    nameless, report = read(text.replace("Gene,", "", 1))  # as `write.table` of R leaves it
+    assert report["columns"]["gene"] == "Unnamed: 0"
+    ended, _ = read(text.replace("\n", ",\n").replace(",\n", "\n", 1))
+    for screen in (nameless, ended):
+        pd.testing.assert_frame_equal(screen, plain)
 
 
 def test_a_byte_order_mark_and_semicolons_do_not_matter(read, frame):
@@ -266,6 +277,10 @@ def test_a_gene_has_the_mean_response_to_the_compounds_that_inhibit_it(read, res
     assert by_gene.loc["GENE5", "effect"] == pytest.approx(-value[5])
     assert report["compounds_without_targets"] == ["drug30"]
     assert "GENE31" not in by_gene.index
+    assert report["compounds"]["drug0"] == sorted(by_gene.loc[["GENE0", "GENE1"], "gene_id"])
+    without, _ = read(responses, modality="inhibitor", targets=targets, top=0.1, left_out=["drug0"])
+    assert set(by_gene.index) - set(without["label"]) == {"GENE0"}
+    assert without.set_index("label").loc["GENE1", "effect_to_goal"] == pytest.approx(value[1])
 
 
 def test_activated_targets_are_another_arm(read, responses, targets):
@@ -323,6 +338,10 @@ def test_an_unknown_action_of_a_drug_is_refused(read, responses, tmp_path):
         (lambda table: table, {"screen": "IL2"}, "needs the column 'screen'"),
         (lambda table: table.drop(columns=["FDR", "pvalue"]), {}, "`--top` or `--hits`"),
         (lambda table: pd.concat([table] * 3), {}, "80 of 120 rows.*name a gene again"),
+        (lambda _: b"\xef\xbb\xbf\n\n", {}, "it cannot be read"),
+        (lambda table: table.assign(SE=-1.0), {}, "not negative; 40 are: '-1.0'"),
+        (lambda table: table.rename(columns={"Score": "LFC", "FDR": " LFC"}), {}, "several named 'LFC'"),
+        (lambda _: "Gene,Score\nGENE1,a,b,0.5\nGENE2,a,b,0.7\n", {}, "has 2 .*values. Correct the header"),
     ],
 )
 def test_a_file_that_is_no_screen_is_refused_with_what_to_do(read, frame, change, options, says):
@@ -336,6 +355,13 @@ def test_a_file_that_is_no_screen_is_refused_with_what_to_do(read, frame, change
 def test_genes_of_another_kind_are_refused(read, frame, label, says):
     with pytest.raises(GeneIdError, match=says):
         read(frame.assign(Gene=[label.format(place) for place in range(N_GENES)]))
+
+
+def test_a_damaged_archive_is_refused(read, frame):
+    content = bytearray(gzip.compress(frame.to_csv(index=False).encode()))
+    content[30:60] = b"\xff" * 30
+    with pytest.raises(InputError, match="it cannot be read"):
+        read(bytes(content), name="screen.csv.gz")
 
 
 def test_a_list_without_a_gene_of_the_screen_is_refused(read, frame, tmp_path):

@@ -56,8 +56,9 @@ def test_an_unknown_error_is_the_spread_and_none_is_larger(screen, detection):
         0.1 / effects_of_screen(screen, detection, min_detection=0.01).spread
     )
     assert by_gene.loc["GENE150", "se"] == 1.0
-    wide = effects_of_screen(screen.assign(se=9.0), detection, min_detection=0.01)
-    assert set(wide.effects["se"]) == {1.0}
+    for told in (9.0, 0.0):  # an error of 0 would make a gene outweigh all others
+        wide = effects_of_screen(screen.assign(se=told), detection, min_detection=0.01)
+        assert set(wide.effects["se"]) == {1.0}
 
 
 def test_genes_that_the_cells_do_not_express_are_counted_and_their_hits_named(screen, detection):

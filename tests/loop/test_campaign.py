@@ -2,17 +2,22 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from perturbloop.errors import InputError, StateError, StoreError
+from perturbloop.cli import app
+from perturbloop.data import toy
+from perturbloop.errors import GeneIdError, InputError, StateError, StoreError
 from perturbloop.loop.campaign import checked, init, play, record, show
 from perturbloop.schema import CampaignConfig
 from perturbloop.store import lock
@@ -332,6 +337,37 @@ def test_a_refused_input_makes_no_campaign(made, tmp_path):
     with pytest.raises(StateError, match="stimulated"):
         init(tmp_path / "new", wrong)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "named", "says"),
+    [
+        ("positive_controls", ("NOGENE:inhibit",), "`positive_controls` .* knows 'NOGENE'"),
+        ("negative_controls", ("NOGENE",), "`negative_controls` .* knows 'NOGENE'"),
+    ],
+)
+def test_a_control_that_is_no_gene_is_refused_before_any_work(made, tmp_path, option, named, says):
+    config = made.config()
+    with pytest.raises(GeneIdError, match=says):
+        init(tmp_path / "new", replace(config, evaluate=replace(config.evaluate, **{option: named})))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_cannot_become_a_campaign_folder(made, tmp_path):
+    (tmp_path / "taken").write_text("x")
+    for folder in ("taken", "taken/below"):
+        with pytest.raises(StoreError, match="taken` is a file"):
+            init(tmp_path / folder, made.config())
+
+
+def test_the_table_after_a_record_holds_no_effects_of_before(few, tmp_path):
+    folder = tmp_path / "study"
+    init(folder, few.config())
+    record(folder, few.perturbed())
+    line = f"record {folder} --perturbed {few.perturbed_path} --target-column target --control {toy.CONTROL}"
+    done = CliRunner().invoke(app, shlex.split(f"{line} --modality crispri --min-cells 12"))
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.count("effect to goal") == few.n_targets
 
 
 def test_killed_in_the_middle_a_run_goes_on_and_ends_the_same(made, tmp_path):

@@ -9,17 +9,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import read_h5ad
 from typer.testing import CliRunner
 
 from perturbloop.cli import app
 from perturbloop.data import toy
-from perturbloop.errors import LeakageError
+from perturbloop.data.perturbed import read_perturbed
+from perturbloop.errors import InputError, LeakageError
 from perturbloop.loop.campaign import init, measured, play, record
+from perturbloop.loop.drugs import drug_facts
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
-from perturbloop.loop.outcomes import perturbed_examples
+from perturbloop.loop.outcomes import Outcomes, perturbed_examples
 from perturbloop.loop.training import TrainingCells
-from perturbloop.schema import PerturbedConfig
+from perturbloop.schema import EFFECTS, PerturbedConfig, ScreenConfig
 from perturbloop.train.examples import closed_loop, open_loop
 
 N_SINGLE = 8
@@ -79,7 +82,7 @@ def test_all_genes_that_a_compound_hits_are_in_one_fold_and_none_is_scored_when_
     folder, report, hit = screened
     assert len({report["hit_genes"][gene] for gene in hit["double"]}) == 1
     assert len({report["hit_genes"][gene] for gene in hit["mixed"]}) == 1
-    rows = measured(folder)
+    rows = measured(folder, report["folder"])
     assert set(rows["modality"]) == {"inhibitor"}
     assert set(rows["gene_id"]) == {hit[f"single {n}"][0] for n in range(N_SINGLE)} | set(hit["double"])
     number = play(folder, until="evaluate").round
@@ -118,6 +121,21 @@ def test_cells_of_a_compound_cannot_train_what_judges_any_of_its_targets(screene
     assert examples.spent == (first, other)
 
 
+def test_genes_of_a_compound_between_folds_have_no_cells_that_train(screened):
+    folder, report, hit = screened
+    assert report["cell_genes"] == sorted(report["hit_genes"])
+    campaign = open_campaign(folder)
+    with campaign.store:
+        inputs = read_inputs(campaign.config)
+    perturbed, read = read_perturbed(campaign.config.perturbed[0], vocabulary=inputs.model.vocabulary)
+    first, other = sorted(hit["double"])
+    facts = drug_facts(perturbed, report["hit_genes"] | {first: 0, other: 1}, read)
+    assert set(report["cell_genes"]) - set(facts["cell_genes"]) == {first, other}
+    outcomes = Outcomes(pd.DataFrame(columns=EFFECTS.names), pd.DataFrame(columns=EFFECTS.names), (facts,))
+    assert outcomes.with_cells == frozenset(facts["cell_genes"])
+    assert outcomes.fold_of[other] == 1
+
+
 def test_edited_cells_stand_for_compounds_that_do_one_thing_to_one_gene(screened):
     folder, _, hit = screened
     campaign = open_campaign(folder)
@@ -137,7 +155,7 @@ def test_edited_cells_stand_for_compounds_that_do_one_thing_to_one_gene(screened
 
 def test_a_drug_response_screen_with_the_same_table_of_targets_judges_beside_the_cells(screened, tmp_path):
     folder = Path(shutil.copytree(screened[0], tmp_path / "study"))
-    before = {row.gene_id: row.fold for row in measured(folder).itertuples()}
+    before = {row.gene_id: row.fold for row in measured(folder, screened[1]["folder"]).itertuples()}
     targets = screened[0].parent / "targets.tsv"
     table = pd.read_csv(targets, sep="\t").drop_duplicates("compound").assign(response=np.arange(10.0) - 4)
     table[["compound", "response"]].to_csv(tmp_path / "responses.csv", index=False)
@@ -154,6 +172,61 @@ def test_a_drug_response_screen_with_the_same_table_of_targets_judges_beside_the
     assert before.items() <= dict(zip(effects["gene_id"], effects["fold"], strict=True)).items()
     assert "viability" not in json.loads((place / "scores.json").read_text())["label_sources"]
     assert set(pd.read_parquet(place / "metrics.parquet")["method"]) >= {"full-closed", "linear", "evidence"}
+
+
+def test_genes_with_the_score_of_one_compound_are_held_out_together(made, tmp_path):
+    """Sixty compounds of two genes each: apart, the one would hand its score to the judgement of the other."""
+    genes = toy.world(1, n_cells=160, n_corpus=120).genes
+    names, ids = genes["gene_name"].tolist(), genes["gene_id"].tolist()
+    rows = [f"c{place // 2},{names[place]},inhibitor\n" for place in range(120)]
+    (tmp_path / "targets.csv").write_text("compound,gene,action\n" + "".join(rows))
+    scores = "".join(f"c{place},{place - 30}\n" for place in range(60))
+    (tmp_path / "responses.csv").write_text("compound,response\n" + scores)
+    options = {
+        "path": str(tmp_path / "responses.csv"),
+        "modality": "inhibitor",
+        "higher_is": "goal",
+        "top": 0.3,
+    }
+    entry = ScreenConfig(
+        name="viability", targets=str(tmp_path / "targets.csv"), min_detection=0.0, **options
+    )
+    init(tmp_path / "study", made.config())
+    report, _ = record(tmp_path / "study", entry)
+    assert (report["n_effects"], "compounds" in report) == (120, False)
+    (path,) = (tmp_path / "study").glob("screens/*/effects.parquet")
+    fold_of = pd.read_parquet(path).set_index("gene_id")["fold"]
+    assert all(fold_of[ids[place]] == fold_of[ids[place + 1]] for place in range(0, 120, 2))
+    assert set(fold_of) == {-1, 0}
+
+    apart = [names[ids.index(fold_of.index[fold_of == fold][0])] for fold in (-1, 0)]
+    rows += [f"c0,{name},inhibitor\n" for name in apart]
+    (tmp_path / "targets.csv").write_text("compound,gene,action\n" + "".join(dict.fromkeys(rows)))
+    report, _ = record(tmp_path / "study", replace(entry, top=0.2))
+    assert report["warnings"][-1].endswith("say nothing of a gene: 'c0'.")
+
+
+def test_a_compound_may_have_the_name_of_its_gene(few, tmp_path):
+    names = sorted(set(read_h5ad(few.perturbed_path).obs["target"]) - {toy.CONTROL})
+    rows = "".join(f"{name},{name},inhibitor\n" for name in names)
+    (tmp_path / "targets.csv").write_text("compound,gene,action\n" + rows)
+    init(tmp_path / "study", few.config())
+    entry = few.perturbed(modality="drug", targets=str(tmp_path / "targets.csv"))
+    report, _ = record(tmp_path / "study", entry)
+    found = measured(tmp_path / "study", report["folder"])
+    assert set(found["gene_name"]) == set(names)
+    assert set(found["modality"]) == {"inhibitor"}
+
+
+def test_targets_that_nobody_knows_are_named(few, tmp_path):
+    (tmp_path / "targets.csv").write_text("compound,gene,action\nA,NOGENE,inhibitor\n")
+    adata = read_h5ad(few.perturbed_path)
+    adata.obs["drug"] = np.where(adata.obs["target"] == toy.CONTROL, toy.CONTROL, "A")
+    adata.write_h5ad(tmp_path / "drugs.h5ad")
+    init(tmp_path / "study", few.config())
+    options = {"path": str(tmp_path / "drugs.h5ad"), "target_column": "drug", "modality": "drug"}
+    with pytest.raises(InputError, match="names those of 'A', and knows no gene of them: 'NOGENE'"):
+        record(tmp_path / "study", few.perturbed(**options, targets=str(tmp_path / "targets.csv")))
 
 
 def test_a_table_of_targets_belongs_to_drugs(screened):

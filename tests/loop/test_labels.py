@@ -6,7 +6,8 @@ import pytest
 from anndata import read_h5ad
 from scipy import sparse
 
-from perturbloop.errors import LeakageError
+from perturbloop.data.splits import half
+from perturbloop.errors import InputError, LeakageError
 from perturbloop.loop.campaign import init, record
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
@@ -66,9 +67,50 @@ def test_labels_of_a_screen_are_taken_with_a_warning_and_refused_once_it_judges(
     refuse_labels_of_truth(entry, [screen(few.perturbed_path)])
     with pytest.raises(LeakageError, match="'sister' is the same screen as 'donor 1', 'copy of it'"):
         refuse_labels_of_truth(entry, [screen(same)])
-    for of_that_name in ({"name": "Sister"}, {"path": "elsewhere/Sister.txt"}, {"screen": "Sister"}):
+    others = ({"path": "elsewhere/Sister.txt"}, {"path": "elsewhere/Sister.txt.gz"}, {"screen": "Sister"})
+    for of_that_name in ({"name": "Sister"}, *others):
         with pytest.raises(LeakageError, match="'sister' is the same screen as 'Sister'"):
             refuse_labels_of_truth(entry, [screen(**of_that_name)])
+
+
+def test_labels_of_held_out_targets_alone_are_refused_before_anything_is_written(made, tmp_path):
+    names = sorted(set(read_h5ad(made.perturbed_path).obs["target"]) - {"non-targeting"})
+    folder = tmp_path / "study"
+    inputs = init(folder, made.config())
+    fold_of = dict(zip(inputs.cells.gene_names, map(half, inputs.cells.gene_ids), strict=True))
+    held_out, training = ([name for name in names if fold_of[name] == fold] for fold in (0, -1))
+    table = tmp_path / "sister.csv"
+    entry = made.perturbed(label_source="screen", label_table=str(table))
+
+    def write(*called):
+        rows = [f"{name},{'goal' if place % 2 else 'none'}\n" for place, name in enumerate(called)]
+        table.write_text("gene,call\n" + "".join(rows))
+
+    write(*held_out)
+    with pytest.raises(
+        InputError, match=f"{len(held_out)} have labelled cells, and all .* held out for ever"
+    ):
+        record(folder, entry)
+    assert not (folder / "perturbed").exists()
+    write(*held_out, training[0])
+    assert record(folder, entry)[1]
+
+
+def test_other_targets_of_the_same_file_are_other_examples(few, tmp_path):
+    folder = tmp_path / "study"
+    adata = read_h5ad(few.perturbed_path)
+    adata.obs["phenotype"] = np.linspace(0, 1, adata.n_obs)
+    names = sorted(set(adata.obs["target"]) - {"non-targeting"})
+    swapped = {names[0]: names[1], names[1]: names[0]}
+    adata.obs["corrected"] = [swapped.get(name, name) for name in adata.obs["target"]]
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    init(folder, few.config())
+    options = {"label_source": "phenotype", "phenotype_column": "phenotype", "guide_column": None}
+    digests = set()
+    for column in ("target", "corrected"):
+        record(folder, few.perturbed(path=str(tmp_path / "cells.h5ad"), target_column=column, **options))
+        digests.add(examples_of(folder).digest)
+    assert len(digests) == 2
 
 
 def test_a_screen_that_labels_recorded_cells_may_not_be_recorded_as_truth(few, tmp_path):

@@ -133,6 +133,18 @@ def test_the_same_name_with_another_rule_replaces_the_screen_and_opens_a_round(s
     pd.testing.assert_series_equal(before["fold"], after["fold"])
 
 
+def test_another_file_under_the_same_name_is_said_to_replace_the_first(screened, entry, tmp_path):
+    folder = copied(screened[0], tmp_path)
+    other = shutil.copy(entry.path, tmp_path / "other.csv")
+    report, _ = record(folder, replace(entry, path=str(other), top=0.2))
+    assert any(
+        f"takes the place of the screen of that name from `{entry.path}`" in said
+        for said in report["warnings"]
+    )
+    report, _ = record(folder, replace(entry, path=str(other), top=0.3))
+    assert not any("takes the place" in said for said in report["warnings"])
+
+
 def test_two_donors_of_a_screen_give_each_other_a_ceiling(screened, entry, tmp_path, rng):
     folder = copied(screened[0], tmp_path)
     path = tmp_path / "donor2.csv"

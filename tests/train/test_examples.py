@@ -47,6 +47,18 @@ def test_every_training_target_weighs_the_same_and_perturbed_cells_are_at_most_t
     assert found.weight_n[added].mean() == pytest.approx(1)
 
 
+def test_genes_without_cells_of_their_own_take_no_room_and_many_targets_no_more_than_there_is(
+    unperturbed, perturbed, rng
+):
+    rows, label, target = perturbed
+    options = {"held_out": (), "rng": rng}
+    found = closed_loop(unperturbed, rows, label, target, training={"A", "x", "y", "z"}, share=0.3, **options)
+    assert found.added_n.sum() == 17  # of 57: as many as are allowed, though a compound hits x, y and z too
+    each = np.array([f"t{cell}" for cell in range(65)], dtype=object)
+    found = closed_loop(unperturbed, rows, label, each, training=set(each), share=0.3, **options)
+    assert found.added_n.sum() == 17
+
+
 def test_shuffled_labels_are_the_same_labels_on_other_cells(unperturbed, perturbed):
     rows, label, target = perturbed
     options = {"training": {"A", "B"}, "held_out": {"C"}, "share": 0.5}

@@ -252,17 +252,17 @@ def _cell_lines(head: str, report: dict[str, Any], folder: Path) -> list[str]:
     lines += [
         f"{name}: {count} cells, too few, left out" for name, count in report["targets_dropped"].items()
     ]
-    return [*lines, *report.get("warnings", ()), *_effect_table(folder)]
+    return [*lines, *report.get("warnings", ()), *_effect_table(folder, report["folder"])]
 
 
 def _screen_lines(head: str, report: dict[str, Any]) -> list[str]:
     return [f"{head}: {report['name']}, {report['modality']}.", *report["lines"], *report["warnings"]]
 
 
-def _effect_table(folder: Path) -> list[str]:
+def _effect_table(folder: Path, of: str) -> list[str]:
     from perturbloop.loop.campaign import measured
 
-    rows = measured(folder)
+    rows = measured(folder, of)
     return [
         f"{row.gene_name:10} effect to goal {row.effect_to_goal:+6.2f} ± {row.se:.2f}  padj {row.padj:8.1e}  "
         f"{'hit' if row.hit else '':4}{row.n_cells:5d} cells {row.n_guides:2d} guides  "

@@ -7,6 +7,7 @@ set is a claim with a date: one that was written from the screen it is judged by
 
 import gzip
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -202,8 +203,8 @@ def _rows(path: Path) -> list[tuple[str, list[str]]]:
 def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
-        return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         msg = (
             f"`{path}` must be a text file of gene sets, plain or gzipped; it could not be read: {error}. "
             "Check the path, or download the file again."

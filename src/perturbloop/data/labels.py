@@ -76,7 +76,7 @@ def _probabilities(values: pd.Series, *, start: str, goal: str) -> tuple[np.ndar
         missing_n = missing_n | (words == "").to_numpy()
         wrong = sorted(set(words[np.isnan(label_n) & ~missing_n]))
     else:
-        label_n = values.to_numpy(dtype=float)
+        label_n = values.to_numpy(dtype=float, na_value=np.nan)
         wrong = sorted(set(label_n[~missing_n & ~((label_n >= 0) & (label_n <= 1))]))
     return np.where(missing_n, np.nan, label_n), list(wrong)
 

@@ -319,6 +319,12 @@ def _compounds(
         return None, ()
     known, unknown = read_compounds(config.targets, vocabulary=vocabulary)
     found = {name: known[name] for name in labels if name in known and known[name].genes}
+    if not found and not known.keys().isdisjoint(labels):
+        msg = (
+            f"At least one compound needs a known target; `{config.targets}` names those of {some(sorted(known.keys() & set(labels)))}, "
+            f"and knows no gene of them: {some(unknown)}. Write genes as human symbols or Ensembl ids."
+        )
+        raise InputError(msg)
     if not found:
         msg = (
             f"At least one compound needs a known target; of {some(labels)} in `obs['{config.target_column}']` none has one in "

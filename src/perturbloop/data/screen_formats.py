@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,11 @@ def read_table(path: Path | str, *, as_text: bool = False) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the file is missing, empty, no text, or has no row.
+        If the file is missing, empty, no text, has no row, or two columns of one name.
+
+    Notes
+    -----
+    Row names without a name of their own, as R's `write.table` leaves them, become the first column `Unnamed: 0`.
     """
     path = Path(path)
     separator = _separator(path)
@@ -87,7 +92,7 @@ def read_table(path: Path | str, *, as_text: bool = False) -> pd.DataFrame:
             dtype=str if as_text else None,
             keep_default_na=not as_text,
         )
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         msg = (
             f"`{path}` must be a text table with a header line; it cannot be read: {error}. Correct the file."
         )
@@ -95,8 +100,31 @@ def read_table(path: Path | str, *, as_text: bool = False) -> pd.DataFrame:
     if frame.empty:
         msg = f"`{path}` must hold one row a gene; it has a header ({some(frame.columns)}) and no row. Correct the path."
         raise InputError(msg)
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = _with_row_names(frame, path)
     frame.columns = [str(name).strip() for name in frame.columns]
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        msg = (
+            f"`{path}` must name each column once; it has several named {some(twice.unique())}. Rename them."
+        )
+        raise InputError(msg)
     return frame
+
+
+def _with_row_names(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Put back as a column what pandas took for an index, since each row has one value more than the header."""
+    if frame.index.nlevels > 1:
+        msg = (
+            f"`{path}` must have a name for each column; its header has {frame.shape[1]:,} ({some(frame.columns)}), its rows "
+            f"have {frame.shape[1] + frame.index.nlevels:,} values. Correct the header."
+        )
+        raise InputError(msg)
+    names, last = list(frame.columns), frame.iloc[:, -1]
+    whole = frame.rename_axis("Unnamed: 0").reset_index()
+    if (last.isna() | last.astype(str).eq("")).all():  # each row ends with a separator: nothing lacks a name
+        return whole.iloc[:, :-1].set_axis(names, axis=1)
+    return whole
 
 
 def scores_of(frame: pd.DataFrame, config: ScreenConfig) -> Scores:
@@ -111,7 +139,8 @@ def scores_of(frame: pd.DataFrame, config: ScreenConfig) -> Scores:
         If no column holds genes or scores, or a column does not hold what its name says.
     """
     lower = {name.lower(): name for name in frame.columns}
-    if config.score_column is None and all(name in lower for name in _MAGECK):
+    named = (config.score_column, config.pvalue_column, config.fdr_column, config.se_column)
+    if named == (None,) * 4 and all(name in lower for name in _MAGECK):
         return _mageck(frame, lower, config)
     known = _COMPOUND if config.targets else _GENE
     columns = {
@@ -125,7 +154,7 @@ def scores_of(frame: pd.DataFrame, config: ScreenConfig) -> Scores:
     _require_gene_and_score(frame, columns, config)
     score = _numbers(frame, columns["score"], config)
     pvalue = _shares(frame, columns["p-value"], config)
-    given = _numbers(frame, columns["standard error"], config)
+    given = _errors(frame, columns["standard error"], config)
     standard = pd.DataFrame(
         {
             "label": _labels(frame[columns["gene"]]),
@@ -162,7 +191,7 @@ def standard_error(
 def _separator(path: Path) -> str:
     try:
         raw = path.read_bytes() if path.suffix != ".gz" else gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         msg = f"`{path}` must be a text table; it cannot be read: {error}. Correct the path."
         raise InputError(msg) from None
     if path.suffix in (".h5ad", ".h5", ".zarr") or raw[:4] == b"\x89HDF" or b"\0" in raw[:1000]:
@@ -275,6 +304,17 @@ def _shares(frame: pd.DataFrame, column: str | None, config: ScreenConfig) -> np
         msg = (
             f"Column '{column}' of `{config.path}` must hold values between 0 and 1; {wrong.size:,} are not: {some(wrong)}. "
             "Turn logarithms back into p-values, or name the right column."
+        )
+        raise InputError(msg)
+    return values
+
+
+def _errors(frame: pd.DataFrame, column: str | None, config: ScreenConfig) -> np.ndarray:
+    values = _numbers(frame, column, config)
+    if (values < 0).any():
+        msg = (
+            f"Column '{column}' of `{config.path}` must hold standard errors, which are not negative; "
+            f"{int((values < 0).sum()):,} are: {some(values[values < 0])}. Name the right column with `--se-column`."
         )
         raise InputError(msg)
     return values

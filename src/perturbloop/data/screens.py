@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ _CONTROL = re.compile(
 
 
 def read_screen(
-    config: ScreenConfig, *, vocabulary: Vocabulary | None = None
+    config: ScreenConfig, *, vocabulary: Vocabulary | None = None, left_out: Collection[str] = ()
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read one table with a score for each gene.
 
@@ -44,12 +45,15 @@ def read_screen(
         The file, what was done, what a high score stands for, what a hit is, and names of columns.
     vocabulary
         Maps symbols to Ensembl ids.
+    left_out
+        Compounds that are not read.
 
     Returns
     -------
     Table `SCREEN`, one row a gene in the order of the file, and a report: `format`, `columns` (role to column), `n_rows`,
     `n_genes`, `n_hits`, `n_toward`, `n_away`, `hit_rule` (in words), `dropped` (reason to count), `unknown` (labels without
-    an Ensembl id), `repeated` (labels of a gene that another row speaks for), `compounds_without_targets`, `hits_absent`
+    an Ensembl id), `repeated` (labels of a gene that another row speaks for), `compounds` (name to the genes that have its score),
+    `compounds_without_targets`, `hits_absent`
     (listed hits that are not in the screen), `warnings`.
 
     Raises
@@ -62,11 +66,15 @@ def read_screen(
     rows = read.frame.assign(row=np.arange(len(read.frame)))
     without: list[str] = []
     if config.targets:
+        rows = rows[~rows["label"].isin(left_out)]
         rows, without = by_target(rows, read_targets(config.targets), config.modality)
     rows, dropped = _scored(rows, config)
     rows, unknown, controls = _identified(rows, vocabulary, config)
     repeated: list[str] = []
+    compounds: dict[str, list[str]] = {}
     if config.targets:
+        compound = read.frame["label"].to_numpy()[rows["row"]]
+        compounds = {str(name): sorted(set(genes)) for name, genes in rows["gene_id"].groupby(compound)}
         rows = combined(rows)
     else:
         rows, repeated = _once(rows, vocabulary, config)
@@ -86,6 +94,7 @@ def read_screen(
         "dropped": {reason: count for reason, count in (other_rows | dropped | controls).items() if count},
         "unknown": unknown,
         "repeated": repeated,
+        "compounds": compounds,
         "compounds_without_targets": without,
         "hits_absent": list(absent),
         "warnings": _warnings(screen, hit_g, read, absent, config),

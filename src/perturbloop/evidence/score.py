@@ -142,7 +142,12 @@ def fit_state_score(
 
 
 def own_genes(state: Cells, perturbed: PerturbedCells) -> dict[str, str]:
-    """Ensembl id of each target label; symbols the vocabulary lacks are looked up among the state cells' genes."""
+    """Ensembl id of each target label; symbols the vocabulary lacks are looked up among the state cells' genes.
+
+    A compound is no gene, even where it has the name of one.
+    """
+    if perturbed.modality == "drug":
+        return {}
     by_name = dict(zip(state.gene_names, state.gene_ids, strict=True))
     found = {
         target: perturbed.target_ids.get(target, by_name.get(target, "")) for target in perturbed.targets

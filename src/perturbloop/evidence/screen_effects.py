@@ -55,7 +55,7 @@ def effects_of_screen(screen: pd.DataFrame, detection: pd.Series, *, min_detecti
     -----
     The unit is 1.4826 times the median absolute deviation of all scores of the file, so that screens of different scales
     can be read side by side; zero stays zero. Most genes do nothing, so that this spread is mostly error: it stands in for
-    a standard error that the file does not tell, and bounds one that is read off a p-value.
+    a standard error that the file does not tell or gives as 0, and bounds one that is read off a p-value.
 
     Examples
     --------
@@ -79,13 +79,14 @@ def effects_of_screen(screen: pd.DataFrame, detection: pd.Series, *, min_detecti
         raise InputError(msg)
     excluded = rows[~kept]
     here = rows[kept]
+    error = here["se"].astype(float)
     effects = here.assign(
         target=here["label"],
         level="gene",
         guide_id="",
         effect_to_goal=here["effect_to_goal"] / spread,
         effect=here["effect"] / spread,
-        se=(here["se"].astype(float) / spread).clip(upper=MOST_ERROR).fillna(MOST_ERROR),
+        se=(error.where(error > 0) / spread).clip(upper=MOST_ERROR).fillna(MOST_ERROR),
         n_cells=0,
         n_guides=here["n_reagents"],
         n_replicates=0,

@@ -14,7 +14,7 @@ from perturbloop.errors import StoreError, closest
 from perturbloop.loop import outcomes
 from perturbloop.loop.annotations import FILES, annotation_digests
 from perturbloop.loop.arms import Progress, cost_of_arm
-from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, write_json
+from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, refuse_taken, write_json
 from perturbloop.loop.inputs import Inputs, read_inputs
 from perturbloop.loop.labels import digests_of, options_of
 from perturbloop.loop.review import gate_failure, review
@@ -23,7 +23,7 @@ from perturbloop.loop.steps import STEPS, Work, choose, evaluate, models_of, per
 from perturbloop.perturb.cost import Cost
 from perturbloop.report import tables as report_tables
 from perturbloop.report import write as write_report
-from perturbloop.schema import EFFECTS, CampaignConfig, PerturbedConfig, ScreenConfig, concat
+from perturbloop.schema import CampaignConfig, PerturbedConfig, ScreenConfig
 from perturbloop.store import Input, lock, step_key
 
 
@@ -47,6 +47,7 @@ def quiet(step: str, done: int, total: int) -> None:
 def init(folder: Path | str, config: CampaignConfig) -> Inputs:
     """Check the input and make a campaign folder; nothing is made where the check fails."""
     folder = Path(folder)
+    refuse_taken(folder)  # before any work
     inputs = read_inputs(config)
     campaign = create_campaign(folder, config)
     with campaign.store:
@@ -256,14 +257,17 @@ def proposals(folder: Path | str, *, on_progress: Progress = quiet) -> pd.DataFr
     return read_round(Path(folder) / "rounds" / f"{played.round:03d}", "proposals")
 
 
-def measured(folder: Path | str) -> pd.DataFrame:
-    """Effects measured in perturbed cells, at gene level, with their folds."""
-    campaign = open_campaign(Path(folder))
-    campaign.store.close()
-    tables = [
-        pd.read_parquet(path) for path in sorted((Path(folder) / "perturbed").glob("*/effects_all.parquet"))
-    ]
-    rows = concat(EFFECTS, tables)
+def measured(folder: Path | str, of: str) -> pd.DataFrame:
+    """Effects measured in one file of perturbed cells, at gene level, with their folds.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    of
+        Where the effects of the file lie, as `folder` in the report of `record` says.
+    """
+    rows = pd.read_parquet(Path(folder) / of / "effects_all.parquet")
     return rows[rows["level"] == "gene"]
 
 

@@ -98,7 +98,10 @@ def drug_facts(
             "Compounds with several targets give each an equal share of their effect, with an error as wide as that doubt: "
             f"{some(several)}."
         )
-    return {"hit_genes": dict(fold_of), "drug_warnings": said}
+    used = sorted(
+        {gene for name, one in perturbed.compounds.items() if name not in unused for gene in one.genes}
+    )
+    return {"hit_genes": dict(fold_of), "cell_genes": used, "drug_warnings": said}
 
 
 def edits_of(perturbed: PerturbedCells) -> np.ndarray:

@@ -53,15 +53,24 @@ class Campaign:
 
 def create_campaign(folder: Path, config: CampaignConfig) -> Campaign:
     """Make the folder of a new campaign; an existing one is refused."""
-    if (folder / CONFIG_FILE).exists():
-        msg = f"There is a campaign in `{folder}` already. Go on with `perturbloop play {folder}`, or name another folder."
-        raise StoreError(msg)
+    refuse_taken(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ledger = folder / LEDGER_FILE
     ledger.unlink(missing_ok=True)  # left by an `init` that was killed before its config was written
     store = create_store(ledger, name=folder.name, config=config.to_dict(), package_version=__version__)
     _write_config(folder, config)
     return Campaign(folder, config, store)
+
+
+def refuse_taken(folder: Path) -> None:
+    """Refuse to make a campaign where there is one, or where a file is."""
+    if (folder / CONFIG_FILE).exists():
+        msg = f"There is a campaign in `{folder}` already. Go on with `perturbloop play {folder}`, or name another folder."
+        raise StoreError(msg)
+    files = [place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()]
+    if files:
+        msg = f"A campaign needs a folder of its own; `{files[0]}` is a file. Name another folder."
+        raise StoreError(msg)
 
 
 def open_campaign(folder: Path) -> Campaign:

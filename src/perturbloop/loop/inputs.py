@@ -9,11 +9,12 @@ from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.genes import GeneReport
 from perturbloop.data.states import StateCells, state_cells
 from perturbloop.data.tokens import Tokens, tokenize
-from perturbloop.errors import InputError
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import GeneIdError, InputError, closest, some
 from perturbloop.evaluate import chosen_test, static_pathway
 from perturbloop.loop.annotations import Annotations, read_annotations
 from perturbloop.models.geneformer import Geneformer, load_geneformer
-from perturbloop.schema import CampaignConfig
+from perturbloop.schema import CampaignConfig, EvaluateConfig
 from perturbloop.store import step_key
 
 
@@ -86,9 +87,24 @@ def read_inputs(config: CampaignConfig) -> Inputs:
             "Remove cells without counts."
         )
         raise InputError(msg)
+    _require_known_controls(config.evaluate, states.cells, model.vocabulary)
     annotations = read_annotations(config.evaluate, model.vocabulary)
     static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)
     return Inputs(config, model, states, genes, tokens, annotations)
+
+
+def _require_known_controls(config: EvaluateConfig, cells: Cells, vocabulary: Vocabulary) -> None:
+    """A control that is misspelt would only be missed once all edits were made."""
+    known = {str(name) for name in (*cells.gene_names, *vocabulary.gene_names)}
+    for option in ("positive_controls", "negative_controls"):
+        named = [entry.partition(":")[0] for entry in getattr(config, option)]
+        unknown = [name for name in named if name not in known]
+        if unknown:
+            msg = (
+                f"`{option}` must be symbols of genes; neither {cells.source} nor the vocabulary knows {some(unknown)}. Correct "
+                f"them; the closest to the first is {closest(unknown[0].upper(), sorted(known), limit=1)}."
+            )
+            raise GeneIdError(msg)
 
 
 def embed(model: Geneformer, tokens: Tokens) -> np.ndarray:

@@ -15,8 +15,11 @@ from perturbloop.data.labels import (
     refuse_same_screen,
 )
 from perturbloop.data.perturbed import PerturbedCells, condition_labels
+from perturbloop.data.splits import trains
+from perturbloop.errors import InputError
 from perturbloop.evidence.reliability import control_like
 from perturbloop.evidence.score import left_out, own_genes, soft_labels
+from perturbloop.loop.drugs import training_targets
 from perturbloop.loop.folder import Campaign
 from perturbloop.loop.inputs import Inputs
 from perturbloop.schema import PerturbedConfig, ScreenConfig
@@ -86,12 +89,14 @@ def refuse_labels_of_truth(entry: PerturbedConfig, screens: Iterable[ScreenConfi
     truths: dict[str, str] = {}
     for screen in screens:
         path = Path(screen.path)
-        truths |= dict.fromkeys(filter(None, (screen.name, path.stem, screen.screen)), _digest(path))
+        truths |= dict.fromkeys(filter(None, (screen.name, _stem(path), screen.screen)), _digest(path))
     path = Path(entry.label_table)
-    refuse_same_screen(path.stem, _digest(path), truths)
+    refuse_same_screen(_stem(path), _digest(path), truths)
 
 
-def label_facts(perturbed: PerturbedCells, campaign: Campaign, inputs: Inputs) -> dict[str, Any]:
+def label_facts(
+    perturbed: PerturbedCells, campaign: Campaign, inputs: Inputs, fold_of: Mapping[str, int]
+) -> dict[str, Any]:
     """Check the labels before anything is written; what the report says of them: source, cells with a label, warnings."""
     source = perturbed.config.label_source
     if (
@@ -99,10 +104,31 @@ def label_facts(perturbed: PerturbedCells, campaign: Campaign, inputs: Inputs) -
     ):  # refused now, not when the closed loop trains
         refuse_labels_of_truth(perturbed.config, campaign.config.screen)
         known_n = np.isfinite(training_labels(perturbed, inputs)) & ~perturbed.is_control_n
+        others = [one for one in campaign.config.perturbed if one.path != perturbed.config.path]
+        if not others:  # else cells of theirs may train
+            target_n, _ = training_targets(perturbed, inputs, fold_of)
+            _require_labels_to_train(target_n, known_n, fold_of, perturbed)
     else:
         known_n = ~perturbed.is_control_n
     warnings = [WARNINGS[source]] if source in WARNINGS else []
     return {"label_source": source, "n_labelled": int(known_n.sum()), "label_warnings": warnings}
+
+
+def _require_labels_to_train(
+    target_n: np.ndarray, known_n: np.ndarray, fold_of: Mapping[str, int], perturbed: PerturbedCells
+) -> None:
+    """Whatever is held out, a target with a label must be left to train, or the closed loop stops in the middle."""
+    measured, labelled = (frozenset(target_n[rows_n].tolist()) - {""} for rows_n in (target_n != "", known_n))
+    for fold in sorted({-1, *fold_of.values()}):
+        training = trains(fold_of, without=fold) & measured
+        if training and not training & labelled:
+            held = "for ever" if -1 in fold_of.values() else f"in fold {fold}"
+            msg = (
+                f"Labels of source `{perturbed.config.label_source}` must be there for targets that train; of {len(measured)} "
+                f"targets of {perturbed.cells.source} {len(labelled)} have labelled cells, and all of those are held out {held}. "
+                "Label more targets, or use `--label-source state_score`."
+            )
+            raise InputError(msg)
 
 
 def digests_of(entry: PerturbedConfig) -> list[str]:
@@ -115,6 +141,10 @@ def options_of(entry: PerturbedConfig) -> dict[str, Any]:
     """Every option of a recorded file but the paths, which say nothing of the content."""
     values = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
     return {name: value for name, value in values.items() if name not in ("path", *SIDE_FILES)}
+
+
+def _stem(path: Path) -> str:
+    return Path(path.stem).stem if path.suffix == ".gz" else path.stem
 
 
 def _digest(path: Path) -> str:

@@ -59,9 +59,11 @@ class Outcomes:
 
     @property
     def with_cells(self) -> frozenset[str]:
-        """Genes that were hit in perturbed cells, those of compounds included: only these can train a model."""
+        """Genes that were hit in perturbed cells, all those of usable compounds included: only these can train a model."""
         rows = self._of_cells
-        hit = {gene for report in self.reports for gene in report.get("hit_genes", {})}
+        hit = {
+            gene for report in self.reports for gene in report.get("cell_genes", report.get("hit_genes", ()))
+        }
         return frozenset(rows.loc[rows["level"] == "gene", "gene_id"]) | hit
 
     @property
@@ -88,9 +90,14 @@ def record(
     perturbed, report = read_perturbed(entry, vocabulary=inputs.model.vocabulary)
     _require_common_genes(perturbed, campaign, inputs)
     folder = _place(campaign, entry, inputs)
+    place = {"folder": campaign.relative(folder)}
     if (folder / "report.json").is_file() and entry in campaign.config.perturbed:
-        return campaign, report, False
-    labels = label_facts(perturbed, campaign, inputs)
+        return campaign, report | place, False
+    known = {target.gene_id: target.fold for target in campaign.store.targets()}
+    config = campaign.config.evaluate
+    fold_of = assigned_folds(perturbed, inputs, known=known, folds=config.folds)
+    _require_two_folds(known | fold_of)
+    labels = label_facts(perturbed, campaign, inputs, known | fold_of)
     measured = {
         half: measure_effects(
             inputs.cells,
@@ -102,10 +109,6 @@ def record(
         )
         for half in ("all", "judge")
     }
-    known = {target.gene_id: target.fold for target in campaign.store.targets()}
-    config = campaign.config.evaluate
-    fold_of = assigned_folds(perturbed, inputs, known=known, folds=config.folds)
-    _require_two_folds(known | fold_of)
     for half, result in measured.items():
         effects = effects_by_gene(result, perturbed, inputs, fold_of=fold_of, config=config)
         write_table(folder / f"effects_{half}.parquet", effects)
@@ -123,7 +126,7 @@ def record(
     full |= drug_facts(perturbed, fold_of, report)
     full["warnings"] = [*labels["label_warnings"], *full.get("drug_warnings", ()), *full["warnings"]]
     write_json(folder / "report.json", full)
-    return campaign.with_perturbed(entry), full, True
+    return campaign.with_perturbed(entry), full | place, True
 
 
 def read_outcomes(campaign: Campaign, inputs: Inputs) -> Outcomes | None:
@@ -182,17 +185,13 @@ def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:
         controls.append(perturbed.is_control_n)
         kinds.append(edits_of(perturbed))
     label_n = np.concatenate(labels)
-    digest = step_key("examples", config={"labels": step_digest(label_n)}, inputs=digests)
-    return PerturbedExamples(
-        tuple(cells),
-        np.concatenate(targets),
-        label_n,
-        shared,
-        digest,
-        np.concatenate(controls),
-        np.concatenate(kinds),
-        hits=hits,
-    )
+    target_n, is_control_n, kind_n = (np.concatenate(part) for part in (targets, controls, kinds))
+    named = {"target": target_n, "control": is_control_n, "kind": kind_n}  # other columns of the same file
+    config = {
+        name: hashlib.sha256("\n".join(map(str, part)).encode()).hexdigest() for name, part in named.items()
+    }
+    digest = step_key("examples", config=config | {"labels": step_digest(label_n)}, inputs=digests)
+    return PerturbedExamples(tuple(cells), target_n, label_n, shared, digest, is_control_n, kind_n, hits=hits)
 
 
 def _kinds(effects: pd.DataFrame) -> tuple[Any, ...]:

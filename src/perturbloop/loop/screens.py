@@ -1,6 +1,7 @@
 """Recorded screens: their genes become measured effects, kept in the campaign; held-out genes are frozen."""
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data.cells import file_digest
+from perturbloop.data.compounds import Compound, folds_of_genes, torn
 from perturbloop.data.screens import read_screen, report_lines
 from perturbloop.data.splits import assign_folds
 from perturbloop.errors import InputError, some
@@ -47,11 +49,16 @@ def record_screen(
     folder = place_of_screen(campaign, entry, inputs)
     if (folder / "report.json").is_file() and entry in campaign.config.screen:
         return campaign, json.loads((folder / "report.json").read_text()), False
-    made = effects_of_screen(screen, detection(inputs), min_detection=entry.min_detection)
+    seen = detection(inputs)
+    made = effects_of_screen(screen, seen, min_detection=entry.min_detection)
     known = {target.gene_id: target.fold for target in campaign.store.targets()}
-    fold_of = assign_folds(
-        made.effects["gene_id"].tolist(), known=known, folds=campaign.config.evaluate.folds
-    )
+    fold_of, unused = _folds(made, report["compounds"], known=known, folds=campaign.config.evaluate.folds)
+    if unused:
+        screen, report = read_screen(entry, vocabulary=inputs.model.vocabulary, left_out=unused)
+        made = effects_of_screen(screen, seen, min_detection=entry.min_detection)
+        report["warnings"].append(
+            f"Compounds whose targets are held out in different folds say nothing of a gene: {some(unused)}."
+        )
     _require_two_folds(set((known | fold_of).values()), made.effects)
     write_table(folder / "screen.parquet", screen)
     write_table(
@@ -62,9 +69,32 @@ def record_screen(
         Input(entry.path, "screen", file_digest(path), path.stat().st_size, n_genes=len(screen))
     )
     campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in fold_of.items())
+    del report["compounds"]
     full = report | _facts(made, entry, fold_of)
     write_json(folder / "report.json", full | {"lines": [*report_lines(report), *_lines(full, entry)]})
-    return campaign.with_screen(entry), json.loads((folder / "report.json").read_text()), True
+    said = json.loads((folder / "report.json").read_text())
+    said["warnings"] += _replaced(campaign, entry)  # said once, no matter of the rounds
+    return campaign.with_screen(entry), said, True
+
+
+def _folds(
+    made: ScreenEffects, compounds: Mapping[str, Collection[str]], *, known: Mapping[str, int], folds: int
+) -> tuple[dict[str, int], list[str]]:
+    """Fold of each gene, and compounds between folds. Genes with the score of one compound share a fold: one would tell the other's."""
+    genes = made.effects["gene_id"].tolist()
+    if not compounds:
+        return assign_folds(genes, known=known, folds=folds), []
+    linked = [Compound(name, inhibits=frozenset(hit) & frozenset(genes)) for name, hit in compounds.items()]
+    used = [one for one in linked if one.genes]
+    fold_of = folds_of_genes(used, known=known, folds=folds)
+    unused = torn(used, fold_of)
+    if len(unused) == len(used):
+        msg = (
+            "A drug screen needs compounds whose targets are held out, or used, together; what was recorded before parts the "
+            f"targets of all {len(unused)}: {some(unused)}. Record it in a campaign of its own."
+        )
+        raise InputError(msg)
+    return fold_of, unused
 
 
 def read_screens(campaign: Campaign, inputs: Inputs) -> tuple[list[pd.DataFrame], list[dict[str, Any]]]:
@@ -144,6 +174,14 @@ def _ceiling_lines(
                 "no ranking can be expected to agree better"
             )
     return lines
+
+
+def _replaced(campaign: Campaign, entry: ScreenConfig) -> list[str]:
+    before = [one.path for one in campaign.config.screen if one.name == entry.name and one.path != entry.path]
+    return [
+        f"It takes the place of the screen of that name from `{path}`; record it under another `--name` to keep both."
+        for path in before
+    ]
 
 
 def _options(entry: ScreenConfig) -> dict[str, Any]:

@@ -266,12 +266,20 @@ class PerturbedConfig:
             self.modality,
             "Correct one of them.",
         )
-        for source, option in (("phenotype", "phenotype_column"), ("screen", "label_table")):
+        read_from = (("phenotype", "phenotype_column"), ("screen", "label_table"))
+        for source, option in read_from:
             _require(
                 self.label_source != source or bool(getattr(self, option)),
                 f"Labels of source `{source}` need `{option}`",
                 getattr(self, option),
                 f"Name it with `--{option.replace('_', '-')}`, or use `--label-source state_score`.",
+            )
+        for source, option in read_from:
+            _require(
+                self.label_source == source or getattr(self, option) is None,
+                f"`{option}` belongs to labels of source `{source}`",
+                self.label_source,
+                f"Ask for them with `--label-source {source}`, or leave `--{option.replace('_', '-')}` out.",
             )
 
 

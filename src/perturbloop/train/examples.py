@@ -105,14 +105,16 @@ def closed_loop(
             f"{some(sorted(training))}. Record more."
         )
         raise InputError(msg)
-    room = room_beside(len(unperturbed.label_n), share)
-    per_target = max(1, room // len(set(training)))
+    room = max(1, room_beside(len(unperturbed.label_n), share))
+    targets = sorted(
+        set(target_n[usable_n].tolist())
+    )  # of several genes of a compound, one stands for its cells
+    per_target = max(1, room // len(targets))
     chosen = np.concatenate(
-        [
-            rng.permutation(np.flatnonzero(usable_n & (target_n == target)))[:per_target]
-            for target in sorted(training)
-        ]
+        [rng.permutation(np.flatnonzero(usable_n & (target_n == target)))[:per_target] for target in targets]
     )
+    if len(chosen) > room:  # more targets than cells may be added
+        chosen = np.sort(rng.permutation(chosen)[:room])
     labels = label_n[chosen]
     if shuffled:
         labels = rng.permutation(labels)
