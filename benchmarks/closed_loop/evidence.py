@@ -92,7 +92,7 @@ def _posterior(study: Study, insilico_g: np.ndarray, rows: pd.DataFrame) -> np.n
         rows["effect_to_goal"].to_numpy(float),
         rows["se"].to_numpy(float),
         rng=np.random.default_rng(study.seed),
-    ).probability_g
+    ).benefit_g
 
 
 def _spread(graph: GeneGraph, gene_ids: np.ndarray, rows: pd.DataFrame) -> np.ndarray:

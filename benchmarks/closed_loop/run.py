@@ -78,7 +78,7 @@ def play(
     out: Out,
     networks: Annotated[int, typer.Option(help="Networks whose co-expression follows the modules.")] = 8,
     misleading: Annotated[int, typer.Option(help="Networks whose co-expression misleads.")] = 4,
-    difficult: Annotated[int, typer.Option(help="Networks of each other size and depth.")] = 2,
+    difficult: Annotated[int, typer.Option(help="Networks of each other size and depth.")] = 1,
     lean: Annotated[bool, typer.Option("--lean", help="Frozen encoder and evidence only.")] = False,
 ) -> None:
     """Play, judge, and write the tables."""
