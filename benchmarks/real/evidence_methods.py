@@ -1,7 +1,7 @@
 """Every method on one panel of measured genes, and how well it finds the hits of the other donor."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -62,6 +62,10 @@ class Seen(Kernel):
     def columns(self, place_p: np.ndarray) -> np.ndarray:
         """As computed; the genes asked for are the measured ones."""
         return self.near_gp
+
+    def among(self, place_p: np.ndarray) -> np.ndarray:
+        """Rows of what was computed."""
+        return self.near_gp[place_p]
 
     def variance(self) -> np.ndarray:
         """As computed."""
@@ -155,8 +159,13 @@ def with_prior(
     prior_g = weight * PRIOR_WEIGHT * base.threshold * np.tanh(2 * np.nan_to_num(z_g))
     influence_gp = base.influence_gp * (1 - prior_g[place_p] / effect_p)
     mean_g = prior_g + influence_gp.sum(axis=1)
-    probability_g = norm.sf((base.threshold - mean_g) / base.sd_g)
-    return Posterior(mean_g, base.sd_g, probability_g, base.threshold, base.skill_k, influence_gp)
+    return replace(
+        base,
+        mean_g=mean_g,
+        probability_g=norm.sf((base.threshold - mean_g) / base.sd_g),
+        away_g=norm.sf((base.threshold + mean_g) / base.sd_g),
+        influence_gp=influence_gp,
+    )
 
 
 def score_skill(score_p: np.ndarray, effect_p: np.ndarray) -> float:
@@ -251,5 +260,4 @@ def _permuted(score_g: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _ranking(score: str, network: str, effects: str, found: Posterior) -> Ranking:
-    away_g = norm.cdf((-found.threshold - found.mean_g) / found.sd_g)
-    return Ranking("posterior", score, network, effects, found.probability_g, away_g)
+    return Ranking("posterior", score, network, effects, found.probability_g, found.away_g)
