@@ -20,16 +20,15 @@ import pandas as pd
 import typer
 from scipy.stats import spearmanr
 
-from perturbloop.data.states import StateCells
 from perturbloop.evaluate.compare import scoreboard
 from perturbloop.evaluate.controls import control, in_ranking
+from perturbloop.evaluate.de import signed_de
 from perturbloop.evaluate.power import power
-from perturbloop.evidence.graphs import GeneGraph, coexpression
 from perturbloop.loop import campaign
+from perturbloop.loop.evidence import Networks, evidence_of, evidence_predictions, networks_of
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
 from perturbloop.loop.outcomes import Outcomes, read_outcomes
-from perturbloop.loop.scores import evidence_of, evidence_predictions
 from perturbloop.schema import EFFECTS, PREDICTIONS, concat
 from perturbloop.stats.resample import bootstrap_interval
 
@@ -43,14 +42,9 @@ def each_alone(effects: pd.DataFrame) -> pd.DataFrame:
     return effects.assign(fold=effects["gene_id"].map(number))
 
 
-def graph_of(states: StateCells) -> GeneGraph:
-    """Co-expression within each state, as the campaign reads it."""
-    return coexpression(states.cells, states.is_goal_n.astype(int).astype(str))
-
-
-def leave_one_out(base: pd.DataFrame, graph: GeneGraph, outcomes: Outcomes, seed: int) -> pd.DataFrame:
-    """Predictions of the methods that need no training, the effects of all other targets spread anew for each."""
-    evidence = evidence_of(graph, outcomes.effects, "delete", fold_of=outcomes.fold_of)
+def leave_one_out(base: pd.DataFrame, known: Networks, outcomes: Outcomes, seed: int) -> pd.DataFrame:
+    """Predictions of the methods that need no training, learnt anew for each target from all others."""
+    evidence = evidence_of(known, outcomes.effects, "delete", fold_of=outcomes.fold_of)
     found = evidence_predictions(base, evidence, kind="delete", rng=np.random.default_rng(seed))
     return concat(PREDICTIONS, [base, found])
 
@@ -95,9 +89,9 @@ def guides(effects: pd.DataFrame) -> pd.DataFrame:
 
 def contributions(folder: Path, hits: list[str]) -> pd.DataFrame:
     """Readout genes that carry the measured effect of each hit, largest first, with their share of the whole."""
-    table = pd.concat(
-        pd.read_parquet(path) for path in sorted(folder.glob("perturbed/*/contributions.parquet"))
-    )
+    # Effects measured under earlier options lie beside those of now.
+    latest = max(folder.glob("perturbed/*/contributions.parquet"), key=lambda path: path.stat().st_mtime)
+    table = pd.read_parquet(latest)
     table = table[table["target"].isin(hits)]
     share = table["contribution"] / table.groupby("target")["contribution"].transform("sum")
     order = table["contribution"].abs().sort_values(ascending=False).index
@@ -174,7 +168,8 @@ def main(
     written = pd.read_parquet(place / "predictions.parquet")
     unlearned = written["method"].isin(["frozen", "de", "expression", "detection", "chance"])
     base = PREDICTIONS.checked(written[unlearned & written["kind"].eq("delete")])
-    predictions = leave_one_out(base, graph_of(inputs.states), outcomes, seed)
+    de = signed_de(inputs.cells, inputs.states.is_goal_n)
+    predictions = leave_one_out(base, networks_of(inputs, de), outcomes, seed)
     metrics = scoreboard(predictions, outcomes.judged, config=opened.config.evaluate)
     rho = correlations(predictions, EFFECTS.checked(outcomes.judged), seed, opened.config.evaluate.bootstrap)
     ranking = pd.read_parquet(place / "ranking.parquet")
