@@ -19,7 +19,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).parent))
 
 from encoders import Arm, Size, arm_scores, arms, open_scores, skip_scores
-from summary import bars, figure, judge, markdown, spread, table
+from summary import bars, by_kind, figure, judge, markdown, spread, table
 from world import Difficulty, Study
 
 from evidence import baseline_scores, evidence_scores
@@ -109,12 +109,15 @@ def write(out: Path, results: pd.DataFrame) -> None:
     results.to_csv(out / "results.csv", index=False)
     lines = []
     plain = results[results["difficulty"] == Difficulty().name]
+    if plain["misleading"].nunique() > 1:
+        lines += [f"## All {plain['network'].nunique()} networks of the standard size", markdown(bars(plain))]
     for misled, rows in plain.groupby("misleading"):
         prevalence = rows["n_hits"] / rows["n_genes"]
         lines += [
             f"## {'Misleading' if misled else 'Plain'} networks: {rows['network'].nunique()}",
             f"Prevalence {spread(prevalence)}. Mean ± sd over networks; differences with their 95 % interval over networks, paired.",
             markdown(bars(rows)),
+            markdown(by_kind(rows)),
             markdown(table(rows)),
         ]
     for name, rows in results[results["difficulty"] != Difficulty().name].groupby("difficulty"):

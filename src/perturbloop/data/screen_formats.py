@@ -15,7 +15,7 @@ from perturbloop.errors import InputError, some
 from perturbloop.schema import ScreenConfig
 
 LEAST_Z = 1.0
-"""Least |z| from which a standard error is read as |score| / |z|: below, two small numbers are divided by each other."""
+"""Least absolute z from which a standard error is read as absolute score over absolute z: below, two small numbers are divided by each other."""
 
 _GENE = (
     "id",

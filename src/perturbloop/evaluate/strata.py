@@ -51,8 +51,8 @@ def by_stratum(
 
     Yields
     ------
-    One row of STRATA each, without method, kind and covariate: all genes first, the strata in alphabetical order, `within
-    strata` last.
+    One row of STRATA each, without method, kind and covariate: all genes first, the strata in alphabetical order,
+    `within strata` last.
     """
     yield _row(ALL, hit_n, auroc_interval(hit_n, score_n))
     names, stratum_n = np.unique(name_n.astype(str), return_inverse=True)

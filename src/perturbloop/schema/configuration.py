@@ -371,7 +371,7 @@ class EvaluateConfig:
     """Known pathway behind the baseline `pathway`, by the name of its stimulus or of a set of `gene_sets`; `None` = the one
     recognized in the states."""
     positive_controls: tuple[str, ...] = ()
-    """Symbols of genes that must move cells toward the goal, alone or with the action (`CD3E:inhibit`); where none is named, the
+    """Symbols of genes that must move cells toward the goal, alone or with the action (CD3E:inhibit); where none is named, the
     pathway of the stimulus recognized in the states, and a gene that a state's name says is knocked out."""
     negative_controls: tuple[str, ...] = ()
     """Symbols of genes that can do nothing here, beside those that no start cell expresses and olfactory receptors."""
