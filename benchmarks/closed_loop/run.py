@@ -109,7 +109,7 @@ def write(out: Path, results: pd.DataFrame) -> None:
     results.to_csv(out / "results.csv", index=False)
     lines = []
     plain = results[results["difficulty"] == Difficulty().name]
-    if plain["misleading"].nunique() > 1:
+    if plain["misleading"].any() and not plain["misleading"].all():
         lines += [f"## All {plain['network'].nunique()} networks of the standard size", markdown(bars(plain))]
     for misled, rows in plain.groupby("misleading"):
         prevalence = rows["n_hits"] / rows["n_genes"]
