@@ -13,6 +13,7 @@ from perturbloop.loop.evidence import (
     ROWS,
     Evidence,
     Networks,
+    effects_of_kind,
     evidence_of,
     evidence_predictions,
     measured_genes,
@@ -154,3 +155,19 @@ def test_few_targets_are_judged_by_the_simple_rule_alone(base, evidence, rng, ge
     judged = scoreboard(pd.concat([open_loop, found]), effects, config=EvaluateConfig(bootstrap=2))
     assert ("posterior" in set(judged["method"])) == made.enough == is_believed
     assert {"evidence", "propagation"} <= set(judged["method"])
+
+
+def test_cells_come_before_screens_and_files_of_one_sort_are_averaged():
+    """Two files of cells measured the first gene, a screen too; two screens the second."""
+    rows = pd.DataFrame(
+        {
+            "gene_id": GENES[[0, 0, 0, 1, 1]],
+            "modality": ["crispri", "crispr_ko", "crispri", "crispri", "crispri"],
+            "level": "gene",
+            "effect_to_goal": [1.0, 2.0, 9.0, 4.0, 6.0],
+            "se": [0.1, 0.1, 0.1, 1.0, 1.0],
+            "n_cells": [50, 60, 0, 0, 0],
+        }
+    )
+    found = effects_of_kind(rows, "delete").set_index("gene_id")["effect_to_goal"]
+    assert found.to_dict() == pytest.approx({GENES[0]: 1.5, GENES[1]: 5.0})

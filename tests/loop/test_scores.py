@@ -22,7 +22,7 @@ def judged(rng):
     measured = np.arange(60) % 2 == 0
     effect = np.where(np.arange(60) < 20, 1.0, 0.0)[measured] + rng.normal(scale=0.1, size=30)
     rows = pd.DataFrame(dict.fromkeys(EFFECTS.names, ""), index=range(30)).assign(
-        gene_id=GENES[measured], modality="crispri", level="gene", effect_to_goal=effect, se=0.1
+        gene_id=GENES[measured], modality="crispri", level="gene", effect_to_goal=effect, se=0.1, n_cells=60
     )
     return rows.assign(hit=effect > 0.5, fold=np.tile([-1, -1, -1, 0, 0], 6))
 

@@ -105,10 +105,13 @@ def evidence_of(
 def effects_of_kind(effects: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     """Keep the gene-level effects of one kind; arms are never averaged.
 
-    A gene that several files measured for this kind has one effect: their mean, weighted by precision.
+    A gene that several files measured for this kind has one effect: their mean, weighted by precision. Cells come before screens,
+    whose effects have another unit.
     """
     judging = [judges(modality, kind) for modality in effects["modality"]]
     rows = effects[effects["level"].eq("gene") & pd.Series(judging, index=effects.index, dtype=bool)]
+    in_cells = rows.loc[rows["n_cells"] > 0, "gene_id"]
+    rows = rows[rows["n_cells"].gt(0) | ~rows["gene_id"].isin(in_cells)]
     precision = 1 / rows["se"].clip(lower=1e-9) ** 2
     by_gene = rows.assign(precision=precision, weighted=precision * rows["effect_to_goal"]).groupby("gene_id")
     total = by_gene["precision"].sum()
