@@ -41,6 +41,7 @@ COMMENTS = {
     "benchmarks/state_head/": "which linear head reads in-silico edits",
     "benchmarks/coverage/": "do intervals hold what they promise",
     "benchmarks/real/": "does it hold on real cells and real screens",
+    "benchmarks/closed_loop/curves.png": "AUROC against the number of perturbed genes",
     "benchmarks/closed_loop/": "does closing the loop help, on simulated worlds whose answer is known",
 }
 FIRST = ("src", "tests", "docs", "benchmarks")
