@@ -1,8 +1,12 @@
 """What every test may use. Nothing downloads; the real data are read where they lie."""
 
 import os
+from collections.abc import Iterator
+from copy import deepcopy
 from importlib.util import find_spec
+from math import inf, nan
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: more threads only wait for each other
 
@@ -61,3 +65,68 @@ def world():
     from perturbloop.data import toy
 
     return toy.world(seed=0, n_cells=400)
+
+
+@pytest.fixture(scope="session")
+def damaged():
+    """Copies of a file as faults leave them: bits flipped, bytes lost, doubled, zeroed or cut off, by seed."""
+
+    def copies(raw: bytes, count: int, *, seed: int = 0) -> Iterator[bytes]:
+        rng = np.random.default_rng(seed)
+        for number in range(count):
+            start = int(rng.integers(len(raw)))
+            stop = min(len(raw), start + 2 ** int(rng.integers(0, 7)))
+            yield (
+                raw[:start] + bytes([raw[start] ^ 1 << int(rng.integers(8))]) + raw[start + 1 :],
+                raw[:start] + rng.bytes(stop - start) + raw[stop:],
+                raw[:start] + bytes(stop - start) + raw[stop:],
+                raw[:start] + raw[stop:],
+                raw[:stop] + raw[start:],
+                raw[:start],
+            )[number % 6]
+
+    return copies
+
+
+@pytest.fixture(scope="session")
+def odd():
+    """Trees of plain values with one of them replaced by one that does not belong there, by seed."""
+    values = (
+        None,
+        True,
+        -1,
+        0,
+        10**30,
+        -(10**30),
+        0.5,
+        nan,
+        inf,
+        -inf,
+        "",
+        "x",
+        "\x7f\x1b[2J",
+        [],
+        [1, "a"],
+        {},
+        {"x": 1},
+    )
+
+    def places(tree: Any, path: tuple = ()) -> Iterator[tuple]:
+        yield path
+        steps = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+        for step, value in steps:
+            yield from places(value, (*path, step))
+
+    def trees(tree: Any, count: int, *, seed: int = 0) -> Iterator[Any]:
+        rng = np.random.default_rng(seed)
+        every = list(places(tree))
+        for _ in range(count):
+            *way, last = (None, *every[int(rng.integers(len(every)))])
+            whole = {None: deepcopy(tree)}
+            owner = whole
+            for step in way:
+                owner = owner[step]
+            owner[last] = values[int(rng.integers(len(values)))]
+            yield whole[None]
+
+    return trees
