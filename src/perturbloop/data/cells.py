@@ -14,6 +14,7 @@ from scipy import sparse
 from perturbloop.data.genes import GeneReport, map_genes
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, some
+from perturbloop.store.files import file_digest
 
 
 @dataclass(frozen=True)
@@ -161,12 +162,6 @@ def require_raw(counts_ng: sparse.csr_matrix, source: str) -> None:
     if not values.any():
         msg = f"`X` of {source} must hold raw counts; all its values are zero. Give another file."
         raise InputError(msg)
-
-
-def file_digest(path: Path) -> str:
-    """Hash of a file's bytes, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _require_h5ad(path: Path) -> None:

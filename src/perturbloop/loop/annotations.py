@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from perturbloop.data.cells import file_digest
 from perturbloop.data.gene_sets import GeneSets, read_gene_list, read_gmt
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.schema import EvaluateConfig
+from perturbloop.store.files import file_digest
 
 FILES = ("gene_sets", "essential_genes")
 """Options of `EvaluateConfig` that name a file."""

@@ -14,7 +14,7 @@ from perturbloop.data.tokens import Tokens
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.training import TrainingCells, Variant, train_level
 from perturbloop.models.linear import Linear
-from perturbloop.perturb.collect import precision_of, run_plan, write_text
+from perturbloop.perturb.collect import precision_of, run_plan
 from perturbloop.perturb.cost import Cost, NoiseFloor, cost, noise_floor
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.engines import engine_of
@@ -24,6 +24,7 @@ from perturbloop.perturb.plan import Plan, plan
 from perturbloop.perturb.readout import Readout
 from perturbloop.schema import Kind, Level, PerturbConfig
 from perturbloop.store import step_key
+from perturbloop.store.files import own, write_json
 from perturbloop.train.checkpoint import load_state_model, save_state_model
 from perturbloop.train.classifier import StateModel, train_frozen
 from perturbloop.train.linear import train_linear
@@ -152,6 +153,8 @@ class Perturbed:
     """Table `ESTIMATES` of the fast engine."""
     lines: tuple[str, ...]
     """What was spent, and the noise of the arithmetic."""
+    place: Path
+    """Folder of the shards."""
 
 
 def start_tokens(inputs: Inputs) -> Tokens:
@@ -217,7 +220,7 @@ def perturb_arm(
             workers=workers,
             on_edits=lambda part, done, total: on_progress(f"{title}: {part}", done, total),
         )
-        return Perturbed(found.shifts, found.estimates, (found.line(), noise))
+        return Perturbed(found.shifts, found.estimates, (found.line(), noise), place)
     shifts = run_plan(
         engine,
         tokens,
@@ -226,7 +229,7 @@ def perturb_arm(
         workers=workers,
         on_edits=lambda done, total: on_progress(title, done, total),
     )
-    return Perturbed(shifts, None, (f"exact engine: {len(shifts):,} passes", noise))
+    return Perturbed(shifts, None, (f"exact engine: {len(shifts):,} passes", noise), place)
 
 
 def cost_of_arm(arm: Arm, inputs: Inputs) -> Cost:
@@ -254,8 +257,9 @@ def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
     """Noise of the arithmetic, measured once in a run."""
     note = place / "noise.json"
     if not note.is_file():
-        write_text(note, json.dumps(asdict(noise_floor(engine, tokens, edits))))
-    return NoiseFloor(**json.loads(note.read_text())).line()
+        write_json(note, asdict(noise_floor(engine, tokens, edits)))
+    with own(note):
+        return NoiseFloor(**json.loads(note.read_text())).line()
 
 
 def reference_genes(inputs: Inputs, tokens: Tokens, config: PerturbConfig) -> list[str]:
@@ -285,6 +289,6 @@ def _without_part(arm: Arm) -> set[str]:
     if arm.method in OPEN:
         options |= {"perturbed_share", "max_cells"}
     rates = {"full": {"learning_rate"}, "lora": {"lora_learning_rate", "lora_rank"}}
-    for level, own in rates.items():
-        options |= own if arm.level != level else set()
+    for level, rate in rates.items():
+        options |= rate if arm.level != level else set()
     return options | (tuning | {"consistency"} if arm.level not in rates else set())

@@ -1,8 +1,8 @@
 """What the commands do on a campaign folder, and `play`: one round of it."""
 
-import json
 import time
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,16 @@ from perturbloop.errors import StoreError, closest
 from perturbloop.loop import outcomes
 from perturbloop.loop.annotations import FILES, annotation_digests
 from perturbloop.loop.arms import Progress, cost_of_arm
-from perturbloop.loop.folder import Campaign, create_campaign, open_campaign, refuse_taken, write_json
+from perturbloop.loop.folder import (
+    PLAY_AGAIN,
+    Campaign,
+    create_campaign,
+    kept,
+    read_of_round,
+    reading,
+    refuse_taken,
+    working,
+)
 from perturbloop.loop.inputs import Inputs, read_inputs
 from perturbloop.loop.labels import digests_of, options_of
 from perturbloop.loop.review import gate_failure, review
@@ -24,7 +33,8 @@ from perturbloop.perturb.cost import Cost
 from perturbloop.report import tables as report_tables
 from perturbloop.report import write as write_report
 from perturbloop.schema import CampaignConfig, PerturbedConfig, ScreenConfig
-from perturbloop.store import Input, lock, step_key
+from perturbloop.store import Input, step_key
+from perturbloop.store.files import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -49,23 +59,20 @@ def init(folder: Path | str, config: CampaignConfig) -> Inputs:
     folder = Path(folder)
     refuse_taken(folder)  # before any work
     inputs = read_inputs(config)
-    campaign = create_campaign(folder, config)
-    with campaign.store:
+    create_campaign(folder, config)
+    with working(folder) as campaign:
         _note_inputs(campaign, inputs)
     return inputs
 
 
 def record(folder: Path | str, entry: PerturbedConfig | ScreenConfig) -> tuple[dict[str, Any], bool]:
     """Keep what was measured, in cells or by a screen, and freeze what is held out. Returns report and novelty."""
-    folder = Path(folder)
-    with lock(folder):
-        campaign = open_campaign(folder)
-        with campaign.store:
-            inputs = read_inputs(campaign.config)
-            if isinstance(entry, ScreenConfig):
-                _, report, new = record_screen(campaign, inputs, entry)
-            else:
-                _, report, new = outcomes.record(campaign, inputs, entry)
+    with working(Path(folder)) as campaign:
+        inputs = read_inputs(campaign.config)
+        if isinstance(entry, ScreenConfig):
+            _, report, new = record_screen(campaign, inputs, entry)
+        else:
+            _, report, new = outcomes.record(campaign, inputs, entry)
     return report, new
 
 
@@ -97,16 +104,13 @@ def play(
     if until not in STEPS:
         msg = f"A step is one of {', '.join(STEPS)}; it is {until!r}. Did you mean {closest(until, STEPS)}?"
         raise StoreError(msg)
-    with lock(folder):
-        campaign = open_campaign(folder)
-        with campaign.store:
-            return _play(campaign, until, workers, on_progress)
+    with working(folder) as campaign:
+        return _play(campaign, until, workers, on_progress)
 
 
 def dry_run(folder: Path | str) -> dict[str, Cost]:
     """Cost of the in-silico edits of the next round, by state model; nothing is trained, perturbed or written."""
-    campaign = open_campaign(Path(folder))
-    with campaign.store:
+    with reading(Path(folder)) as campaign:
         inputs = read_inputs(campaign.config)
         work = Work(campaign, inputs, outcomes.read_outcomes(campaign, inputs), quiet)
     return {arm.title: cost_of_arm(arm, inputs) for arm in work.arms}
@@ -114,8 +118,7 @@ def dry_run(folder: Path | str) -> dict[str, Cost]:
 
 def latest_round(folder: Path | str) -> Path:
     """Folder of the last finished round."""
-    campaign = open_campaign(Path(folder))
-    with campaign.store:
+    with reading(Path(folder)) as campaign:
         finished = [entry.number for entry in campaign.store.rounds() if entry.finished is not None]
     if not finished:
         msg = f"No round of `{folder}` is finished yet. Run `perturbloop play {folder}`."
@@ -127,16 +130,15 @@ def _play(campaign: Campaign, until: str, workers: int, on_progress: Progress) -
     inputs = read_inputs(campaign.config)
     recorded = outcomes.read_outcomes(campaign, inputs)
     keys = step_keys(campaign, inputs)
-    wanted = STEPS[: STEPS.index(until) + 1]
-    stale = [name for name in wanted if campaign.store.finished_step(name, key=keys[name]) is None]
-    # Tables belong to the round that evaluated them: what only comes after is done there, and no round is opened.
-    evaluated = campaign.store.finished_step("evaluate", key=keys["evaluate"])
-    if stale and evaluated is None:
+    stale = _stale(campaign, keys, until)
+    # Tables belong to the round that began to evaluate them: what is missing of them, or only comes after, is made there.
+    evaluated = campaign.store.last_step("evaluate", key=keys["evaluate"])
+    if evaluated is not None:
+        number = evaluated.round
+    elif stale:
         number = campaign.store.open_round().number
     else:
-        number = (
-            evaluated.round if evaluated else max((step.round for step in campaign.store.steps()), default=0)
-        )
+        number = max((step.round for step in campaign.store.steps()), default=0)
     work = Work(campaign, inputs, recorded, on_progress, workers=workers)
     for name in stale:
         _do(work, name, number, keys[name])
@@ -151,37 +153,38 @@ def _play(campaign: Campaign, until: str, workers: int, on_progress: Progress) -
     return Played(campaign.folder, number, tuple(stale), lines)
 
 
+def _stale(campaign: Campaign, keys: dict[str, str], until: str) -> tuple[str, ...]:
+    """Steps to be done, up to `until`: the first that is not finished as things stand, and all that use it."""
+    wanted = STEPS[: STEPS.index(until) + 1]
+    fresh = takewhile(lambda name: campaign.store.finished_step(name, key=keys[name]) is not None, wanted)
+    return wanted[len(tuple(fresh)) :]
+
+
 def _do(work: Work, name: str, number: int, key: str) -> None:
     """Do one step and record it as finished once its files are there."""
     campaign, started = work.campaign, time.monotonic()
     folder = campaign.round_folder(number)
     folder.mkdir(parents=True, exist_ok=True)
     step = campaign.store.start_step(number, name, key=key, config=campaign.config.to_dict())
-    output = folder / f"{name}.json"
+    files: tuple[Path, ...] = ()
     if name == "check":
         _note_inputs(campaign, work.inputs)
     elif name == "train":
         train(work)
+        files = (campaign.folder / "models",)
     elif name == "perturb":
         perturb(work)
+        files = tuple(found.place for found in work.perturbed.values())
     elif name == "evaluate":
-        evaluate(work, number)
+        files = evaluate(work, number)
     elif name == "propose":
-        choose(work, number)
+        files = choose(work, number)
     else:
-        write_report(review(campaign, work.inputs, number), folder / "report.html")
-    write_json(output, _stamp(work, name, key) | {"seconds": round(time.monotonic() - started, 1)})
-    files = {
-        "train": campaign.folder / "models",
-        "perturb": campaign.folder / "shifts",
-        "evaluate": folder / "ranking.parquet",
-        "propose": folder / "proposals.parquet",
-        "report": folder / "report.html",
-    }
-    outputs = {name: campaign.relative(output)}
-    if name in files:
-        outputs["result"] = campaign.relative(files[name])
-    campaign.store.finish_step(step, outputs=outputs)
+        files = (write_report(review(campaign, work.inputs, number), folder / "report.html"),)
+    stamp = folder / f"{name}.json"
+    write_json(stamp, _stamp(work, name, key) | {"seconds": round(time.monotonic() - started, 1)})
+    paths = [campaign.relative(path) for path in (stamp, *files)]
+    campaign.store.finish_step(step, outputs={"/".join(Path(path).parts[-2:]): path for path in paths})
 
 
 def _stamp(work: Work, name: str, key: str) -> dict[str, Any]:
@@ -208,9 +211,10 @@ def step_keys(campaign: Campaign, inputs: Inputs) -> dict[str, str]:
     perturbed = [digest for entry in campaign.config.perturbed for digest in digests_of(entry)]
     options = [options_of(entry) for entry in campaign.config.perturbed]
     keys = {"check": inputs.key}
+    where = {"model": "", "vocabulary": ""}  # `check` knows what they hold
     keys["train"] = step_key(
         "train",
-        config={"train": config["train"], "perturbed": options},
+        config={"train": config["train"] | where, "perturbed": options},
         inputs=perturbed,
         upstream=[keys["check"]],
     )
@@ -238,23 +242,27 @@ def _note_inputs(campaign: Campaign, inputs: Inputs) -> None:
     campaign.store.add_input(Input(str(model), "model", inputs.model.digest, weights))
 
 
-def read_round(folder: Path, name: str) -> pd.DataFrame:
-    """Read a table of a round."""
-    return pd.read_parquet(folder / f"{name}.parquet")
-
-
 def checked(folder: Path | str) -> list[str]:
     """Check a campaign's input again and say what was found."""
-    campaign = open_campaign(Path(folder))
-    campaign.store.close()
-    inputs = read_inputs(campaign.config)
+    with reading(Path(folder)) as campaign:
+        inputs = read_inputs(campaign.config)
     return [*inputs.lines(), *inputs.states.warnings]
 
 
 def proposals(folder: Path | str, *, on_progress: Progress = quiet) -> pd.DataFrame:
-    """Proposals of the current round, made where they are stale."""
-    played = play(folder, until="propose", on_progress=on_progress)
-    return read_round(Path(folder) / "rounds" / f"{played.round:03d}", "proposals")
+    """Proposals of the current round, made where they are stale; where they are not, nothing is written."""
+    folder = Path(folder)
+    with reading(folder) as campaign:
+        keys = step_keys(campaign, read_inputs(campaign.config))
+        made = (
+            None
+            if _stale(campaign, keys, "propose")
+            else campaign.store.last_step("propose", key=keys["propose"])
+        )
+        number = made.round if made is not None else None
+    if number is None:
+        number = play(folder, until="propose", on_progress=on_progress).round
+    return read_of_round(campaign.round_folder(number), "proposals")
 
 
 def measured(folder: Path | str, of: str) -> pd.DataFrame:
@@ -267,14 +275,13 @@ def measured(folder: Path | str, of: str) -> pd.DataFrame:
     of
         Where the effects of the file lie, as `folder` in the report of `record` says.
     """
-    rows = pd.read_parquet(Path(folder) / of / "effects_all.parquet")
+    rows = kept(Path(folder) / of, "effects_all")
     return rows[rows["level"] == "gene"]
 
 
 def show(folder: Path | str) -> tuple[Path, list[Table], dict[str, Any]]:
     """Path of the last round's report, the same as terminal tables, and its scores."""
     place = latest_round(folder)
-    campaign = open_campaign(Path(folder))
-    with campaign.store:
+    with reading(Path(folder)) as campaign:
         report = review(campaign, read_inputs(campaign.config), int(place.name))
-    return place / "report.html", report_tables(report), json.loads((place / "scores.json").read_text())
+    return place / "report.html", report_tables(report), read_json(place / "scores.json", todo=PLAY_AGAIN)

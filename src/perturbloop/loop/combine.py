@@ -9,19 +9,18 @@ from typing import Any, cast
 import pandas as pd
 
 from perturbloop import __version__
-from perturbloop.data.cells import file_digest
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.loop.arms import Progress, open_arms, start_tokens, train_arm
 from perturbloop.loop.campaign import quiet
-from perturbloop.loop.folder import open_campaign, write_json, write_table
+from perturbloop.loop.folder import working
 from perturbloop.loop.inputs import read_inputs
 from perturbloop.perturb.asked import Combination, pairs, read_perturbations, singles
 from perturbloop.perturb.collect import precision_of
 from perturbloop.perturb.combine import combination_shifts
 from perturbloop.perturb.edit import Perturbation
 from perturbloop.perturb.exact import ExactEngine
-from perturbloop.store import lock
+from perturbloop.store.files import file_digest, write_json, write_table
 
 
 def combine(
@@ -63,9 +62,7 @@ def combine(
     """
     folder = Path(folder)
     options = {"kind": kind, "dose": dose, "pairs": pairs, "not_expressed": not_expressed}
-    with lock(folder):
-        campaign = open_campaign(folder)
-        campaign.store.close()
+    with working(folder) as campaign:
         own = campaign.config.perturb.not_expressed
         config = replace(campaign.config.perturb, not_expressed=cast("Any", not_expressed or own))
         inputs = read_inputs(campaign.config)

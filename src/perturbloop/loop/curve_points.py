@@ -23,13 +23,13 @@ from perturbloop.loop.evidence import (
     evidence_predictions,
     networks_of,
 )
-from perturbloop.loop.folder import write_table
 from perturbloop.loop.outcomes import Outcomes, perturbed_examples
 from perturbloop.loop.ranking import predictions_of
 from perturbloop.loop.steps import Work, rank_arm
 from perturbloop.loop.training import TrainingCells
 from perturbloop.schema import CURVES, PREDICTIONS, Kind, concat
 from perturbloop.store import step_key
+from perturbloop.store.files import read_table, write_table
 
 LEVELS, EVIDENCE = "levels", "evidence"
 """Points that hold several methods: those that know no effect, and those of the evidence channel."""
@@ -138,7 +138,7 @@ class Ground:
                 kernel=self.networks.networks[0] if how == "coverage" else None,
             )
             write_table(path, pd.DataFrame({"gene_id": drawn}))
-        return tuple(pd.read_parquet(path)["gene_id"])
+        return tuple(read_table(path)["gene_id"])
 
     @cached_property
     def base(self) -> pd.DataFrame:
@@ -152,7 +152,7 @@ class Ground:
             others = baselines(states.cells, states.is_goal_n, kinds=self.kinds, rng=rng, de=self.de)
             table = concat(PREDICTIONS, [frozen, others])
             write_table(path, table[table["method"].isin(LEVEL_METHODS)])
-        return pd.read_parquet(path)
+        return read_table(path)
 
     @cached_property
     def de(self) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from perturbloop.loop import outcomes
 from perturbloop.loop.arms import Progress
 from perturbloop.loop.campaign import quiet
 from perturbloop.loop.curve_points import EVIDENCE, LEVELS, Ground, Point
-from perturbloop.loop.folder import Campaign, open_campaign, write_json, write_table, write_text
+from perturbloop.loop.folder import Campaign, working
 from perturbloop.loop.inputs import Inputs, read_inputs
 from perturbloop.loop.outcomes import Outcomes
 from perturbloop.loop.review import review
@@ -25,7 +25,7 @@ from perturbloop.loop.steps import Work
 from perturbloop.plots import learning_curves, png, svg
 from perturbloop.report import write as write_report
 from perturbloop.schema import CURVES, Kind, Level, concat
-from perturbloop.store import lock
+from perturbloop.store.files import read_table, whole, write_json, write_table, write_text
 
 KS = (0, 5, 10, 20, 50)
 """Sizes of the panels."""
@@ -102,47 +102,45 @@ def curves(
     """
     folder, started = Path(folder), time.monotonic()
     _require_options(ks, panels, seeds)
-    with lock(folder):
-        campaign = open_campaign(folder)
-        with campaign.store:
-            chosen = _levels(campaign.config.train.levels if levels is None else levels)
-            inputs = read_inputs(campaign.config)
-            recorded = _with_held_out(outcomes.read_outcomes(campaign, inputs))
-            work = Work(campaign, inputs, recorded, on_progress, workers=workers)
-            ground = Ground(work, recorded, folder / "curves")
-            notes: list[str] = []
-            points = [
-                point
-                for kind in _judged_kinds(ground, notes)
-                for point in _points(ground, kind, ks, panels, seeds, chosen, trained_at, notes)
-            ]
-            parts, n_computed = _run(ground, points, on_progress)
-            table = concat(CURVES, parts)
-            done = Curves(ground.folder, table, curve_means(table), tuple(notes), n_computed)
-            stamp = {
-                "version": __version__,
-                "seed": campaign.config.evaluate.seed,
-                "options": {
-                    "ks": list(ks),
-                    "panels": list(panels),
-                    "seeds": seeds,
-                    "levels": list(chosen),
-                    "trained_at": list(trained_at),
-                },
-                "key": ground.key,
-                "data_digest": inputs.cells.digest,
-                "model_digest": inputs.model.digest,
-                "vocabulary_digest": inputs.model.vocabulary.digest,
-                "held_out": sorted(ground.held_out),
-                "panels": _largest(points),
-                "notes": notes,
-                "n_points": len(points),
-                "n_computed": n_computed,
-                "seconds": round(time.monotonic() - started, 1),
-                "config": campaign.config.to_dict(),
-            }
-            _keep(done, stamp)
-            _tell(campaign, inputs, ground.key)
+    with working(folder) as campaign:
+        chosen = _levels(campaign.config.train.levels if levels is None else levels)
+        inputs = read_inputs(campaign.config)
+        recorded = _with_held_out(outcomes.read_outcomes(campaign, inputs))
+        work = Work(campaign, inputs, recorded, on_progress, workers=workers)
+        ground = Ground(work, recorded, folder / "curves")
+        notes: list[str] = []
+        points = [
+            point
+            for kind in _judged_kinds(ground, notes)
+            for point in _points(ground, kind, ks, panels, seeds, chosen, trained_at, notes)
+        ]
+        parts, n_computed = _run(ground, points, on_progress)
+        table = concat(CURVES, parts)
+        done = Curves(ground.folder, table, curve_means(table), tuple(notes), n_computed)
+        stamp = {
+            "version": __version__,
+            "seed": campaign.config.evaluate.seed,
+            "options": {
+                "ks": list(ks),
+                "panels": list(panels),
+                "seeds": seeds,
+                "levels": list(chosen),
+                "trained_at": list(trained_at),
+            },
+            "key": ground.key,
+            "data_digest": inputs.cells.digest,
+            "model_digest": inputs.model.digest,
+            "vocabulary_digest": inputs.model.vocabulary.digest,
+            "held_out": sorted(ground.held_out),
+            "panels": _largest(points),
+            "notes": notes,
+            "n_points": len(points),
+            "n_computed": n_computed,
+            "seconds": round(time.monotonic() - started, 1),
+            "config": campaign.config.to_dict(),
+        }
+        _keep(done, stamp)
+        _tell(campaign, inputs, ground.key)
     return done
 
 
@@ -231,7 +229,7 @@ def _run(ground: Ground, points: Sequence[Point], on_progress: Progress) -> tupl
                 error.add_note(f"while measuring the learning curve of {point.title}, {point.method}")
                 raise
             n_computed += 1
-        parts.append(pd.read_parquet(path))
+        parts.append(read_table(path))
     on_progress("learning curves", len(points), len(points))
     return parts, n_computed
 
@@ -241,9 +239,8 @@ def _keep(done: Curves, stamp: dict[str, Any]) -> None:
     write_table(done.folder / "curve_means.parquet", done.means)
     drawn = learning_curves(done.means)
     write_text(done.folder / "curves.svg", svg(drawn))
-    beside = done.figure.with_suffix(".partial")
-    beside.write_bytes(png(drawn))
-    beside.replace(done.figure)
+    with whole(done.figure) as beside:
+        beside.write_bytes(png(drawn))
     write_json(done.folder / "curves.json", stamp)
 
 

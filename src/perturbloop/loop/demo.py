@@ -12,6 +12,7 @@ from perturbloop.data.tokens import vocabulary_of
 from perturbloop.evaluate.metrics import auroc, average_precision
 from perturbloop.loop.arms import Progress
 from perturbloop.loop.campaign import init, play, record, show
+from perturbloop.loop.folder import read_of_round
 from perturbloop.schema import METHODS, CampaignConfig, PerturbedConfig
 from perturbloop.train.pretrain import pretrain
 from perturbloop.train.pretrain_config import PretrainConfig
@@ -115,8 +116,8 @@ def against_truth(folder: Path, truth: pd.DataFrame) -> pd.DataFrame:
     -------
     Columns `method`, `title`, `auroc`, `average_precision`, `n_genes`, `n_hits`.
     """
-    predictions = pd.read_parquet(folder / "predictions.parquet").query("kind == 'delete' and fold <= 0")
-    effects = pd.read_parquet(folder / "effects.parquet")
+    predictions = read_of_round(folder, "predictions").query("kind == 'delete' and fold <= 0")
+    effects = read_of_round(folder, "effects")
     spent = set(effects.loc[effects["fold"] < 0, "gene_id"])
     hits = truth.query("start == 'stimulated' and kind == 'delete'").set_index("gene_id")["hit"].astype(bool)
     scores = predictions.sort_values("fold").pivot_table("score", "gene_id", "method", aggfunc="last")

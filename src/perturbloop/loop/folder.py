@@ -2,6 +2,8 @@
 
 import json
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,9 @@ import pandas as pd
 
 from perturbloop import __version__
 from perturbloop.errors import StoreError
-from perturbloop.perturb.collect import write_parquet
 from perturbloop.schema import CampaignConfig, PerturbedConfig, ScreenConfig
-from perturbloop.store import CampaignStore, create_store, open_store
+from perturbloop.store import CampaignStore, create_store, lock, open_store
+from perturbloop.store.files import own, read_table, sweep, write_text
 
 CONFIG_FILE = "campaign.toml"
 LEDGER_FILE = "campaign.sqlite"
@@ -25,6 +27,8 @@ class Campaign:
     folder: Path
     config: CampaignConfig
     store: CampaignStore
+    may_write: bool = True
+    """Whether it was opened for work, and not only to be read."""
 
     def round_folder(self, number: int) -> Path:
         """Folder of a round."""
@@ -51,15 +55,17 @@ class Campaign:
         return replace(self, config=config)
 
 
-def create_campaign(folder: Path, config: CampaignConfig) -> Campaign:
-    """Make the folder of a new campaign; an existing one is refused."""
+def create_campaign(folder: Path, config: CampaignConfig) -> None:
+    """Make the folder of a new campaign; an existing one, or one that another process makes just now, is refused."""
     refuse_taken(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    ledger = folder / LEDGER_FILE
-    ledger.unlink(missing_ok=True)  # left by an `init` that was killed before its config was written
-    store = create_store(ledger, name=folder.name, config=config.to_dict(), package_version=__version__)
-    _write_config(folder, config)
-    return Campaign(folder, config, store)
+    with lock(folder):
+        refuse_taken(folder)  # another process may have been first
+        ledger = folder / LEDGER_FILE
+        ledger.unlink(missing_ok=True)  # left by an `init` that was killed before its config was written
+        tree = config.to_dict()
+        create_store(ledger, name=folder.name, config=tree, package_version=__version__).close()
+        _write_config(folder, config)
 
 
 def refuse_taken(folder: Path) -> None:
@@ -73,41 +79,91 @@ def refuse_taken(folder: Path) -> None:
         raise StoreError(msg)
 
 
+@contextmanager
+def working(folder: Path) -> Iterator[Campaign]:
+    """Open a campaign for work and keep other processes out; what killed runs left half done is put right first."""
+    _require_campaign(folder)
+    with lock(folder):
+        sweep(folder)
+        store = open_store(folder / LEDGER_FILE)
+        with store:
+            config = _read_config(folder, store)
+            if not (folder / CONFIG_FILE).is_file():
+                _write_config(folder, config)
+            if store.campaign().config != config.to_dict():  # edited by hand, or killed between the two
+                store.save_config(config.to_dict())
+            yield Campaign(folder, config, store)
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[Campaign]:
+    """Open a campaign as it is now, to read; it may belong to somebody else, and another process may work in it."""
+    campaign = open_campaign(folder)
+    with campaign.store:
+        yield campaign
+
+
 def open_campaign(folder: Path) -> Campaign:
-    """Open a campaign folder."""
-    path = folder / CONFIG_FILE
-    if not path.is_file():
+    """Open a campaign to read, as `reading` does; its store is for the caller to close."""
+    _require_campaign(folder)
+    store = open_store(folder / LEDGER_FILE, writes=False)
+    return Campaign(folder, _read_config(folder, store), store, may_write=False)
+
+
+def _require_campaign(folder: Path) -> None:
+    if not any((folder / name).is_file() for name in (CONFIG_FILE, LEDGER_FILE)):
         msg = f"A campaign folder holds `{CONFIG_FILE}`; `{folder}` has none. Make a campaign with `perturbloop init`."
         raise StoreError(msg)
+
+
+def _read_config(folder: Path, store: CampaignStore) -> CampaignConfig:
+    """Read `campaign.toml`; where it is gone, what the ledger remembers of it."""
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        return CampaignConfig.from_dict(store.campaign().config)
     try:
-        tree = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        msg = f"`{path}` must be a TOML file; it cannot be read: {error}. Correct that line."
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = (
+            f"`{path}` must be a TOML file; it cannot be read: {error}. Correct that line, or delete the file: the ledger "
+            "remembers the options of the last run."
+        )
         raise StoreError(msg) from None
-    return Campaign(folder, CampaignConfig.from_dict(tree), open_store(folder / LEDGER_FILE))
+    return CampaignConfig.from_dict(tree)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write beside and rename, so that a file is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(text)
-    beside.replace(path)
+def require_may_write(campaign: Campaign, recorded: str) -> None:
+    """Refuse to measure a recorded file again where the campaign was opened only to be read."""
+    if not campaign.may_write:
+        msg = (
+            f"What `{recorded}` says must be measured again: its options, its file or the cells changed since, or its tables are "
+            f"gone. Run `perturbloop play {campaign.folder}` first."
+        )
+        raise StoreError(msg)
 
 
-def write_json(path: Path, tree: Any) -> None:
-    """Write plain values as JSON; missing numbers become null."""
-    write_text(path, json.dumps(tree, indent=2, default=_plain))
+PLAY_AGAIN = "Delete it and run `perturbloop play`, which makes it anew."
 
 
-def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table as Parquet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_parquet(frame, path)
+def read_of_round(folder: Path, name: str) -> pd.DataFrame:
+    """Read the table of a round that has this name."""
+    return read_table(folder / f"{name}.parquet", todo=PLAY_AGAIN)
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else str(value)
+def kept(folder: Path, name: str) -> pd.DataFrame:
+    """Read a table of a recorded file."""
+    return read_table(folder / f"{name}.parquet", todo=_record_again(folder))
+
+
+def kept_report(folder: Path) -> dict[str, Any]:
+    """Read what was said of a recorded file."""
+    path = folder / "report.json"
+    with own(path, todo=_record_again(folder)):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _record_again(folder: Path) -> str:
+    return f"Delete the folder `{folder}` and run the same command again: the recorded file is read anew."
 
 
 def _write_config(folder: Path, config: CampaignConfig) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from perturbloop.data.cells import file_digest
 from perturbloop.data.labels import (
     WARNINGS,
     call_labels,
@@ -23,6 +22,7 @@ from perturbloop.loop.drugs import training_targets
 from perturbloop.loop.folder import Campaign
 from perturbloop.loop.inputs import Inputs
 from perturbloop.schema import PerturbedConfig, ScreenConfig
+from perturbloop.store.files import file_digest
 
 SIDE_FILES = ("label_table", "targets")
 """Options of a recorded file that name another file: its content counts, not its path."""

@@ -1,7 +1,6 @@
 """Recorded outcomes: perturbed cells become measured effects, kept in the campaign; held-out targets are frozen."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.cells import file_digest, read_cells
+from perturbloop.data.cells import read_cells
 from perturbloop.data.perturbed import PerturbedCells, read_perturbed
 from perturbloop.errors import InputError, some
 from perturbloop.evidence.effects import MeasuredEffects, measure_effects
 from perturbloop.evidence.score import LEAST_SHARED, shared_genes
 from perturbloop.loop.drugs import assigned_folds, drug_facts, edits_of, effects_by_gene, training_targets
-from perturbloop.loop.folder import Campaign, write_json, write_table
+from perturbloop.loop.folder import PLAY_AGAIN, Campaign, kept, kept_report, read_of_round, require_may_write
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.labels import (
     digests_of,
@@ -29,6 +28,7 @@ from perturbloop.loop.screens import read_screens
 from perturbloop.loop.training import PerturbedExamples
 from perturbloop.schema import EFFECTS, KINDS, PerturbedConfig, arms_of, concat, judges, kind_of
 from perturbloop.store import Input, Target, step_key
+from perturbloop.store.files import file_digest, read_json, write_json, write_table
 
 MOST_EXPLAINED, CONTRIBUTIONS = 20, 5
 """Hits whose contributions the report lists, and genes listed of each; `contributions.parquet` holds all."""
@@ -130,38 +130,46 @@ def record(
 
 
 def read_outcomes(campaign: Campaign, inputs: Inputs) -> Outcomes | None:
-    """Read the effects of every recorded file and screen; `None` where none is recorded."""
+    """Read the effects of every recorded file and screen; `None` where none is recorded.
+
+    Those whose options, file or cells changed since are measured again, where the campaign was opened for work.
+    """
     if not campaign.config.perturbed and not campaign.config.screen:
         return None
     screens, screen_reports = read_screens(campaign, inputs)
     folders = [_place(campaign, entry, inputs) for entry in campaign.config.perturbed]
     for folder, entry in zip(folders, campaign.config.perturbed, strict=True):
-        if not (folder / "report.json").is_file():  # the config or the cells changed since
+        if not (folder / "report.json").is_file():
+            require_may_write(campaign, entry.path)
             record(campaign, inputs, entry)
     halves = {
         half: concat(
             EFFECTS,
-            [*(pd.read_parquet(folder / f"effects_{half}.parquet") for folder in folders), *screens],
+            [*(kept(folder, f"effects_{half}") for folder in folders), *screens],
         )
         for half in ("all", "judge")
     }
-    reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
+    reports = [kept_report(folder) for folder in folders]
     return Outcomes(halves["all"], halves["judge"], (*reports, *screen_reports))
 
 
-def keep_in_round(outcomes: Outcomes, folder: Path) -> None:
-    """Write what a round was judged by beside its tables, so that its report never mixes in what came later."""
-    write_table(folder / "effects.parquet", outcomes.effects)
-    write_table(folder / "effects_judged.parquet", outcomes.judged)
-    write_json(folder / "recorded.json", list(outcomes.reports))
+def keep_in_round(outcomes: Outcomes, folder: Path) -> tuple[Path, ...]:
+    """Write what a round was judged by beside its tables, so that its report never mixes in what came later; the files."""
+    effects, judged, recorded = (
+        folder / name for name in ("effects.parquet", "effects_judged.parquet", "recorded.json")
+    )
+    write_table(effects, outcomes.effects)
+    write_table(judged, outcomes.judged)
+    write_json(recorded, list(outcomes.reports))
+    return effects, judged, recorded
 
 
 def of_round(folder: Path) -> Outcomes | None:
     """Read what `keep_in_round` wrote; `None` for a round without measured effects."""
     if not (folder / "recorded.json").is_file():
         return None
-    effects, judged = (pd.read_parquet(folder / f"{name}.parquet") for name in ("effects", "effects_judged"))
-    return Outcomes(effects, judged, tuple(json.loads((folder / "recorded.json").read_text())))
+    effects, judged = (read_of_round(folder, name) for name in ("effects", "effects_judged"))
+    return Outcomes(effects, judged, tuple(read_json(folder / "recorded.json", todo=PLAY_AGAIN)))
 
 
 def perturbed_examples(campaign: Campaign, inputs: Inputs) -> PerturbedExamples:

@@ -14,13 +14,14 @@ from perturbloop.evaluate import CONTROLS, Verdict, failure, in_ranking, power, 
 from perturbloop.evaluate.controls import Recognized
 from perturbloop.evaluate.gate import LOW_AUROC
 from perturbloop.loop.curve_report import curves_of_round
-from perturbloop.loop.folder import Campaign
+from perturbloop.loop.folder import PLAY_AGAIN, Campaign, read_of_round
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.outcomes import Outcomes, of_round
 from perturbloop.loop.steps import STEPS
 from perturbloop.models.geneformer import CARD_FILE
 from perturbloop.report import PATHWAYS, RoundReport
 from perturbloop.schema import EFFECTS, CampaignConfig, EvaluateConfig
+from perturbloop.store.files import read_json
 
 Models = Mapping[str, Mapping[str, float]]
 """Title of a state model -> `heldout_auroc`, `n_train`."""
@@ -30,12 +31,12 @@ def review(campaign: Campaign, inputs: Inputs, number: int) -> RoundReport:
     """Collect what a round found, what it cost, and what it can and cannot show; all is read from its folder."""
     folder = campaign.round_folder(number)
     tables = {
-        name: pd.read_parquet(folder / f"{name}.parquet")
+        name: read_of_round(folder, name)
         for name in ("ranking", "metrics", "strata", "gains", "rank_correlations", "proposals")
     }
-    scores = json.loads((folder / "scores.json").read_text())
+    scores = read_json(folder / "scores.json", todo=PLAY_AGAIN)
     models, verdicts = scores["models"], tuple(Verdict(**entry) for entry in scores.get("gate", ()))
-    de = pd.read_parquet(folder / "de.parquet")
+    de = read_of_round(folder, "de")
     found = recognize(de, inputs.cells.gene_names)
     config, outcomes = campaign.config, of_round(folder)
     curves, curve_notes = curves_of_round(campaign, folder)
@@ -86,7 +87,7 @@ def _facts(config: CampaignConfig, inputs: Inputs) -> dict[str, str]:
 def gate_failure(folder: Path) -> str:
     """What failed at the control gate of a round, in one sentence; empty where nothing did."""
     path = folder / "scores.json"
-    scores = json.loads(path.read_text()) if path.is_file() else {}
+    scores = read_json(path, todo=PLAY_AGAIN) if path.is_file() else {}
     return failure(Verdict(**entry) for entry in scores.get("gate", ()))
 
 
@@ -276,7 +277,7 @@ def _runtime_lines(folder: Path) -> tuple[str, ...]:
     for name in STEPS:
         path = folder / f"{name}.json"
         if path.is_file():
-            tree = json.loads(path.read_text())
+            tree = read_json(path, todo=PLAY_AGAIN)
             edits = f"; {tree['n_edits']:,} edited cells, encoded or read back" if name == "perturb" else ""
             lines.append(f"{name}: {tree['seconds']:,.0f} s{edits}")
     return tuple(lines)

@@ -1,6 +1,5 @@
 """Recorded screens: their genes become measured effects, kept in the campaign; held-out genes are frozen."""
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,18 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.cells import file_digest
 from perturbloop.data.compounds import Compound, folds_of_genes, torn
 from perturbloop.data.screens import read_screen, report_lines
 from perturbloop.data.splits import assign_folds
 from perturbloop.errors import InputError, some
 from perturbloop.evaluate.screens import as_read, ceiling
 from perturbloop.evidence.screen_effects import ScreenEffects, effects_of_screen
-from perturbloop.loop.folder import Campaign, write_json, write_table
+from perturbloop.loop.folder import Campaign, kept, kept_report, require_may_write
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.labels import refuse_labels_of_truth
 from perturbloop.schema import CampaignConfig, ScreenConfig, judges, kind_of
 from perturbloop.store import Input, Target, step_key
+from perturbloop.store.files import file_digest, write_json, write_table
 
 FILES = ("path", "hits", "targets")
 """Options that name a file: what decides is what it holds, not where it lies."""
@@ -48,7 +47,7 @@ def record_screen(
     screen, report = read_screen(entry, vocabulary=inputs.model.vocabulary)
     folder = place_of_screen(campaign, entry, inputs)
     if (folder / "report.json").is_file() and entry in campaign.config.screen:
-        return campaign, json.loads((folder / "report.json").read_text()), False
+        return campaign, kept_report(folder), False
     seen = detection(inputs)
     made = effects_of_screen(screen, seen, min_detection=entry.min_detection)
     known = {target.gene_id: target.fold for target in campaign.store.targets()}
@@ -72,7 +71,7 @@ def record_screen(
     del report["compounds"]
     full = report | _facts(made, entry, fold_of)
     write_json(folder / "report.json", full | {"lines": [*report_lines(report), *_lines(full, entry)]})
-    said = json.loads((folder / "report.json").read_text())
+    said = kept_report(folder)
     said["warnings"] += _replaced(campaign, entry)  # said once, no matter of the rounds
     return campaign.with_screen(entry), said, True
 
@@ -106,10 +105,11 @@ def read_screens(campaign: Campaign, inputs: Inputs) -> tuple[list[pd.DataFrame]
     for entry in campaign.config.screen:
         folder = place_of_screen(campaign, entry, inputs)
         if not (folder / "report.json").is_file():  # the config, the file or the cells changed since
+            require_may_write(campaign, entry.path)
             record_screen(campaign, inputs, entry)
-        effects.append(pd.read_parquet(folder / "effects.parquet"))
-        reports.append(json.loads((folder / "report.json").read_text()))
-        tables.append(pd.read_parquet(folder / "screen.parquet"))
+        effects.append(kept(folder, "effects"))
+        reports.append(kept_report(folder))
+        tables.append(kept(folder, "screen"))
     for place, report in enumerate(reports):
         others = {
             other["name"]: tables[at]

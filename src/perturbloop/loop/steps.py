@@ -1,5 +1,6 @@
 """Every step of a round, each a function from what is recorded to what is written."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -40,7 +41,7 @@ from perturbloop.loop.evidence import (
     networks_of,
     posterior_table,
 )
-from perturbloop.loop.folder import Campaign, write_json, write_table
+from perturbloop.loop.folder import Campaign, read_of_round
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.outcomes import Outcomes, keep_in_round, perturbed_examples
 from perturbloop.loop.ranking import covariates, predictions_of, rank, with_null, with_score
@@ -60,6 +61,7 @@ from perturbloop.schema import (
     concat,
 )
 from perturbloop.stats.geneformer import goal_state_stats
+from perturbloop.store.files import read_table, whole, write_json, write_table
 from perturbloop.train.classifier import StateModel
 
 DEFAULT, WITHOUT_MODEL = "posterior", "posterior-alone"
@@ -124,8 +126,8 @@ def perturb(work: Work) -> None:
             )
 
 
-def evaluate(work: Work, number: int) -> None:
-    """Write ranking, predictions, metrics and gains of a round."""
+def evaluate(work: Work, number: int) -> tuple[Path, ...]:
+    """Write ranking, predictions, metrics and gains of a round; return the files."""
     perturb(work)
     folder, config = work.campaign.round_folder(number), work.campaign.config
     rankings = {arm: pd.concat([rank_arm(work, arm, kind) for kind in arm.kinds]) for arm in work.arms}
@@ -170,6 +172,7 @@ def evaluate(work: Work, number: int) -> None:
     metrics = pd.DataFrame(columns=METRICS.names)
     gained = pd.DataFrame(columns=GAINS.names)
     divided = pd.DataFrame(columns=STRATA.names)
+    files: list[Path] = []
     if work.outcomes is not None:
         known = work.inputs.annotations
         metrics = scoreboard(
@@ -182,24 +185,27 @@ def evaluate(work: Work, number: int) -> None:
         level = base[base["method"] == "expression"].drop_duplicates("gene_id")
         expression = dict(zip(level["gene_id"], level["score"], strict=True))
         divided = strata(predictions, judged, expression=expression, essential=known.essential)
-        keep_in_round(work.outcomes, folder)
+        files += keep_in_round(work.outcomes, folder)
     moved = pd.DataFrame(columns=RANK_CORRELATIONS.names)
-    if number > 0:
-        moved = correlations(
-            predictions, pd.read_parquet(work.campaign.round_folder(0) / "predictions.parquet")
-        )
+    first = work.campaign.round_folder(0) / "predictions.parquet"
+    if number > 0 and first.is_file():
+        todo = "An earlier round cannot be made anew. Delete it: rank correlations with that round are then left out."
+        moved = correlations(predictions, read_table(first, todo=todo))
     tables = {"ranking": ranking, "predictions": predictions, "metrics": metrics, "gains": gained}
     tables["strata"] = divided
     tables["posterior"], skills = _posteriors(work, frozen, evidence, default)
     if work.frozen.estimates is not None:
         tables["estimates"] = work.frozen.estimates
     for name, table in (tables | {"rank_correlations": moved, "de": de}).items():
-        write_table(folder / f"{name}.parquet", table)
+        files.append(folder / f"{name}.parquet")
+        write_table(files[-1], table)
     if work.frozen.estimates is None:  # the published tool's table says nothing of screened shifts
-        _write_published(work, folder)
+        files += _write_published(work, folder)
     work.campaign.store.save_scores(number, metrics)
     facts = {"default": default if evidence else "frozen", "network_skill": skills}
-    write_json(folder / "scores.json", _sidecar(work, metrics, gained, moved, verdicts) | facts)
+    files.append(folder / "scores.json")
+    write_json(files[-1], _sidecar(work, metrics, gained, moved, verdicts) | facts)
+    return tuple(files)
 
 
 def _gate(work: Work, ranking: pd.DataFrame, found: tuple[Recognized, ...]) -> tuple[Verdict, ...]:
@@ -222,8 +228,8 @@ def _gate(work: Work, ranking: pd.DataFrame, found: tuple[Recognized, ...]) -> t
     )
 
 
-def _write_published(work: Work, folder: Path) -> None:
-    """Write the open loop's shifts as the published tool's goal-state table, for comparison."""
+def _write_published(work: Work, folder: Path) -> Iterator[Path]:
+    """Write the open loop's shifts as the published tool's goal-state table, for comparison; a file for each kind."""
     words = work.inputs.model.vocabulary
     token_of = dict(zip(words.gene_ids, words.tokens, strict=True))
     names = {gene: str(name) for gene, name in zip(words.gene_ids, words.gene_names, strict=True)}
@@ -233,7 +239,10 @@ def _write_published(work: Work, folder: Path) -> None:
         )
         ids = {int(token): str(gene) for gene, token in token_of.items()}
         table = goal_state_stats(shifts, goal_state="goal", gene_ids=ids, gene_names=names)
-        write_goal_state_csv(table, folder / f"geneformer_{kind}.csv")
+        path = folder / f"geneformer_{kind}.csv"
+        with whole(path) as beside:
+            write_goal_state_csv(table, beside)
+        yield path
 
 
 def models_of(work: Work) -> dict[str, dict[str, float]]:
@@ -244,10 +253,10 @@ def models_of(work: Work) -> dict[str, dict[str, float]]:
     }
 
 
-def choose(work: Work, number: int) -> pd.DataFrame:
-    """Write the proposals of a round: a greedy batch and a chance batch."""
+def choose(work: Work, number: int) -> tuple[Path, ...]:
+    """Write the proposals of a round, a greedy batch and a chance batch; return the file."""
     folder, config = work.campaign.round_folder(number), work.campaign.config.evaluate
-    ranking = pd.read_parquet(folder / "ranking.parquet")
+    ranking = read_of_round(folder, "ranking")
     pool = ranking
     if work.outcomes is not None:  # held-out targets are measured too, so they are no proposals either
         kinds = work.outcomes.kinds
@@ -258,9 +267,10 @@ def choose(work: Work, number: int) -> pd.DataFrame:
         proposals = propose(
             pool, budget=min(config.budget, free), rng=np.random.default_rng([config.seed, number])
         )
-    write_table(folder / "proposals.parquet", proposals)
+    path = folder / "proposals.parquet"
+    write_table(path, proposals)
     work.campaign.store.save_proposals(number, proposals)
-    return proposals
+    return (path,)
 
 
 def _with_calls(

@@ -1,10 +1,9 @@
 """Run a plan in shards that survive a kill, and join them; gaps are refused by name."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,10 @@ from perturbloop.models.base import CellModel
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.plan import Plan
 from perturbloop.schema import Precision
+from perturbloop.store.files import own, read_table, write_json, write_table
 
 SHARD_EDITS = 1000
+_PRECISIONS: dict[str, Precision] = {name: name for name in get_args(Precision)}
 OnEdits = Callable[[int, int], None]
 
 
@@ -81,7 +82,7 @@ def score_shard(
 ) -> None:
     """Score one shard and write it."""
     frame = engine.shifts(tokens, plan, edits=edits, on_rows=on_rows)
-    write_parquet(frame, shard_path(folder, number))
+    write_table(shard_path(folder, number), frame)
 
 
 def collect(plan: Plan, folder: Path, model: CellModel) -> pd.DataFrame:
@@ -96,14 +97,10 @@ def collect(plan: Plan, folder: Path, model: CellModel) -> pd.DataFrame:
     for number, edits in enumerate(plan.shards(SHARD_EDITS)):
         path = shard_path(folder, number)
         genes = [model.vocabulary.gene_of_token[token] for token in edits["token"].unique()]
-        todo = f"Delete `{path.name}` in `{folder}` and run `perturb` again; the other shards are kept."
-        try:
-            frame = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            msg = f"Shard `{path.name}` is needed for {some(genes)}; it cannot be read ({type(error).__name__}). {todo}"
-            raise StoreError(msg) from None
+        todo = f"It holds edits of {some(genes)}. Delete `{path}` and run the same command again; the other shards are kept."
+        frame = read_table(path, todo=todo)
         if len(frame) != len(edits) or not np.array_equal(frame["cell"], edits["cell"]):
-            msg = f"Shard `{path.name}` must hold {len(edits):,} edits of {some(genes)}; it holds others. {todo}"
+            msg = f"Shard `{path.name}` must hold {len(edits):,} edits; it holds others. {todo}"
             raise StoreError(msg)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
@@ -116,28 +113,16 @@ def precision_of(folder: Path, asked: Precision | Literal["auto"], device: torch
     """
     note = folder / "run.json"
     if note.is_file():
-        return json.loads(note.read_text())["precision"]
+        with own(note):
+            known: Precision = _PRECISIONS[json.loads(note.read_text())["precision"]]
+        return known
     units = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     chosen: Precision = ("mixed" if units else "float32") if asked == "auto" else asked
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(note, json.dumps({"precision": chosen}))
+    write_json(note, {"precision": chosen})
     return chosen
 
 
 def shard_path(folder: Path, number: int) -> Path:
     """Return where a shard lies."""
     return folder / f"part-{number:05d}.parquet"
-
-
-def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write beside and rename, so that a file is whole or not there."""
-    beside = path.with_suffix(f".{os.getpid()}.partial")
-    frame.to_parquet(beside, index=False)
-    beside.replace(path)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write beside and rename, so that a file is whole or not there."""
-    beside = path.with_suffix(f".{os.getpid()}.partial")
-    beside.write_text(text)
-    beside.replace(path)

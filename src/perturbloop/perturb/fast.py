@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data.tokens import Tokens
-from perturbloop.perturb.collect import run_plan, shard_path, write_parquet
+from perturbloop.perturb.collect import run_plan, shard_path
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import COLUMNS, Plan
 from perturbloop.perturb.screen import READINGS, screen
 from perturbloop.schema import ESTIMATES, SHIFTS, PerturbConfig
 from perturbloop.stats.control_variate import STRATA, corrected_means
+from perturbloop.store.files import own, read_table, write_table
 
 RANDOM_SHARE = 0.02
 """Share of all edits that is verified at random."""
@@ -95,9 +96,8 @@ def fast_shifts(
     def verify(number: int, choose: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         path = folder / f"verify-{number:02d}" / "plan.parquet"
         if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_parquet(choose(), path)
-        edits = pd.read_parquet(path)
+            write_table(path, choose())
+        edits = read_table(path, todo=f"Delete the folder `{path.parent}` and run the same command again.")
         if edits.empty:
             return edits
         part = Plan(edits, plan.policy, plan.dose)
@@ -168,8 +168,9 @@ def screened(
                 parts.append(
                     pd.DataFrame(found_g2[group["position"].to_numpy()], columns=READINGS, index=group.index)
                 )
-            write_parquet(pd.concat(parts).sort_index(), path)
-        frames.append(pd.read_parquet(path).set_index(here.index))
+            write_table(path, pd.concat(parts).sort_index())
+        with own(path):
+            frames.append(read_table(path).set_index(here.index))
         if on_cells is not None:
             on_cells(min(start + SCREENED_CELLS, len(cells)), len(cells))
     table = plan.edits.join(pd.concat(frames))

@@ -1,7 +1,6 @@
 """One self-contained HTML file: figures inside, nothing loaded, no script."""
 
 import base64
-import os
 import re
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from perturbloop.plots import svg
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import Picture
 from perturbloop.report.sections import sections
+from perturbloop.store.files import write_text
 
 
 def render(report: RoundReport) -> str:
@@ -22,14 +22,8 @@ def render(report: RoundReport) -> str:
 
 def write(report: RoundReport, path: Path) -> Path:
     """Write the page beside its place and move it there, so that no reader meets half a page; return the path."""
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(render(report), encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return path
+    write_text(Path(path), render(report))
+    return Path(path)
 
 
 @cache

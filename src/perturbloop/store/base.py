@@ -63,6 +63,10 @@ class Step:
     config: dict[str, Any]
     outputs: dict[str, str]
     """Name -> path, relative to the campaign folder."""
+    contents: dict[str, list[Any]]
+    """Name of an output -> its size and digest when the step was finished; see `store.files.contents`."""
+    place: int
+    """Rises with each step that begins: what is later than what, whatever the clock said."""
 
 
 @dataclass(frozen=True)
@@ -148,14 +152,18 @@ class CampaignStore(ABC):
 
     @abstractmethod
     def finish_step(self, step: Step, *, outputs: Mapping[str, str]) -> Step:
-        """Record that a step is done; refused while one of its outputs does not exist."""
+        """Record that a step is done, and what its outputs hold; refused while one of them does not exist."""
 
     @abstractmethod
-    def finished_step(self, name: str, *, key: str) -> Step | None:
-        """Return the last step of this name in any round, if it has this key, is finished and its outputs exist.
+    def last_step(self, name: str, *, key: str) -> Step | None:
+        """Return the step of this name that began last in any round, if it has this key.
 
         A step that was begun with another key since then may have overwritten what this key made, so it does not count.
         """
+
+    @abstractmethod
+    def finished_step(self, name: str, *, key: str) -> Step | None:
+        """Return `last_step`, if it is finished and its outputs still hold what they held then."""
 
     @abstractmethod
     def steps(self, number: int | None = None) -> tuple[Step, ...]:

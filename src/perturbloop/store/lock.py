@@ -1,5 +1,6 @@
 """One writer per campaign folder."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ def lock(folder: Path | str) -> Iterator[None]:
     Raises
     ------
     StoreError
-        At once, if the folder is missing or another process works in it.
+        At once, if the folder is missing, may not be written to, or another process works in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -33,6 +34,14 @@ def lock(folder: Path | str) -> Iterator[None]:
         msg = (
             f"The campaign folder `{folder}` is busy: another perturbloop process is working in it. "
             "Nothing was changed. Wait until it ends and run the command again."
+        )
+        raise StoreError(msg) from error
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        msg = (
+            f"Work in the campaign folder `{folder}` needs permission to write there; this user has none. Nothing was changed. "
+            "Ask its owner for it, or work in a copy; `report`, `check` and `perturb --dry-run` only read."
         )
         raise StoreError(msg) from error
     try:

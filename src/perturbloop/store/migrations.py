@@ -6,7 +6,7 @@ A released migration is never edited: a later change is a new function below it,
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, MetaData, Table, inspect, select
+from sqlalchemy import Connection, Engine, MetaData, Table, and_, inspect, select
 
 from perturbloop.errors import StoreError, some
 from perturbloop.store import tables
@@ -39,6 +39,28 @@ def m002_scores_by_rule_and_targets(connection: Connection) -> None:
     added = {"interval": "bootstrap", "declared": True, "targets": "held-out"}
     if rows:
         connection.execute(tables.score.insert(), [row | added for row in rows])
+
+
+@migration
+def m003_order_and_contents(connection: Connection) -> None:
+    """Order steps and inputs by a rising number, since clocks are set back, and keep what outputs held."""
+    added = {
+        "step": {"contents": "JSON NOT NULL DEFAULT '{}'", "place": "INTEGER NOT NULL DEFAULT 0"},
+        "input": {"place": "INTEGER NOT NULL DEFAULT 0"},
+    }
+    order = {"step": ("round", "started", "name"), "input": ("added", "path")}
+    for name, columns in added.items():
+        known = {column["name"] for column in inspect(connection).get_columns(name)}
+        if known.issuperset(columns):  # made just now
+            continue
+        for column, kind in columns.items():
+            connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {column} {kind}")
+        table = Table(name, MetaData(), autoload_with=connection)
+        keys = list(table.primary_key)
+        rows = connection.execute(select(*keys).order_by(*(table.c[one] for one in order[name]))).all()
+        for place, row in enumerate(rows):
+            found = and_(*(key == value for key, value in zip(keys, row, strict=True)))
+            connection.execute(table.update().where(found).values(place=place))
 
 
 def migrate(engine: Engine) -> None:

@@ -2,14 +2,15 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, final
+from types import UnionType
+from typing import Any, Literal, TypeVar, final, get_args, get_origin, get_type_hints
 
 import pandas as pd
-from sqlalchemy import Connection, Engine, NullPool, Table, create_engine, event, select
+from sqlalchemy import Connection, Engine, NullPool, StaticPool, Table, create_engine, event, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,7 +18,10 @@ from perturbloop import schema
 from perturbloop.errors import StoreError, some
 from perturbloop.store import tables
 from perturbloop.store.base import Campaign, CampaignStore, Input, Round, Step, Target, frozen_hash
+from perturbloop.store.files import contents, plain_mode
 from perturbloop.store.migrations import migrate
+
+Noun = TypeVar("Noun", Campaign, Round, Input, Step, Target)
 
 BUSY_SECONDS = 20
 """How long a statement waits for another process's transaction."""
@@ -47,6 +51,9 @@ def create_store(
     with _spoken(path):
         engine = connect(beside)
         migrate(engine)
+        beside.chmod(
+            plain_mode(path.parent)
+        )  # SQLite asks for its own, whatever the folder's other files have
         row = {"name": name, "created": _now(), "package_version": package_version, "config": dict(config)}
         with engine.begin() as connection:
             connection.execute(tables.campaign.insert().values(row))
@@ -55,28 +62,59 @@ def create_store(
     return open_store(path)
 
 
-def open_store(path: Path | str) -> CampaignStore:
+def open_store(path: Path | str, *, writes: bool = True) -> CampaignStore:
     """Open the ledger of a campaign.
+
+    Parameters
+    ----------
+    path
+        The SQLite file.
+    writes
+        Whether it will be written to. Otherwise the ledger as it is now is copied into memory, which needs no permission to
+        write; an older layout is brought up to date there alone.
 
     Raises
     ------
     StoreError
-        If it is missing, damaged, no ledger, or written by a newer perturbloop.
+        If it is missing, damaged, no ledger, written by a newer perturbloop, or changed by hand where it must not be.
     """
     path = Path(path)
     if not path.is_file():
-        msg = f"There is no campaign ledger at `{path}`. Make a campaign with `perturbloop init`, or correct the path."
+        msg = (
+            f"There is no campaign ledger at `{path}`. Restore it from a copy, make a campaign with `perturbloop init`, or correct "
+            "the path."
+        )
         raise StoreError(msg)
     with _spoken(path):
-        engine = connect(path)
+        engine = connect(path) if writes else _snapshot(path)
         with engine.connect() as connection:
             state = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if state != "ok":
             raise StoreError(_damaged(path, state))
         migrate(engine)
+        if not writes:
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA query_only = ON")
     store = SqlStore(engine, path)
     store.campaign()
+    store.targets()
     return store
+
+
+def _snapshot(path: Path) -> Engine:
+    """Copy the ledger into memory; where its folder is read-only, SQLite must be told that nobody writes."""
+    memory = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+    place = path.resolve().as_uri()
+    modes = ["rw", "ro"] + ["ro&immutable=1"] * (not path.with_name(f"{path.name}-wal").exists())
+    for mode in modes:
+        try:
+            with closing(sqlite3.connect(f"{place}?mode={mode}", uri=True, timeout=BUSY_SECONDS)) as source:
+                source.backup(memory)
+            break
+        except sqlite3.OperationalError:
+            if mode == modes[-1]:
+                raise
+    return create_engine("sqlite://", creator=lambda: memory, poolclass=StaticPool)
 
 
 def connect(path: Path) -> Engine:
@@ -110,10 +148,11 @@ class SqlStore(CampaignStore):
     def campaign(self) -> Campaign:
         """Return the campaign."""
         with self._read() as connection:
-            row = connection.execute(select(tables.campaign)).mappings().first()
+            rows = connection.execute(select(tables.campaign)).mappings()
+            row = next((_noun(Campaign, row) for row in rows), None)
         if row is None:
             raise StoreError(_damaged(self._path, "it holds no campaign"))
-        return Campaign(**row)
+        return row
 
     def save_config(self, config: Mapping[str, Any]) -> None:
         """Replace the campaign's config."""
@@ -146,52 +185,65 @@ class SqlStore(CampaignStore):
     def add_input(self, entry: Input) -> None:
         """Record a file that was read."""
         with self._write() as connection:
-            _upsert(connection, tables.input_, asdict(entry) | {"added": _now()}, keep=("added",))
+            row = asdict(entry) | {"added": _now(), "place": _next_place(connection, tables.input_)}
+            _upsert(connection, tables.input_, row, keep=("added", "place"))
 
     def inputs(self) -> tuple[Input, ...]:
         """All files that were read."""
         with self._read() as connection:
-            rows = connection.execute(select(tables.input_).order_by("added", "path")).mappings().all()
-        return tuple(Input(**{key: value for key, value in row.items() if key != "added"}) for row in rows)
+            rows = connection.execute(select(tables.input_).order_by(tables.input_.c.place)).mappings()
+            return tuple(_noun(Input, row) for row in rows)
 
     def start_step(self, number: int, name: str, *, key: str, config: Mapping[str, Any]) -> Step:
         """Record that a step begins."""
-        step = Step(number, name, key, _now(), None, dict(config), {})
         with self._write() as connection:
             _require_round(connection, number)
+            place = _next_place(connection, tables.step)
+            step = Step(number, name, key, _now(), None, dict(config), {}, {}, place)
             _upsert(connection, tables.step, asdict(step))
         return step
 
     def finish_step(self, step: Step, *, outputs: Mapping[str, str]) -> Step:
         """Record that a step is done, once its outputs exist."""
-        missing = [path for path in outputs.values() if not (self._path.parent / path).exists()]
+        held = {role: contents(self._path.parent / path) for role, path in outputs.items()}
+        missing = [outputs[role] for role, found in held.items() if found is None]
         if missing:
             msg = (
                 f"Step `{step.name}` cannot be recorded as finished: these outputs do not exist: {some(missing)}. "
                 "Write them first; paths are relative to the campaign folder."
             )
             raise StoreError(msg)
-        done = replace(step, finished=_now(), outputs=dict(outputs))
+        whole = {role: found for role, found in held.items() if found is not None}
+        done = replace(step, finished=_now(), outputs=dict(outputs), contents=whole)
         with self._write() as connection:
             _require_round(connection, step.round)
             _upsert(connection, tables.step, asdict(done))
         return done
 
-    def finished_step(self, name: str, *, key: str) -> Step | None:
-        """Return the last step of this name, if it has this key, is finished and its outputs still exist."""
+    def last_step(self, name: str, *, key: str) -> Step | None:
+        """Return the step of this name that began last, if it has this key."""
         last = next((step for step in reversed(self.steps()) if step.name == name), None)
-        if last is None or last.key != key or last.finished is None:
-            return None
-        whole = all((self._path.parent / path).exists() for path in last.outputs.values())
-        return last if whole else None
+        return last if last is not None and last.key == key else None
+
+    def finished_step(self, name: str, *, key: str) -> Step | None:
+        """Return the last step of this name, if it has this key, is finished and its outputs are as it left them."""
+        last = self.last_step(name, key=key)
+        return last if last is not None and last.finished is not None and self._is_whole(last) else None
+
+    def _is_whole(self, step: Step) -> bool:
+        """Whether the outputs of a step hold what they held when it was finished; of old ledgers, whether they exist."""
+        held = {role: contents(self._path.parent / path) for role, path in step.outputs.items()}
+        return all(
+            found is not None and found == step.contents.get(role, found) for role, found in held.items()
+        )
 
     def steps(self, number: int | None = None) -> tuple[Step, ...]:
         """Steps of one round, or of all."""
-        query = select(tables.step).order_by(tables.step.c.started, tables.step.c.name)
+        query = select(tables.step).order_by(tables.step.c.place)
         if number is not None:
             query = query.where(tables.step.c.round == number)
         with self._read() as connection:
-            return tuple(Step(**row) for row in connection.execute(query).mappings())
+            return tuple(_noun(Step, row) for row in connection.execute(query).mappings())
 
     def save_scores(self, number: int, metrics: pd.DataFrame) -> None:
         """Record METRICS rows of a round."""
@@ -268,21 +320,49 @@ class SqlStore(CampaignStore):
         query = select(*(table.c[name] for name in names)).order_by(*(table.c[name] for name in order))
         with self._read() as connection:
             rows = connection.execute(query).all()
-        frame = pd.DataFrame([tuple(row) for row in rows], columns=pd.Index(names))
-        return frame.astype(
-            {name: float for name in ("value", "ci_low", "ci_high", "benefit") if name in names}
-        )
+            frame = pd.DataFrame([tuple(row) for row in rows], columns=pd.Index(names))
+            return frame.astype(
+                {name: float for name in ("value", "ci_low", "ci_high", "benefit") if name in names}
+            )
 
 
 def _rounds(connection: Connection) -> tuple[Round, ...]:
     rows = connection.execute(select(tables.round_).order_by(tables.round_.c.number)).mappings()
-    return tuple(Round(**row) for row in rows)
+    return tuple(_noun(Round, row) for row in rows)
 
 
 def _targets(connection: Connection) -> tuple[Target, ...]:
     query = select(tables.target).order_by(tables.target.c.gene_id, tables.target.c.modality)
     rows = connection.execute(query).mappings()
-    return tuple(Target(**{key: value for key, value in row.items() if key != "frozen"}) for row in rows)
+    return tuple(_noun(Target, row) for row in rows)
+
+
+def _noun(kind: type[Noun], row: Mapping[Any, Any]) -> Noun:
+    """Build a noun from a row whose cells hold what its fields say; SQLite itself takes anything anywhere."""
+    cells = {name: row[name] for name in get_type_hints(kind)}
+    for name, hint in get_type_hints(kind).items():
+        _require_type(cells[name], hint, name)
+    return kind(**cells)
+
+
+def _require_type(value: Any, hint: Any, name: str) -> None:
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        fits = value in parts
+    elif isinstance(hint, UnionType):
+        fits = isinstance(value, parts)
+    else:
+        fits = isinstance(value, get_origin(hint) or hint)
+    if fits and isinstance(value, dict) and parts[1] is not Any:
+        for item in value.values():
+            _require_type(item, parts[1], name)
+    if not fits:
+        msg = f"a cell of `{name}` holds {value!r}"
+        raise ValueError(msg)
+
+
+def _next_place(connection: Connection, table: Table) -> int:
+    return int(connection.execute(select(func.coalesce(func.max(table.c.place), -1) + 1)).scalar_one())
 
 
 def _require_round(connection: Connection, number: int) -> None:
@@ -316,17 +396,35 @@ def _upsert(
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
 
 
+_OF_ROWS = (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError)
+"""What SQLAlchemy and JSON raise where a cell of the ledger does not hold what it should."""
+
+
 @contextmanager
 def _spoken(path: Path) -> Iterator[None]:
     """Turn the database's errors into one that says which file, what came and what to do."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (SQLAlchemyError, sqlite3.Error, *_OF_ROWS) as error:
         cause = getattr(error, "orig", None) or error
-        if "locked" in str(cause) or "busy" in str(cause):
-            msg = f"The ledger `{path}` is busy: another process is writing to it. Wait until it ends and try again."
-            raise StoreError(msg) from error
-        raise StoreError(_damaged(path, cause)) from error
+        code = str(getattr(cause, "sqlite_errorname", ""))
+        said = next((said for start, said in _SAID.items() if code.startswith(start)), None)
+        msg = _damaged(path, cause) if said is None else f"The ledger `{path}` {said}"
+        raise StoreError(msg) from error
+
+
+_SAID = {
+    "SQLITE_BUSY": "is busy: another process is writing to it. Wait until it ends and try again.",
+    "SQLITE_LOCKED": "is busy: another process is writing to it. Wait until it ends and try again.",
+    "SQLITE_FULL": "needs room: the disk is full. Make room and run the same command again; nothing is lost.",
+    "SQLITE_READONLY": "may not be written to by this user. Ask its owner for permission, or work in a copy; nothing is lost.",
+    "SQLITE_CANTOPEN": (
+        "cannot be opened: this user may not read it or write beside it, or too many files are open. Ask its owner for "
+        "permission, or close other programs; nothing is lost."
+    ),
+    "SQLITE_IOERR": "cannot be read or written: the disk refuses or is full. Make room, or check it, and run the same command again.",
+}
+"""What is no damage, by the start of SQLite's name of the error."""
 
 
 def _damaged(path: Path, state: object) -> str:

@@ -73,6 +73,7 @@ input_ = Table(
     Column("n_cells", BigInteger),
     Column("n_genes", BigInteger),
     Column("added", UtcTime, nullable=False),
+    Column("place", Integer, nullable=False),
 )
 
 step = Table(
@@ -85,6 +86,8 @@ step = Table(
     Column("finished", UtcTime),
     Column("config", JSON, nullable=False),
     Column("outputs", JSON, nullable=False),
+    Column("contents", JSON, nullable=False),
+    Column("place", Integer, nullable=False),
 )
 
 score = Table(

@@ -15,6 +15,7 @@ from transformers import BertForMaskedLM
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import ModelError, StoreError
 from perturbloop.models.geneformer import CARD_FILE, VOCABULARY_FILE
+from perturbloop.store.files import own, read_json, settle, whole
 
 
 def finished(folder: Path, key: str) -> dict[str, Any] | None:
@@ -22,8 +23,12 @@ def finished(folder: Path, key: str) -> dict[str, Any] | None:
     if not folder.exists():
         return None
     card = folder / CARD_FILE
-    tree = json.loads(card.read_text()) if card.is_file() else {}
-    if tree.get("key") != key:
+    tree = (
+        read_json(card, todo=f"Remove the folder `{folder}` and run the same command again.")
+        if card.is_file()
+        else {}
+    )
+    if not isinstance(tree, dict) or tree.get("key") != key:
         what = "holds a model made from other cells or settings" if card.is_file() else "holds something else"
         msg = f"`{folder}` must be new; it {what}. Choose another name, or remove the folder."
         raise ModelError(msg)
@@ -53,15 +58,17 @@ def partial_folder(folder: Path, key: str) -> Iterator[Path]:
 
 def save_checkpoint(partial: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain numbers; the last good file is replaced only by a whole one."""
-    beside = partial / "checkpoint.pt.new"
-    torch.save(state, beside)
-    beside.replace(partial / "checkpoint.pt")
+    with whole(partial / "checkpoint.pt") as beside:
+        torch.save(state, beside)
 
 
 def load_checkpoint(partial: Path) -> dict[str, Any] | None:
     """Read the last checkpoint, if there is one; nothing but tensors and plain values is unpickled."""
     path = partial / "checkpoint.pt"
-    return dict(torch.load(path, weights_only=True, map_location="cpu")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    with own(path):
+        return dict(torch.load(path, weights_only=True, map_location="cpu"))
 
 
 def publish(folder: Path, model: BertForMaskedLM, vocabulary: Vocabulary, card: dict[str, Any]) -> None:
@@ -76,6 +83,7 @@ def publish(folder: Path, model: BertForMaskedLM, vocabulary: Vocabulary, card: 
     save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
     vocabulary.save(made / VOCABULARY_FILE)
     (made / CARD_FILE).write_text(json.dumps(card, indent=2))
+    settle(made)
     made.rename(folder)
 
 

@@ -1,0 +1,162 @@
+"""Files that a campaign writes and reads back: whole or absent, on the disk before they get their name, known by what they hold."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from perturbloop.errors import PerturbloopError, StoreError
+
+PARTIAL = ".partial"
+"""End of the name of what is being written."""
+_NOT_DAMAGE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a place for a file or folder beside `path`; it takes that name at the end of the block, whole and on the disk.
+
+    A power cut may otherwise leave the new name over an empty file. What an error leaves behind is removed; what a kill
+    leaves, `sweep` removes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    _remove(beside)
+    try:
+        yield beside
+        settle(beside)
+        if beside.is_dir():
+            _remove(path)
+        beside.replace(path)
+        _sync(path.parent)
+    finally:
+        _remove(beside)
+
+
+def settle(path: Path) -> None:
+    """Bring a file, or every file of a folder, to the disk, readable by whom its neighbors are (some libraries ask for the owner alone)."""
+    files = [found for found in path.rglob("*") if found.is_file()] if path.is_dir() else [path]
+    mode = plain_mode(path if path.is_dir() else path.parent)
+    for file in files:
+        file.chmod(mode)
+        _sync(file)
+    for folder in {file.parent for file in files} if path.is_dir() else ():
+        _sync(folder)
+
+
+def plain_mode(folder: Path) -> int:
+    """Permissions that a file of this folder gets where nobody asks for others."""
+    probe = folder / f"mode.{os.getpid()}{PARTIAL}"
+    probe.touch()
+    mode = probe.stat().st_mode & 0o777
+    probe.unlink()
+    return mode
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with whole(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, tree: Any) -> None:
+    """Write plain values as JSON."""
+    write_text(path, json.dumps(tree, indent=2, default=_plain))
+
+
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table as Parquet with checksums, so that `read_table` notices a flipped bit."""
+    with whole(path) as beside:
+        frame.to_parquet(beside, index=False, write_page_checksum=True)
+
+
+def read_json(path: Path, *, todo: str = "") -> Any:
+    """Read a JSON file that the campaign wrote, in words where it is damaged."""
+    with own(path, todo=todo):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_table(path: Path, *, todo: str = "") -> pd.DataFrame:
+    """Read a table that the campaign wrote, in words where it is damaged."""
+    with own(path, todo=todo):
+        return pd.read_parquet(path, page_checksum_verification=True)
+
+
+@contextmanager
+def own(path: Path, *, todo: str = "") -> Iterator[None]:
+    """Say which file is damaged, and what to do, whatever goes wrong in reading what the campaign itself wrote.
+
+    Parameters
+    ----------
+    path
+        The file that is read.
+    todo
+        What to do, as a sentence; to delete that file and run the same command again where it is left out.
+
+    Raises
+    ------
+    StoreError
+        In place of any error but those that say that the file may not be read now.
+    """
+    try:
+        yield
+    except PerturbloopError:
+        raise
+    except Exception as error:  # a damaged file makes its reader raise anything
+        if isinstance(error, OSError) and error.errno in _NOT_DAMAGE:
+            raise
+        gone = isinstance(error, FileNotFoundError)
+        what = "it is gone" if gone else f"it cannot be read ({type(error).__name__})"
+        todo = todo or f"Delete `{path}` and run the same command again: it is made anew."
+        msg = f"`{path}` must be as perturbloop wrote it; {what}. {todo} Nothing else is lost."
+        raise StoreError(msg) from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left half written; only for the holder of the campaign's lock, since others may be writing."""
+    for path in sorted(folder.rglob(f"*{PARTIAL}")):
+        _remove(path)
+
+
+def file_digest(path: Path) -> str:
+    """Hash of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def contents(path: Path) -> list[Any] | None:
+    """Size in bytes and digest of a file; of a folder the size of all its files; nothing where there is none.
+
+    What lies in a folder of models or shards carries checksums of its own, so that it need not be read for this.
+    """
+    if path.is_dir():
+        return [sum(file.stat().st_size for file in path.rglob("*") if file.is_file()), ""]
+    return [path.stat().st_size, file_digest(path)] if path.is_file() else None
+
+
+def _sync(path: Path) -> None:
+    if os.name != "posix" and path.is_dir():
+        return  # such systems do not open folders
+    place = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)
