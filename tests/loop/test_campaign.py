@@ -403,7 +403,7 @@ def test_a_damaged_shard_is_named_and_nothing_else_is_lost(campaign, made, tmp_p
     (tmp_path / "copy" / "campaign.toml").write_text(
         (tmp_path / "copy" / "campaign.toml").read_text().replace("bootstrap = 20", "bootstrap = 21")
     )
-    with pytest.raises(StoreError, match=rf"`{shard.name}`.*Delete"):
+    with pytest.raises(StoreError, match=rf"{shard.name}` must be .*Delete"):
         play(tmp_path / "copy", until="evaluate")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perturbloop.loop.campaign import init
-from perturbloop.loop.folder import open_campaign
+from perturbloop.loop.folder import working
 from perturbloop.loop.inputs import read_inputs
 from perturbloop.loop.outcomes import perturbed_examples, record
 from perturbloop.loop.training import TrainingCells, train_level
@@ -16,8 +16,7 @@ from perturbloop.loop.training import TrainingCells, train_level
 def cells(few, tmp_path_factory):
     folder = tmp_path_factory.mktemp("training") / "campaign"
     init(folder, few.config())
-    campaign = open_campaign(folder)
-    with campaign.store:
+    with working(folder) as campaign:
         inputs = read_inputs(campaign.config)
         campaign, _, _ = record(campaign, inputs, few.perturbed())
         return TrainingCells(inputs, perturbed_examples(campaign, inputs))

@@ -1,11 +1,14 @@
+import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
 from perturbloop.errors import StoreError
-from perturbloop.store import Target, create_store, migrations, open_store
+from perturbloop.store import Input, Target, create_store, migrations, open_store
 
 
 @pytest.fixture
@@ -140,3 +143,112 @@ def test_a_half_made_ledger_does_not_stand_in_the_way(tmp_path):
         step = store.start_step(store.open_round().number, "train", key="k", config={})
         assert store.steps() == (step,)
         assert replace(step, name="other") not in store.steps()
+
+
+def test_steps_keep_their_order_when_the_clock_is_set_back(path, monkeypatch):
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    with open_store(path) as store:
+        for number in range(3):
+            monkeypatch.setattr("perturbloop.store.sql._now", lambda back=number: now - timedelta(hours=back))
+            store.add_input(Input(f"{9 - number}.h5ad", "cells", "aa", 1))
+            step = store.start_step(store.open_round().number, "train", key=f"k{number}", config={})
+            store.finish_step(step, outputs={})
+            store.finish_round(step.round)
+        assert [step.round for step in store.steps()] == [0, 1, 2]
+        assert [entry.path for entry in store.inputs()] == ["9.h5ad", "8.h5ad", "7.h5ad"]
+        assert store.finished_step("train", key="k2") is not None
+        assert store.finished_step("train", key="k0") is None
+
+
+def test_a_ledger_of_before_is_put_in_order_by_round_and_keeps_its_finished_steps(path):
+    (path.parent / "check.json").touch()
+    for table, columns in {"step": ("place", "contents"), "input": ("place",)}.items():
+        for column in columns:
+            execute(path, f"ALTER TABLE {table} DROP COLUMN {column}")
+    execute(path, "DELETE FROM migration WHERE name = 'm003_order_and_contents'")
+    for number, day in enumerate(("09", "05", "07")):  # the clock was set back after round 0
+        execute(path, f"INSERT INTO round VALUES ({number}, '2026-01-{day} 00:00:00.000000', NULL)")
+        time = f"'2026-01-{day} 10:00:00.000000'"
+        execute(
+            path,
+            f"INSERT INTO step VALUES ({number}, 'check', 'k{number}', {time}, {time}, '{{}}', '{{\"a\": \"check.json\"}}')",
+        )
+        execute(path, f"INSERT INTO input VALUES ('{number}', 'aa', 'cells', 1, NULL, NULL, {time})")
+    with open_store(path, writes=False) as store:  # whoever may only read sees the same
+        assert [step.round for step in store.steps()] == [0, 1, 2]
+    for _ in range(2):
+        with open_store(path) as store:
+            assert [step.round for step in store.steps()] == [0, 1, 2]
+            assert [entry.path for entry in store.inputs()] == ["1", "2", "0"]
+            assert store.steps()[0].started == datetime(2026, 1, 9, 10, tzinfo=UTC)
+            assert store.finished_step("check", key="k2") is not None
+
+
+def test_an_output_that_changed_since_makes_its_step_stale(path):
+    with open_store(path) as store:
+        step = store.start_step(store.open_round().number, "evaluate", key="k", config={})
+        table, shards = path.parent / "ranking.parquet", path.parent / "shards"
+        table.write_text("abc")
+        shards.mkdir()
+        (shards / "part").write_text("abc")
+        store.finish_step(step, outputs={"ranking": table.name, "shards": shards.name})
+        assert store.finished_step("evaluate", key="k") is not None
+        for file, text in ((table, "abd"), (shards / "part", "")):
+            before = file.read_text()
+            file.write_text(text)
+            assert store.finished_step("evaluate", key="k") is None
+            assert store.last_step("evaluate", key="k") is not None
+            file.write_text(before)
+
+
+def test_a_ledger_opened_to_be_read_takes_nothing_and_is_not_touched(path):
+    before = path.read_bytes()
+    with open_store(path, writes=False) as store:
+        assert store.campaign().name == "ifn"
+        with pytest.raises(StoreError, match=r"may not be written to.*nothing is lost"):
+            store.open_round()
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_is_no_damage(path):
+    with open_store(path) as store, closing(sqlite3.connect(path)) as other:
+        (pages,) = other.execute("PRAGMA page_count").fetchone()
+        event.listen(store._engine, "connect", lambda raw, _: raw.execute(f"PRAGMA max_page_count = {pages}"))
+        number = store.open_round().number
+        with pytest.raises(
+            StoreError, match=r"disk is full. Make room and run the same command again; nothing is lost"
+        ):
+            store.start_step(number, "train", key="k", config={"much": "x" * 10**6})
+
+
+def test_damaged_cells_of_the_ledger_never_end_in_a_traceback(path, odd, rng):
+    with open_store(path) as store:
+        store.add_input(Input("cells.h5ad", "cells", "aa", 1, 2, 3))
+        step = store.start_step(store.open_round().number, "train", key="k", config={"seed": 0})
+        (path.parent / "model").touch()
+        store.finish_step(step, outputs={"model": "model"})
+        store.freeze_targets([Target("ENSG01", "crispr_ko", 0), Target("ENSG02", "crispr_ko", -1)])
+    cells = [
+        (table, column)
+        for table in ("campaign", "round", "input", "step", "target")
+        for (_, column, *_) in execute(path, f"PRAGMA table_info({table})")
+    ]
+    sound, refused = path.read_bytes(), []
+    for number, tree in enumerate(odd({"a": [1, "b"], "c": {"d": 0.5}}, 320)):
+        path.write_bytes(sound)
+        table, column = cells[number % len(cells)]
+        text = json.dumps(tree)
+        value = [text, text[: len(text) // 2], text.encode(), number, "2026-13-45", -1.5][
+            int(rng.integers(6))
+        ]
+        with closing(sqlite3.connect(path)) as connection, connection, suppress(sqlite3.IntegrityError):
+            connection.execute(f"UPDATE OR REPLACE {table} SET {column} = ?", (value,))
+        try:
+            with open_store(path, writes=bool(number % 2)) as store:
+                store.rounds(), store.inputs(), store.steps(), store.targets(), store.campaign()
+                assert store.finished_step("train", key="no such key") is None
+        except StoreError as error:
+            refused.append(str(error))
+    assert len(refused) > 100
+    assert all("campaign.sqlite" in message for message in refused)

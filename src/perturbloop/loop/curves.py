@@ -246,11 +246,15 @@ def _keep(done: Curves, stamp: dict[str, Any]) -> None:
 
 def _tell(campaign: Campaign, inputs: Inputs, key: str) -> None:
     """Write the report again of the round that was judged by what the curves were measured on."""
-    evaluated = campaign.store.finished_step("evaluate", key=key)
-    if evaluated is not None:
-        page = campaign.round_folder(evaluated.round) / "report.html"
-        if page.is_file():
-            write_report(review(campaign, inputs, evaluated.round), page)
+    store = campaign.store
+    evaluated = store.finished_step("evaluate", key=key)
+    if evaluated is None:
+        return
+    page = campaign.round_folder(evaluated.round) / "report.html"
+    written = [step for step in store.steps(evaluated.round) if step.name == "report" and step.finished]
+    if page.is_file() and written:
+        write_report(review(campaign, inputs, evaluated.round), page)
+        store.finish_step(written[-1], outputs=written[-1].outputs)  # the page holds something else now
 
 
 def _largest(points: Sequence[Point]) -> dict[str, dict[str, list[list[str]]]]:
