@@ -1,12 +1,13 @@
 """What is refused before any work, and what the message says."""
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
-from perturbloop.data.cells import from_adata, read_cells
+from perturbloop.data.cells import count_matrix, from_adata, read_cells
 from perturbloop.data.states import state_cells
 from perturbloop.data.tokens import tokenize
 from perturbloop.data.vocabulary import Vocabulary
@@ -141,3 +142,56 @@ def test_a_vocabulary_that_does_not_fit_the_checkpoint_is_refused(words, tmp_pat
         words.fits(40, 16)
     words.save(tmp_path / "vocabulary.parquet")
     assert Vocabulary.load(tmp_path / "vocabulary.parquet").digest == words.digest
+
+
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "csr_array", "csc_array"])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("indices", lambda array: array.__setitem__(3, 2**30)),
+        ("indices", lambda array: array.__setitem__(3, -5)),
+        ("indptr", lambda array: array.__setitem__(2, 2**30)),
+        ("indptr", lambda array: array.__setitem__(2, 0)),
+    ],
+)
+def test_index_arrays_that_point_elsewhere_are_refused_before_they_are_used(form, name, change):
+    made = getattr(sparse, form)(np.arange(1, 13, dtype=np.float32).reshape(4, 3))
+    change(getattr(made, name))
+    with pytest.raises(InputError, match=r"`X` of damaged.h5ad must be a whole matrix .*compressed"):
+        count_matrix(made, "damaged.h5ad")
+
+
+def test_a_value_that_is_stored_twice_is_summed_and_the_callers_matrix_stays_as_it_was():
+    data, indices, indptr = (
+        np.array([1, 2, 3, 4], dtype=np.float32),
+        np.array([2, 0, 2, 1]),
+        np.array([0, 3, 4]),
+    )
+    made = sparse.csr_matrix((data, indices, indptr), shape=(2, 3))
+    found = count_matrix(made, "twice")
+    assert found.toarray().tolist() == [[2, 0, 4], [0, 4, 0]]
+    assert (made.data.tolist(), made.indices.tolist()) == ([1, 2, 3, 4], [2, 0, 2, 1])
+
+
+def test_an_h5ad_file_with_damaged_arrays_is_refused_or_read_as_whole_counts(tmp_path, rng):
+    genes = [f"ENSG{number:011d}" for number in range(40)]
+    counts = sparse.csr_matrix(rng.poisson(0.4, size=(30, 40)).astype(np.float32))
+    path = tmp_path / "cells.h5ad"
+    ad.AnnData(counts, var=pd.DataFrame(index=genes)).write_h5ad(path)
+    sound = path.read_bytes()
+    with h5py.File(path) as file:
+        arrays = {name: file[f"X/{name}"] for name in ("data", "indices", "indptr")}
+        places = {name: (one.id.get_chunk_info(0).byte_offset, one.nbytes) for name, one in arrays.items()}
+    refused = 0
+    for number in range(330):
+        start, size = places[("indices", "indptr", "data")[number % 3]]
+        raw = bytearray(sound)
+        raw[start + int(rng.integers(size))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(raw)
+        try:
+            found, _ = read_cells(path)
+            assert found.counts_ng.shape == (30, 40)
+            assert (found.counts_ng.data % 1 == 0).all()
+        except InputError:
+            refused += 1
+    assert refused > 150

@@ -105,13 +105,13 @@ def test_what_is_no_gmt_is_refused_with_its_lines(gmt, vocabulary, tmp_path):
         read_gmt(gmt(LINES[0], "STAT1, JAK1, TYK2"), vocabulary=vocabulary)
     with pytest.raises(InputError, match="divided by tabs"):
         read_gmt(gmt(""), vocabulary=vocabulary)
-    with pytest.raises(InputError, match="could not be read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_gmt(tmp_path / "nothing.gmt", vocabulary=vocabulary)
     whole = gmt(*LINES, name="cut.gmt.gz")
     content = whole.read_bytes()
     for damaged in (content[:-9], content[:12] + b"\xff" * 20 + content[32:]):
         whole.write_bytes(damaged)
-        with pytest.raises(InputError, match="download the file again"):
+        with pytest.raises(InputError, match="copy the file again"):
             read_gmt(whole, vocabulary=vocabulary)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import anndata as ad
 import h5py
@@ -126,14 +127,38 @@ def from_adata(
         twice = adata.obs_names[adata.obs_names.duplicated()].unique()
         msg = f"Cell names of {source} must be unique; these occur twice: {some(twice)}. Call `obs_names_make_unique()`."
         raise InputError(msg)
-    counts = sparse.csr_matrix(adata.X, dtype=np.float32)
-    counts.sort_indices()
+    counts = count_matrix(adata.X, source)
     require_raw(counts, source)
     mapped, gene_ids, gene_names, report = map_genes(
         counts, adata.var, vocabulary=vocabulary, column=gene_column, source=source
     )
     content = digest or _content_digest(counts, gene_ids)
     return Cells(mapped, gene_ids, gene_names, adata.obs.copy(), source, content), report
+
+
+def count_matrix(matrix: Any, source: str) -> sparse.csr_matrix:
+    """Bring a matrix to CSR, float32, each value once and in order; the caller's is not changed."""
+    require_whole(matrix, source)
+    counts = sparse.csr_matrix(matrix, dtype=np.float32)
+    if not counts.has_canonical_format:
+        counts = counts.copy()
+        counts.sum_duplicates()
+    return counts
+
+
+def require_whole(matrix: Any, source: str) -> None:
+    """Refuse a matrix whose index arrays point outside of it, as those of a damaged file do: used unchecked they end Python."""
+    try:
+        if isinstance(matrix, (sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.csc_array)):
+            type(matrix)(matrix).check_format(
+                full_check=True
+            )  # of a shallow copy: it cuts arrays that are too long
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        msg = (
+            f"`X` of {source} must be a whole matrix of numbers; it is damaged: {error}. Copy or write the file again, "
+            "compressed: damage is then noticed when it is read."
+        )
+        raise InputError(msg) from error
 
 
 def require_raw(counts_ng: sparse.csr_matrix, source: str) -> None:

@@ -5,9 +5,7 @@ ids. MSigDB, Reactome, Enrichr and g:Profiler offer such files; perturbloop ship
 set is a claim with a date: one that was written from the screen it is judged by knows the answer.
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from jaxtyping import Int
 from scipy import sparse
 
 from perturbloop.data.genes import mouse_labels, resolve
+from perturbloop.data.text_files import read_bytes
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, some
 
@@ -201,10 +200,10 @@ def _rows(path: Path) -> list[tuple[str, list[str]]]:
 
 
 def _text(path: Path) -> str:
+    raw = read_bytes(path, what="a text file of gene sets")
     try:
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         msg = (
             f"`{path}` must be a text file of gene sets, plain or gzipped; it could not be read: {error}. "
             "Check the path, or download the file again."

@@ -1,8 +1,7 @@
 """Tables of screens as tools write them: which columns hold the gene, its score, its error and its p."""
 
-import gzip
+import io
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.stats import norm
 
+from perturbloop.data.text_files import read_bytes
 from perturbloop.errors import InputError, some
 from perturbloop.schema import ScreenConfig
 
@@ -82,10 +82,11 @@ def read_table(path: Path | str, *, as_text: bool = False) -> pd.DataFrame:
     Row names without a name of their own, as R's `write.table` leaves them, become the first column `Unnamed: 0`.
     """
     path = Path(path)
-    separator = _separator(path)
+    raw = read_bytes(path, what="a text table")
+    separator = _separator(path, raw)
     try:
         frame = pd.read_csv(
-            path,
+            io.BytesIO(raw),
             sep=separator,
             encoding="utf-8-sig",
             low_memory=False,
@@ -188,19 +189,14 @@ def standard_error(
     return np.divide(np.abs(score_g), z_g, out=np.full_like(score_g, np.nan), where=z_g >= LEAST_Z)
 
 
-def _separator(path: Path) -> str:
-    try:
-        raw = path.read_bytes() if path.suffix != ".gz" else gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        msg = f"`{path}` must be a text table; it cannot be read: {error}. Correct the path."
-        raise InputError(msg) from None
+def _separator(path: Path, raw: bytes) -> str:
     if path.suffix in (".h5ad", ".h5", ".zarr") or raw[:4] == b"\x89HDF" or b"\0" in raw[:1000]:
         msg = (
             f"A screen is a text table with one row a gene; `{path}` is a binary file. "
             "Cells are recorded with `--perturbed`; save a spreadsheet as CSV first."
         )
         raise InputError(msg)
-    header = raw.lstrip(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode(errors="replace")
+    header = raw[: raw.find(b"\n") + 1 or None].lstrip(b"\xef\xbb\xbf").decode(errors="replace")
     if not raw.strip():
         msg = f"`{path}` must hold one row a gene; it is empty. Correct the path."
         raise InputError(msg)

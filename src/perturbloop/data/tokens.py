@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int32
 from scipy import sparse
 
-from perturbloop.data.cells import Cells, from_adata
+from perturbloop.data.cells import Cells, from_adata, require_whole
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.schema import Compat
@@ -126,6 +126,7 @@ def tokenize_adata(
         if name not in frame.columns:
             msg = f"Tokenizing as the published tool does needs the column `{name}`; the object lacks it. Add it."
             raise InputError(msg)
+    require_whole(adata.X, "the AnnData object")
     counts = sparse.csr_matrix(adata.X, dtype=np.float64)
     labels = adata.var["ensembl_id"].astype(str).tolist()
     if vocabulary.version == "geneformer-v2":

@@ -5,11 +5,12 @@ a cell) and V2 (20,275 tokens, 4,096 positions, `<cls>` first and `<eos>` last).
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -70,14 +71,14 @@ class Vocabulary:
                 "Give the folder that holds the files published with the model."
             )
             raise InputError(msg)
-        tables = {role: read_dictionary(path) for role, path in found.items() if path is not None}
+        tables = {role: _dictionary(path, role) for role, path in found.items() if path is not None}
         specials = {key: int(value) for key, value in tables["token"].items() if str(key).startswith("<")}
         genes = [gene for gene in tables["token"] if not str(gene).startswith("<")]
         names = {gene: name for name, gene in reversed(list(tables["name"].items()))}
         aliases = {
             str(label).upper(): gene for label, gene in (tables.get("alias", {}) | tables["name"]).items()
         }
-        return cls(
+        made = cls(
             version=version,
             gene_ids=np.array(genes, dtype=object),
             gene_names=np.array([str(names.get(gene, gene)) for gene in genes], dtype=object),
@@ -87,6 +88,8 @@ class Vocabulary:
             specials=specials,
             max_length=_LENGTH[version],
         )
+        _require_sound(made, str(found["token"]))
+        return made
 
     @classmethod
     def of_genes(
@@ -187,21 +190,81 @@ class Vocabulary:
             meta = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
             pairs = [entry.rsplit("=", 1) for entry in meta["specials"].split(",")]
             frame: pd.DataFrame = table.to_pandas()
-        except (OSError, KeyError, pa.ArrowInvalid) as error:
-            msg = f"`{path}` must be a vocabulary saved by perturbloop; it could not be read: {error!r}. Save it again."
+            version: Version = "geneformer-v2" if meta["version"] == "geneformer-v2" else "geneformer-v1"
+            exploded = frame[["gene_id", "aliases"]].explode("aliases").dropna()
+            made = cls(
+                version=version,
+                gene_ids=frame["gene_id"].to_numpy(dtype=object),
+                gene_names=frame["gene_name"].to_numpy(dtype=object),
+                tokens=frame["token"].to_numpy(dtype=np.int64),
+                medians=frame["median"].to_numpy(dtype=float),
+                aliases=dict(zip(exploded["aliases"], exploded["gene_id"], strict=True)),
+                specials={key: int(value) for key, value in pairs},
+                max_length=int(meta["max_length"]),
+            )
+        except PermissionError:
+            raise
+        except Exception as error:  # pyarrow and pandas raise many kinds for a damaged file
+            msg = (
+                f"`{path}` must be a vocabulary saved by perturbloop; it could not be read ({type(error).__name__}). Save it, or "
+                "copy the model's folder, again."
+            )
             raise InputError(msg) from None
-        version: Version = "geneformer-v2" if meta["version"] == "geneformer-v2" else "geneformer-v1"
-        exploded = frame[["gene_id", "aliases"]].explode("aliases").dropna()
-        return cls(
-            version=version,
-            gene_ids=frame["gene_id"].to_numpy(dtype=object),
-            gene_names=frame["gene_name"].to_numpy(dtype=object),
-            tokens=frame["token"].to_numpy(dtype=np.int64),
-            medians=frame["median"].to_numpy(dtype=float),
-            aliases=dict(zip(exploded["aliases"], exploded["gene_id"], strict=True)),
-            specials={key: int(value) for key, value in pairs},
-            max_length=int(meta["max_length"]),
+        _require_sound(made, str(path))
+        return made
+
+
+MOST_TOKENS = 10**7
+"""A token id at or beyond this is taken for damage: an embedding table has a row for each."""
+
+
+def _dictionary(path: Path, role: str) -> dict[str, Any]:
+    """Read one published dictionary, from texts to token ids, medians, or texts."""
+    found = read_dictionary(path, todo="Use the dictionary as it was published with the model.")
+    kinds = {"token": (int, np.integer), "median": (int, float, np.integer, np.floating)}
+    fits = kinds.get(role, (str,))
+    wrong = [
+        f"{key!r}: {value!r}"[:80]
+        for key, value in found.items()
+        if not isinstance(key, str)
+        or isinstance(value, bool)
+        or not isinstance(value, fits)
+        or (role == "token" and not 0 <= int(value) < MOST_TOKENS)
+    ]
+    if wrong or not found:
+        what = {"token": f"whole numbers below {MOST_TOKENS:,}", "median": "numbers"}.get(role, "texts")
+        msg = (
+            f"`{path.name}` must hold a dictionary from texts to {what}; {len(wrong):,} of its {len(found):,} entries are none: "
+            f"{some(wrong)}. Use the dictionary as it was published with the model."
         )
+        raise InputError(msg)
+    return found
+
+
+def _require_sound(words: Vocabulary, source: str) -> None:
+    """Refuse ids, tokens, medians and lengths that no vocabulary can have."""
+    ids, tokens = list(words.gene_ids), [*words.tokens.tolist(), *words.specials.values()]
+    counts = Counter(tokens)
+    labels = [*ids, *words.gene_names, *words.aliases]
+    wrong = {
+        "genes and names that are no texts": [label for label in labels if not isinstance(label, str)],
+        "genes named twice": [gene for gene, count in Counter(map(str, ids)).items() if count > 1],
+        "token ids named twice": [token for token, count in counts.items() if count > 1],
+        "token ids outside their range": [token for token in counts if not 0 <= token < MOST_TOKENS],
+        "medians that are not positive": words.medians[~np.isnan(words.medians) & ~(words.medians > 0)],
+        "infinite medians": words.medians[np.isinf(words.medians)],
+        "special tokens that are missing": [
+            name for name in ("<pad>", "<mask>") if name not in words.specials
+        ],
+        "lengths outside their range": [words.max_length] * (not 0 < words.max_length < MOST_TOKENS),
+    }
+    said = [f"{what}: {some(offenders)}" for what, offenders in wrong.items() if len(offenders)]
+    if said or not ids:
+        msg = (
+            f"The vocabulary of `{source}` must hold each of its genes once, with a token id and a positive median; it has "
+            f"{len(ids):,} genes, and {'; '.join(said) or 'none'}. Use it as it was published or saved."
+        )
+        raise InputError(msg)
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from transformers import BertConfig, BertModel
+from transformers.activations import ACT2FN
 from transformers.utils import logging as transformers_logging
 
 from perturbloop.data.vocabulary import Version, Vocabulary
-from perturbloop.errors import ModelError, VocabularyMismatch
+from perturbloop.errors import ModelError, VocabularyMismatch, some
 from perturbloop.models.base import TokenModel
 from perturbloop.models.encoder import Encoder
 from perturbloop.schema import Precision
@@ -171,36 +172,125 @@ def load_geneformer(
     transformers_logging.set_verbosity_error()  # heads and poolers we do not use are no news
     transformers_logging.disable_progress_bar()
     try:
-        bert = BertModel.from_pretrained(
+        loaded: Any = BertModel.from_pretrained(
             folder,
+            config=config,
             add_pooling_layer=False,
             attn_implementation="sdpa",
             dtype=torch.float32,
             local_files_only=True,
+            output_loading_info=True,
         )
+        bert, found = loaded
         torch.nn.Module.to(bert, torch.device(device))
     except Exception as error:  # safetensors, torch and transformers raise many kinds for a damaged file
         msg = f"The weights in `{folder}` must be a BERT checkpoint; they cannot be read: {error}. Copy the folder again."
         raise ModelError(msg) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
+    _require_whole(bert, found, folder)
     pooling = pooling or ("cls" if words.has_cls else "mean")
     return Geneformer(bert, words, pooling=pooling, emb_layer=emb_layer)
 
 
+def _require_whole(bert: BertModel, found: Mapping[str, Any], folder: Path) -> None:
+    """Refuse weights with gaps, which the library would fill at random, and weights that are no numbers."""
+    missing = sorted(str(name) for name in found["missing_keys"])
+    if missing:
+        msg = (
+            f"A checkpoint must hold every tensor of embeddings and encoder; `{folder}` lacks {len(missing):,} of "
+            f"{len(bert.state_dict()):,}: {some(missing)}. Copy the folder again, with all its files."
+        )
+        raise ModelError(msg)
+    beyond = sorted(str(name) for name in found["unexpected_keys"] if ".layer." in str(name))
+    if beyond:
+        msg = (
+            f"The layers of a checkpoint must be those that its `config.json` counts ({bert.config.num_hidden_layers}); `{folder}` "
+            f"holds {len(beyond):,} tensors of others: {some(beyond)}. Copy the folder again, with the config of these weights."
+        )
+        raise ModelError(msg)
+    wrong = [name for name, weight in bert.state_dict().items() if not bool(torch.isfinite(weight).all())]
+    if wrong:
+        msg = (
+            f"Weights must be finite numbers; in `{folder}` {len(wrong):,} tensors hold others: {some(wrong)}. Copy the folder "
+            "again, or train the model again."
+        )
+        raise ModelError(msg)
+
+
+_SIZES = {
+    "vocab_size": 10**6,
+    "hidden_size": 16_384,
+    "num_hidden_layers": 256,
+    "num_attention_heads": 256,
+    "intermediate_size": 65_536,
+    "max_position_embeddings": 10**6,
+    "type_vocab_size": 1000,
+}
+"""Sizes that shape a BERT, each with the largest that is built: some times that of any model of cells."""
+_RATES = {
+    "layer_norm_eps": 1.0,
+    "hidden_dropout_prob": 1.0,
+    "attention_probs_dropout_prob": 1.0,
+    "initializer_range": 100.0,
+}
+
+
 def _config(folder: Path) -> BertConfig:
+    """Read what shapes the model, and check it before anything of that size is built; all else in the file has no part in it."""
     try:
-        tree = json.loads((folder / "config.json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        tree = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
         msg = (
             f"A model folder needs a `config.json`; `{folder}` has none that can be read ({type(error).__name__}). "
             "Give a Geneformer checkpoint folder, or make a small model with `perturbloop pretrain`."
         )
         raise ModelError(msg) from None
-    if tree.get("model_type") != "bert":
-        msg = f"A Geneformer checkpoint is a BERT model; `{folder}` says {tree.get('model_type')!r}. Give another folder."
+    kind = tree.get("model_type") if isinstance(tree, dict) else tree
+    if kind != "bert":
+        msg = f"A Geneformer checkpoint is a BERT model; `{folder}` says {kind!r}. Give another folder."
         raise ModelError(msg)
-    return BertConfig(**tree)
+    sizes = {name: tree[name] for name in _SIZES if name in tree}
+    rates = {name: tree[name] for name in _RATES if name in tree}
+    wrong = [f"{name} = {value!r}" for name, value in sizes.items() if not _is_size(value, _SIZES[name])]
+    wrong += [f"{name} = {value!r}" for name, value in rates.items() if not _is_rate(value, _RATES[name])]
+    act = tree.get("hidden_act", "gelu")
+    wrong += [] if isinstance(act, str) and act in ACT2FN else [f"hidden_act = {act!r}"]
+    if not wrong and sizes.get("hidden_size", 768) % sizes.get("num_attention_heads", 12):
+        wrong = [f"{name} = {sizes.get(name)}" for name in ("hidden_size", "num_attention_heads")]
+    plain = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
+    wrong += [f"{name} = {tree[name]!r}" for name, value in plain.items() if tree.get(name, value) != value]
+    if wrong:
+        msg = (
+            f"`config.json` of a checkpoint must describe a plain BERT encoder: sizes are whole numbers, none many times that of "
+            f"published models, and `hidden_size` is a multiple of the heads; `{folder}` has {some(wrong)}. Copy the file again."
+        )
+        raise ModelError(msg)
+    config = BertConfig(**sizes, **rates, hidden_act=act, pad_token_id=0)
+    _require_room(config, folder)
+    return config
+
+
+def _require_room(config: BertConfig, folder: Path) -> None:
+    """Refuse a config whose model the weights cannot fill, before memory of that size is asked for."""
+    width, wide = config.hidden_size, config.intermediate_size
+    rows = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
+    n_weights = width * rows + config.num_hidden_layers * (4 * width**2 + 2 * width * wide)
+    held = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".bin"))
+    if held and n_weights > held:  # no format takes less than a byte for each
+        msg = (
+            f"The weights of `{folder}` must fill the model that its `config.json` describes, {n_weights:,} numbers; its files "
+            f"hold {held:,} bytes. Copy the folder again."
+        )
+        raise ModelError(msg)
+
+
+def _is_size(value: object, most: int) -> bool:
+    return type(value) is int and 1 <= value <= most
+
+
+def _is_rate(value: object, most: float) -> bool:
+    return type(value) in (int, float) and 0 <= float(str(value)) <= most
 
 
 def _require_same(own: Vocabulary, given: Vocabulary, folder: Path) -> None:

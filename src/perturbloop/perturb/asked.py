@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from perturbloop.data.genes import resolve
+from perturbloop.data.text_files import read_bytes
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, closest, some
 from perturbloop.perturb.edit import Perturbation, Target
@@ -133,9 +134,10 @@ def _kind(kind: str, dose: float, *, graded_only: bool = True) -> Kind:
 
 def _lines(path: Path) -> list[str]:
     """Lines of a text file that hold anything."""
+    raw = read_bytes(path, what="a text file of genes")
     try:
-        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        lines = [line for line in raw.decode("utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
         msg = f"`{path}` must be a text file of genes; it cannot be read: {error}. Correct the path or the file."
         raise InputError(msg) from None
     if not lines:

@@ -1,21 +1,20 @@
-"""The published tool's pickles, read without running code that one of them may carry.
-
-Every name that a pickle asks for is looked up in a short table and nowhere else, so a pickle can build numbers, lists,
-dictionaries and tensors, and nothing more.
-"""
+"""The published tool's pickles: numbers of raw shifts, tensors of states, read by the restricted reader of `data.pickles`."""
 
 import io
 import pickle
 import warnings
-from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from perturbloop.data.pickles import Allowed, read_dictionary
 from perturbloop.errors import InputError, some
+
+_AS_WRITTEN = "Use the file as the published tool wrote it."
 
 
 def read_numbers(path: Path) -> dict[Any, Any]:
@@ -26,7 +25,7 @@ def read_numbers(path: Path) -> dict[Any, Any]:
     InputError
         If the file is missing, is no pickle, asks for anything else, or holds no dictionary.
     """
-    return _read(path, _NUMBERS, holds="a pickled dictionary of numbers")
+    return read_dictionary(path, holds="a pickled dictionary of numbers", todo=_AS_WRITTEN)
 
 
 def read_state_embeddings(path: Path | str) -> dict[str, np.ndarray]:
@@ -47,7 +46,9 @@ def read_state_embeddings(path: Path | str) -> dict[str, np.ndarray]:
         If the file is missing, asks for code, or holds something other than one vector per state.
     """
     path = Path(path)
-    found = _read(path, _TENSORS, holds="a pickled dictionary of torch tensors")
+    found = read_dictionary(
+        path, allowed=_TENSORS, holds="a pickled dictionary of torch tensors", todo=_AS_WRITTEN
+    )
     todo = "Give the `.pkl` that `EmbExtractor.get_state_embs` wrote."
     wrong = [state for state, value in found.items() if not isinstance(value, torch.Tensor)]
     if wrong or not found:
@@ -61,56 +62,6 @@ def read_state_embeddings(path: Path | str) -> dict[str, np.ndarray]:
         )
         raise InputError(msg)
     return vectors
-
-
-class _Restricted(pickle.Unpickler):
-    """An unpickler that knows the names of one table."""
-
-    def __init__(self, file: IO[bytes], allowed: Mapping[tuple[str, str], Any]) -> None:
-        super().__init__(file)
-        self._allowed = allowed
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._allowed:
-            msg = f"the pickle asks for `{module}.{name}`, which such a file does not need"
-            raise pickle.UnpicklingError(msg)
-        return self._allowed[module, name]
-
-
-def _read(path: Path, allowed: Mapping[tuple[str, str], Any], *, holds: str) -> dict[Any, Any]:
-    todo = "Use the file as the published tool wrote it."
-    try:
-        with path.open("rb") as file:
-            value = _Restricted(file, allowed).load()
-    except FileNotFoundError:
-        msg = f"`{path.name}` is needed in `{path.parent}`; there is no such file. Correct the path."
-        raise InputError(msg) from None
-    except Exception as error:  # pickle, NumPy and torch raise many kinds for a damaged file
-        msg = f"`{path.name}` must be {holds}; it could not be read: {error}. {todo}"
-        raise InputError(msg) from None
-    if not isinstance(value, dict):
-        msg = f"`{path.name}` must be {holds}; it holds a {type(value).__name__}. {todo}"
-        raise InputError(msg)
-    return value
-
-
-class _NumberType:
-    """Stands in for NumPy's dtype, which a damaged pickle could use to crash Python."""
-
-    def __init__(self, code: str, *_unused: Any) -> None:
-        self.code = code
-        self.order = "|"
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.order = state[1]
-
-
-def _number(kind: Any, data: bytes) -> Any:
-    """Read one NumPy number; those of objects, texts and records are refused."""
-    if not isinstance(kind, _NumberType) or kind.code not in ("i1", "i2", "i4", "i8", "f2", "f4", "f8"):
-        msg = "it holds a NumPy value that is no plain number"
-        raise pickle.UnpicklingError(msg)
-    return np.frombuffer(data, dtype=np.dtype(kind.order + kind.code), count=1)[0]
 
 
 def _storage(data: bytes) -> torch.storage.TypedStorage:
@@ -137,15 +88,7 @@ def _tensor(
     return flat.as_strided(tuple(size), tuple(stride), offset)
 
 
-# NumPy 2 renamed the module of its scalars; both names occur in files.
-_NUMBERS: dict[tuple[str, str], Any] = {
-    ("builtins", "list"): list,
-    ("collections", "defaultdict"): defaultdict,
-    ("numpy", "dtype"): _NumberType,
-    ("numpy.core.multiarray", "scalar"): _number,
-    ("numpy._core.multiarray", "scalar"): _number,
-}
-_TENSORS: dict[tuple[str, str], Any] = {
+_TENSORS: Allowed = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor"): _tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,

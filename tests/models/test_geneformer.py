@@ -1,0 +1,162 @@
+"""Checkpoint folders: what is read, and what is refused with names."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertForMaskedLM
+
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import ModelError, PerturbloopError
+from perturbloop.models.geneformer import load_geneformer
+
+N_GENES = 20
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A folder as published ones are: the encoder under its prefix, a head beside it."""
+    folder = tmp_path_factory.mktemp("models") / "sound"
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=N_GENES + 2,
+        hidden_size=8,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=16,
+    )
+    BertForMaskedLM(config).save_pretrained(folder)
+    ids = [f"ENSG{number:011d}" for number in range(N_GENES)]
+    Vocabulary.of_genes(ids, ids, np.ones(N_GENES), max_length=16).save(folder / "vocabulary.parquet")
+    return folder
+
+
+@pytest.fixture
+def folder(sound, tmp_path):
+    return shutil.copytree(sound, tmp_path / "model")
+
+
+def rewrite(folder, change):
+    """Change the tensors of a folder."""
+    path = folder / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+
+
+def one_of_a_shard(folder):
+    """An index that lists one tensor only, in one shard."""
+    name, weight = next(iter(load_file(folder / "model.safetensors").items()))
+    (folder / "model.safetensors").unlink()
+    save_file({name: weight}, folder / "model-00001-of-00001.safetensors", metadata={"format": "pt"})
+    index = {
+        "metadata": {"total_size": weight.nbytes},
+        "weight_map": {name: "model-00001-of-00001.safetensors"},
+    }
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+GAPS = {
+    "one tensor": lambda folder: rewrite(
+        folder,
+        lambda found: {name: one for name, one in found.items() if "layer.1.output.dense.bias" not in name},
+    ),
+    "a layer": lambda folder: rewrite(
+        folder, lambda found: {name: one for name, one in found.items() if "layer.2." not in name}
+    ),
+    "a foreign prefix": lambda folder: rewrite(
+        folder, lambda found: {f"foreign.{name}": one for name, one in found.items()}
+    ),
+    "a shard": one_of_a_shard,
+}
+
+
+@pytest.mark.parametrize("kind", GAPS)
+def test_a_checkpoint_with_gaps_is_refused_with_their_names(folder, kind):
+    GAPS[kind](folder)
+    named = {"one tensor": "lacks 1 of 53: 'encoder.layer.1.output.dense.bias'", "a layer": "lacks 16 of 53"}
+    says = named.get(kind, r"lacks \d+ of 53|hold [\d,]+ bytes")
+    with pytest.raises(ModelError, match=says):
+        load_geneformer(folder)
+
+
+def test_the_same_folder_has_the_same_digest_at_every_load(sound):
+    assert load_geneformer(sound).digest == load_geneformer(sound).digest
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_finite_numbers_are_refused_with_their_names(folder, value):
+    def spoil(found):
+        found["bert.encoder.layer.0.output.dense.weight"][0, 0] = value
+        return found
+
+    rewrite(folder, spoil)
+    with pytest.raises(
+        ModelError, match=r"must be finite.* 1 tensors hold others: 'encoder.layer.0.output.dense.weight'"
+    ):
+        load_geneformer(folder)
+
+
+def changed(folder, **options):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | options))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers = 1000000000"),
+        ({"hidden_size": "8"}, "hidden_size = '8'"),
+        ({"num_attention_heads": 3}, "num_attention_heads"),
+        ({"hidden_act": "no such"}, "hidden_act = 'no such'"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
+        ({"intermediate_size": 60_000}, r"files hold [\d,]+ bytes"),
+        (
+            {"num_hidden_layers": 2},
+            "tensors of others: 'bert.encoder.layer.2|tensors of others: 'encoder.layer.2",
+        ),
+    ],
+)
+def test_a_config_that_is_not_that_of_its_weights_is_refused(folder, options, says):
+    changed(folder, **options)
+    with pytest.raises(ModelError, match=says):
+        load_geneformer(folder)
+
+
+def outcomes(folder, name, contents):
+    """Load a folder with one file replaced, again and again: (refused, accepted)."""
+    refused = accepted = 0
+    for raw in contents:
+        (folder / name).write_bytes(raw)
+        try:
+            weights = load_geneformer(folder).bert.state_dict().values()
+            assert all(bool(torch.isfinite(weight).all()) for weight in weights)
+            accepted += 1
+        except PerturbloopError:
+            refused += 1
+    return refused, accepted
+
+
+def test_damaged_weights_are_refused_or_finite(folder, damaged):
+    raw = (folder / "model.safetensors").read_bytes()
+    copies = [*damaged(raw, 200), *(one + raw[2000:] for one in damaged(raw[:2000], 100, seed=1))]
+    refused, accepted = outcomes(folder, "model.safetensors", copies)
+    assert refused + accepted == 300
+    assert refused > 100
+
+
+def test_a_damaged_config_never_ends_in_a_traceback(folder, damaged, odd):
+    raw = (folder / "config.json").read_bytes()
+    trees = (json.dumps(tree).encode() for tree in odd(json.loads(raw), 150))
+    refused, accepted = outcomes(folder, "config.json", [*damaged(raw, 150), *trees])
+    assert refused + accepted == 300
+    assert refused > 50
+
+
+def test_a_damaged_vocabulary_never_ends_in_a_traceback(folder, damaged):
+    raw = (folder / "vocabulary.parquet").read_bytes()
+    refused, accepted = outcomes(folder, "vocabulary.parquet", damaged(raw, 300))
+    assert refused + accepted == 300
+    assert refused > 50
