@@ -71,3 +71,15 @@ def closest(name: str, known: Iterable[object], *, limit: int = 3) -> str:
     lower = {candidate.lower(): candidate for candidate in names}
     matches = get_close_matches(name.lower(), list(lower), n=limit, cutoff=0.6)
     return some([lower[match] for match in matches] or names)
+
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+def printable(text: str) -> str:
+    r"""Show control characters of names as escapes: as they are, they would move a terminal's cursor or set its title.
+
+    >>> printable("\x1b[2JCD3E")
+    '\\x1b[2JCD3E'
+    """
+    return text.translate(_CONTROL)

@@ -11,6 +11,7 @@ from perturbloop.cli.combine import combine
 from perturbloop.cli.curves import curves
 from perturbloop.cli.output import progress, refusals, say
 from perturbloop.cli.record import record
+from perturbloop.errors import printable
 from perturbloop.schema import DEFAULT_KINDS
 
 app = typer.Typer(
@@ -160,7 +161,7 @@ def init(
             "essential_genes": str(essential_genes.resolve()) if essential_genes else None,
         },
     }
-    with refusals():
+    with refusals(as_json=as_json):
         inputs = make(folder, CampaignConfig.from_dict(tree))
     lines = [*inputs.lines(), *inputs.states.warnings, f"Campaign made. Next: perturbloop play {folder}"]
     say({"folder": str(folder), "lines": lines}, lines, as_json=as_json)
@@ -173,7 +174,7 @@ def _listed(text: str) -> tuple[str, ...]:
 def _step(folder: Path, until: str, as_json: bool, *, workers: int = 0) -> None:
     from perturbloop.loop.campaign import play as run
 
-    with refusals(), progress() as on_progress:
+    with refusals(as_json=as_json), progress() as on_progress:
         played = run(folder, until=until, workers=workers, on_progress=on_progress)
     done = f"Round {played.round}: {', '.join(played.done)} done." if played.done else ""
     lines = [line for line in (done, *played.lines) if line]
@@ -189,7 +190,7 @@ def check(folder: Folder, as_json: AsJson = False) -> None:
     """Check the input again and report gene mapping and token coverage."""
     from perturbloop.loop.campaign import checked
 
-    with refusals():
+    with refusals(as_json=as_json):
         lines = checked(folder)
     say({"folder": str(folder), "lines": lines}, lines, as_json=as_json)
 
@@ -215,7 +216,7 @@ def perturb(
         return
     from perturbloop.loop.campaign import dry_run as estimate
 
-    with refusals():
+    with refusals(as_json=as_json):
         costs = estimate(folder)
     lines = [f"{title}: {line}" for title, cost in costs.items() for line in cost.lines()]
     say({title: cost.to_dict() for title, cost in costs.items()}, lines, as_json=as_json)
@@ -232,7 +233,7 @@ def propose(folder: Folder, as_json: AsJson = False) -> None:
     """List a greedy and a chance batch of experiments."""
     from perturbloop.loop.campaign import proposals
 
-    with refusals(), progress() as on_progress:
+    with refusals(as_json=as_json), progress() as on_progress:
         table = proposals(folder, on_progress=on_progress)
     lines = [
         f"{row.policy:8} {row.place:3d}  {row.action:8} {row.gene_name:12} {row.benefit:+.3f}  {row.reason}"
@@ -257,7 +258,7 @@ def report(folder: Folder, as_json: AsJson = False) -> None:
     """Show the last round as tables; the same is in its report.html."""
     from perturbloop.loop.campaign import show
 
-    with refusals():
+    with refusals(as_json=as_json):
         path, tables, tree = show(folder)
     if as_json:
         say(tree, (), as_json=True)
@@ -265,7 +266,7 @@ def report(folder: Folder, as_json: AsJson = False) -> None:
     console = Console()
     for table in tables:
         console.print(table)
-    typer.echo(f"Report: {path}")
+    typer.echo(printable(f"Report: {path}"))
 
 
 @app.command()
@@ -297,7 +298,7 @@ def pretrain(
     from perturbloop.train.pretrain import pretrain as learn
     from perturbloop.train.pretrain_config import PretrainConfig
 
-    with refusals(), progress() as on_progress:
+    with refusals(as_json=as_json), progress() as on_progress:
         config = PretrainConfig(
             layers=layers,
             hidden=hidden,
@@ -331,7 +332,7 @@ def demo(
     """Play the whole loop on simulated cells with a known answer."""
     from perturbloop.loop.demo import demo as run
 
-    with refusals(), progress() as on_progress:
+    with refusals(as_json=as_json), progress() as on_progress:
         tree, tables, lines = run(folder, seed=seed, on_progress=on_progress)
     if not as_json:
         console = Console()

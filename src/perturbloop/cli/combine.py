@@ -34,7 +34,7 @@ def combine(
     from perturbloop.loop.combine import combine as run
     from perturbloop.loop.combine import results_path
 
-    with refusals(), progress() as on_progress:
+    with refusals(as_json=as_json), progress() as on_progress:
         table = run(
             folder,
             file,

@@ -39,7 +39,7 @@ def curves(
     """Draw learning curves: held-out hits found after k measured genes, beside controls and baselines."""
     from perturbloop.loop.curves import curves as run
 
-    with refusals(), progress() as on_progress:
+    with refusals(as_json=as_json), progress() as on_progress:
         done = run(
             folder,
             ks=_numbers(k, "--k"),

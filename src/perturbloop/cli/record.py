@@ -192,7 +192,7 @@ def record(
         "screen_column": screen_column,
         "only": only,
     }
-    with refusals():
+    with refusals(as_json=as_json):
         entry = _entry(of_cells, of_screen, modality=modality, gene_column=gene_column, targets=targets)
         report, new = keep(folder, entry)
     head = "Recorded" if new else "Recorded before, nothing changed"

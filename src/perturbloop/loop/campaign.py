@@ -10,7 +10,7 @@ import pandas as pd
 from rich.table import Table
 
 from perturbloop import __version__
-from perturbloop.errors import StoreError, closest
+from perturbloop.errors import InputError, StoreError, closest
 from perturbloop.loop import outcomes
 from perturbloop.loop.annotations import FILES, annotation_digests
 from perturbloop.loop.arms import Progress, cost_of_arm
@@ -104,6 +104,9 @@ def play(
     if until not in STEPS:
         msg = f"A step is one of {', '.join(STEPS)}; it is {until!r}. Did you mean {closest(until, STEPS)}?"
         raise StoreError(msg)
+    if workers < 0:
+        msg = f"`workers` is the number of processes, 0 or more; it is {workers}. Correct it."
+        raise InputError(msg)
     with working(folder) as campaign:
         return _play(campaign, until, workers, on_progress)
 

@@ -36,6 +36,10 @@ TRAINED_PANELS = ("random", "hit-enriched")
 """Panels whose cells train models, in their first draw."""
 
 
+MOST_DRAWS = 10_000
+"""Most draws of a panel."""
+
+
 @dataclass(frozen=True)
 class Curves:
     """Learning curves of a campaign, as they are kept in its folder."""
@@ -318,6 +322,6 @@ def _require_options(ks: Sequence[int], panels: Sequence[str], seeds: int) -> No
         like = f" Did you mean {closest(unknown[0], PANELS)}?" if unknown else ""
         msg = f"Panels are drawn by {some(PANELS)}; {some(unknown)} came.{like} Correct `panels`."
         raise DesignError(msg)
-    if seeds < 1:
-        msg = f"Each panel is drawn at least once; `seeds` is {seeds}. Raise it."
+    if not 1 <= seeds <= MOST_DRAWS:
+        msg = f"Each panel is drawn at least once, and at most {MOST_DRAWS:,} times; `seeds` is {seeds:,}. Correct it."
         raise DesignError(msg)

@@ -34,15 +34,15 @@ def demo(
     -------
     Results as plain values, the report's tables, and what to tell. A folder of an earlier demo is gone on with.
     """
+    config = PretrainConfig(
+        layers=2, hidden=64, max_length=MAX_LENGTH, steps=STEPS, learning_rate=2e-3, seed=seed
+    )
     world = toy.world(seed, n_cells=N_CELLS, n_corpus=N_CORPUS, misleading=misleading)
     data, campaign = folder / "data", folder / "campaign"
     if not (data / "truth.csv").is_file():
         toy.write(world, data)
     corpus, _ = read_cells(data / "corpus.h5ad")
     words = vocabulary_of(corpus, max_length=MAX_LENGTH)
-    config = PretrainConfig(
-        layers=2, hidden=64, max_length=MAX_LENGTH, steps=STEPS, learning_rate=2e-3, seed=seed
-    )
     learned = pretrain(
         [corpus],
         words,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import tomlkit
 
 from perturbloop import __version__
 from perturbloop.errors import StoreError
@@ -167,21 +168,10 @@ def _record_again(folder: Path) -> str:
 
 
 def _write_config(folder: Path, config: CampaignConfig) -> None:
-    write_text(folder / CONFIG_FILE, _toml(config.to_dict()))
-
-
-def _toml(tree: dict[str, Any]) -> str:
-    """Two levels are all a campaign has: sections of plain values, and the lists of perturbed files and screens."""
-    blocks = []
-    for name, value in tree.items():
-        for section in value if isinstance(value, list) else [value]:
-            head = f"[[{name}]]" if isinstance(value, list) else f"[{name}]"
-            blocks.append(
-                "\n".join(
-                    [
-                        head,
-                        *(f"{key} = {json.dumps(item, ensure_ascii=False)}" for key, item in section.items()),
-                    ]
-                )
-            )
-    return "\n\n".join(blocks) + "\n"
+    """Write the options, once it is sure that they can be read back as they are."""
+    tree = {name: section for name, section in config.to_dict().items() if section}
+    text = tomlkit.dumps(tree)
+    if CampaignConfig.from_dict(tomllib.loads(text)) != config:
+        msg = f"`{CONFIG_FILE}` cannot hold these options as they are: {tree!r}. Use plain names and numbers."
+        raise StoreError(msg)
+    write_text(folder / CONFIG_FILE, text)

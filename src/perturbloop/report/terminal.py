@@ -4,6 +4,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from perturbloop.errors import printable
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import Grid, Section
 from perturbloop.report.sections import sections
@@ -14,6 +15,11 @@ def tables(report: RoundReport) -> list[Table]:
     return [table for section in sections(report) for table in _section(section)]
 
 
+def _text(words: str, style: str = "") -> Text:
+    """What rich prints as it is: it would read "[0.1, 0.2]" as markup, and a terminal would obey control characters."""
+    return Text(printable(words), style=style)
+
+
 def _section(section: Section) -> list[Table]:
     lines = (*section.lines, *section.notes)
     style = "bold red" if section.key == "warnings" and section.lines != ("None.",) else "bold"
@@ -22,19 +28,19 @@ def _section(section: Section) -> list[Table]:
 
 
 def _prose(title: str, lines: tuple[str, ...], style: str) -> Table:
-    table = Table(title=Text(title, style=style), title_justify="left", box=None, show_header=False)
+    table = Table(title=_text(title, style=style), title_justify="left", box=None, show_header=False)
     table.add_column(overflow="fold")
     for line in lines:
-        table.add_row(Text(line))  # Text, because rich would read "[0.1, 0.2]" as markup
+        table.add_row(_text(line))
     return table
 
 
 def _grid(section: str, grid: Grid) -> Table:
     table = Table(
-        title=Text(f"{section}: {grid.title}"), title_justify="left", box=box.SIMPLE, pad_edge=False
+        title=_text(f"{section}: {grid.title}"), title_justify="left", box=box.SIMPLE, pad_edge=False
     )
     for name in grid.columns:
-        table.add_column(Text(name), justify="left" if name in grid.words else "right", overflow="fold")
+        table.add_column(_text(name), justify="left" if name in grid.words else "right", overflow="fold")
     for place, row in enumerate(grid.rows):
-        table.add_row(*(Text(cell) for cell in row), style="bold" if place in grid.strong else None)
+        table.add_row(*(_text(cell) for cell in row), style="bold" if place in grid.strong else None)
     return table

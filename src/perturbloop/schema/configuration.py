@@ -1,11 +1,18 @@
 """One frozen record per step of a campaign; a campaign is one TOML file."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from perturbloop.errors import InputError, some
+from perturbloop.schema.checks import (
+    MOST,
+    MOST_SEED,
+    require,
+    require_between,
+    require_choice,
+    require_types,
+)
 from perturbloop.schema.words import (
     ARMS,
     DEFAULT_KINDS,
@@ -24,27 +31,6 @@ from perturbloop.schema.words import (
     NotExpressed,
     Precision,
 )
-
-
-def _require(condition: bool, need: str, came: object, todo: str) -> None:
-    if not condition:
-        msg = f"{need}; it is {came!r}. {todo}"
-        raise InputError(msg)
-
-
-def _require_at_least(owner: object, least: int, *names: str) -> None:
-    for name in names:
-        _require(
-            getattr(owner, name) >= least,
-            f"`{name}` must be at least {least}",
-            getattr(owner, name),
-            "Raise it.",
-        )
-
-
-def _require_choice(owner: object, name: str, choices: Iterable[str]) -> None:
-    value = getattr(owner, name)
-    _require(value in choices, f"`{name}` must be among {some(choices)}", value, "Correct it.")
 
 
 @dataclass(frozen=True)
@@ -70,10 +56,11 @@ class CellsConfig:
 
     def __post_init__(self) -> None:
         """Refuse a goal that is the start."""
-        _require(self.start != self.goal, "`start` and `goal` must differ", self.goal, "Name two states.")
-        _require(self.min_cells >= 2, "`min_cells` must be at least 2", self.min_cells, "Raise it.")
+        require_types(self)
+        require(self.start != self.goal, "`start` and `goal` must differ", self.goal, "Name two states.")
+        require_between(self, 2, MOST, "min_cells")
         if self.design is not None:
-            _require_choice(self, "design", get_args(Design))
+            require_choice(self, "design", get_args(Design))
 
 
 @dataclass(frozen=True)
@@ -110,21 +97,27 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        _require(
-            self.emb_layer <= 0, "`emb_layer` must be 0 or negative", self.emb_layer, "0 is the last layer."
+        require_types(self)
+        require(
+            -1000 <= self.emb_layer <= 0,
+            "`emb_layer` must be 0 or negative",
+            self.emb_layer,
+            "0 is the last layer, -1 the one before it.",
         )
-        _require(
+        require_between(self, 0, MOST_SEED, "seed")
+        require(
             0 < self.perturbed_share <= 0.5,
             "`perturbed_share` must be in (0, 0.5]",
             self.perturbed_share,
             "Lower it.",
         )
-        _require_at_least(self, 1, "epochs", "batch_tokens", "max_cells", "lora_rank")
-        _require_at_least(self, 0, "consistency")
+        require_between(self, 1, MOST, "epochs", "batch_tokens", "max_cells", "lora_rank")
+        require_between(self, 0, MOST, "consistency")
         for name in ("learning_rate", "lora_learning_rate"):
-            _require(getattr(self, name) > 0, f"`{name}` must be positive", getattr(self, name), "Raise it.")
+            rate = getattr(self, name)
+            require(0 < rate <= 10, f"`{name}` must be positive and at most 10", rate, "Correct it.")
         unknown = [level for level in self.levels if level not in get_args(Level)]
-        _require(
+        require(
             bool(self.levels) and not unknown,
             f"`levels` must be among {some(get_args(Level))}",
             list(self.levels),
@@ -170,8 +163,9 @@ class PerturbConfig:
 
     def __post_init__(self) -> None:
         """Refuse unknown kinds and empty plans."""
+        require_types(self)
         unknown = [kind for kind in self.kinds if kind not in KINDS]
-        _require(
+        require(
             bool(self.kinds) and not unknown,
             f"`kinds` must be among {some(KINDS)}",
             list(self.kinds),
@@ -185,16 +179,17 @@ class PerturbConfig:
             "top",
             "screen_cells",
         )
-        _require_at_least(self, 1, *names)
-        _require_at_least(self, 10, "null_genes")
-        _require(0 <= self.dose <= 1, "`dose` must be between 0 and 1", self.dose, "Correct it.")
-        _require(self.width >= 0, "`width` must not be negative", self.width, "Correct it.")
-        _require_choice(self, "engine", get_args(EngineName))
-        _require_choice(self, "after_delete", get_args(AfterDelete))
-        _require_choice(self, "not_expressed", get_args(NotExpressed))
-        _require_choice(self, "precision", ("auto", *get_args(Precision)))
+        require_between(self, 1, MOST, *names)
+        require_between(self, 10, MOST, "null_genes")
+        require(0 <= self.dose <= 1, "`dose` must be between 0 and 1", self.dose, "Correct it.")
+        require_between(self, 0, MOST, "width")
+        require_between(self, 0, MOST_SEED, "seed")
+        require_choice(self, "engine", get_args(EngineName))
+        require_choice(self, "after_delete", get_args(AfterDelete))
+        require_choice(self, "not_expressed", get_args(NotExpressed))
+        require_choice(self, "precision", ("auto", *get_args(Precision)))
         graded = [kind for kind in self.kinds if kind not in DEFAULT_KINDS]
-        _require(
+        require(
             self.engine == "exact" or not graded,
             f"The fast engine screens {some(DEFAULT_KINDS)}",
             graded,
@@ -249,18 +244,20 @@ class PerturbedConfig:
 
     def __post_init__(self) -> None:
         """Refuse unknown modalities and purities outside 0 to 1."""
-        _require_choice(self, "modality", MODALITIES)
-        _require_choice(self, "label_source", get_args(LabelSource))
-        _require(
+        require_types(self)
+        require_between(self, 1, MOST, "min_cells")
+        require_choice(self, "modality", MODALITIES)
+        require_choice(self, "label_source", get_args(LabelSource))
+        require(
             0 <= self.min_purity <= 1, "`min_purity` must be between 0 and 1", self.min_purity, "Correct it."
         )
-        _require(
+        require(
             self.modality != "drug" or bool(self.targets),
             "Cells of modality `drug` need `targets`, the table of what each compound hits",
             self.targets,
             "Name it with `--targets`.",
         )
-        _require(
+        require(
             self.modality == "drug" or self.targets is None,
             "`targets` belongs to compounds, so the `modality` of these cells must be drug",
             self.modality,
@@ -268,14 +265,14 @@ class PerturbedConfig:
         )
         read_from = (("phenotype", "phenotype_column"), ("screen", "label_table"))
         for source, option in read_from:
-            _require(
+            require(
                 self.label_source != source or bool(getattr(self, option)),
                 f"Labels of source `{source}` need `{option}`",
                 getattr(self, option),
                 f"Name it with `--{option.replace('_', '-')}`, or use `--label-source state_score`.",
             )
         for source, option in read_from:
-            _require(
+            require(
                 self.label_source == source or getattr(self, option) is None,
                 f"`{option}` belongs to labels of source `{source}`",
                 self.label_source,
@@ -324,23 +321,22 @@ class ScreenConfig:
 
     def __post_init__(self) -> None:
         """Refuse unknown modalities and more than one rule for hits."""
-        _require_choice(self, "modality", ARMS)
-        _require_choice(self, "higher_is", get_args(HigherIs))
+        require_types(self)
+        require_choice(self, "modality", ARMS)
+        require_choice(self, "higher_is", get_args(HigherIs))
         rules = [name for name in ("fdr", "top", "hits", "hit_column") if getattr(self, name) is not None]
-        _require(len(rules) <= 1, "A hit is told by one rule", rules, "Keep one of them.")
+        require(len(rules) <= 1, "A hit is told by one rule", rules, "Keep one of them.")
         for name in ("fdr", "top"):
             share = getattr(self, name)
-            _require(
-                share is None or 0 < share < 1, f"`{name}` must be between 0 and 1", share, "Correct it."
-            )
-        _require(
+            require(share is None or 0 < share < 1, f"`{name}` must be between 0 and 1", share, "Correct it.")
+        require(
             0 <= self.min_detection <= 1,
             "`min_detection` must be between 0 and 1",
             self.min_detection,
             "Correct it.",
         )
-        _require(bool(self.name.strip()), "`name` must not be empty", self.name, "Name the screen.")
-        _require(
+        require(bool(self.name.strip()), "`name` must not be empty", self.name, "Name the screen.")
+        require(
             self.targets is None or self.modality in ("inhibitor", "activator"),
             "`targets` belongs to compounds, so `modality` must be inhibitor or activator",
             self.modality,
@@ -387,23 +383,25 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        _require(0 < self.fdr < 1, "`fdr` must be between 0 and 1", self.fdr, "Correct it.")
-        _require_choice(self, "call", get_args(CallRule))
-        _require_choice(self, "de", get_args(DeTest))
+        require_types(self)
+        require(0 < self.fdr < 1, "`fdr` must be between 0 and 1", self.fdr, "Correct it.")
+        require_choice(self, "call", get_args(CallRule))
+        require_choice(self, "de", get_args(DeTest))
         wrong = [
             name
             for name in self.positive_controls
             if not re.fullmatch(r"[^:\s]+(:(inhibit|activate))?", name)
         ]
-        _require(
+        require(
             not wrong,
             "`positive_controls` must be symbols, each alone or with `:inhibit` or `:activate`",
             wrong,
             "Write them like CD3E or CD3E:inhibit.",
         )
-        _require_at_least(self, 2, "folds")
-        _require_at_least(self, 1, "budget", "bootstrap")
-        _require(self.min_effect >= 0, "`min_effect` must not be negative", self.min_effect, "Correct it.")
+        require_between(self, 2, MOST, "folds")
+        require_between(self, 1, MOST, "budget", "bootstrap")
+        require_between(self, 0, MOST, "min_effect")
+        require_between(self, 0, MOST_SEED, "seed")
 
 
 @dataclass(frozen=True)
@@ -428,12 +426,17 @@ class CampaignConfig:
         }
         lists = {"perturbed": PerturbedConfig, "screen": ScreenConfig}
         unknown = [key for key in tree if key not in {*parts, *lists}]
-        _require(
+        require(
             not unknown,
             f"Campaign sections must be among {some([*parts, *lists], limit=10)}",
             unknown,
             "Remove the others.",
         )
+        for key in lists:
+            several = isinstance(tree.get(key, []), (list, tuple))
+            require(
+                several, f"Each `{key}` must stand in a section `[[{key}]]`", tree.get(key), "Correct it."
+            )
         built = {key: _build(kind, tree.get(key, {}), key) for key, kind in parts.items()}
         for key, kind in lists.items():
             built[key] = tuple(_build(kind, entry, key) for entry in tree.get(key, ()))
@@ -444,10 +447,16 @@ class CampaignConfig:
         return {key: _unset_dropped(value) for key, value in asdict(self).items()}
 
 
-def _build(kind: type, values: dict[str, Any], section: str) -> Any:
+def _build(kind: type, values: Any, section: str) -> Any:
+    require(
+        isinstance(values, dict),
+        f"`{section}` must be a section of options",
+        values,
+        "Write one option a line.",
+    )
     known = [field.name for field in fields(kind)]
     unknown = [key for key in values if key not in known]
-    _require(
+    require(
         not unknown,
         f"Section `{section}` has the options {some(known, limit=30)}",
         unknown,
@@ -455,19 +464,18 @@ def _build(kind: type, values: dict[str, Any], section: str) -> Any:
     )
     needed = [field.name for field in fields(kind) if field.default is MISSING]
     missing = [name for name in needed if name not in values]
-    _require(
+    require(
         not missing,
         f"Section `{section}` needs the options {some(needed)}",
         sorted(values),
         f"Add {some(missing)}.",
     )
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     try:
-        return kind(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        )
-    except TypeError as error:  # a text where a number is needed, or the other way round
-        msg = f"Section `{section}` holds a value of the wrong type: {error}. Correct it; numbers stand without quotes."
-        raise InputError(msg) from error
+        return kind(**options)
+    except InputError as error:
+        error.add_note(f"in section `{section}`")
+        raise
 
 
 def _unset_dropped(value: Any) -> Any:

@@ -3,17 +3,18 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from perturbloop.errors import InputError
+from perturbloop.schema.checks import (
+    MOST,
+    MOST_SEED,
+    require,
+    require_between,
+    require_choice,
+    require_types,
+)
 
 Positions = Literal["smooth", "learned"]
 """smooth: slow sine waves that stay as they are, so that neighboring ranks are alike; learned: as published models have
 them, random at first and trained with the rest."""
-
-
-def _require(condition: bool, need: str, came: object, todo: str) -> None:
-    if not condition:
-        msg = f"{need}; it is {came!r}. {todo}"
-        raise InputError(msg)
 
 
 @dataclass(frozen=True)
@@ -53,29 +54,27 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         """Fill in the derived widths and refuse values outside their range."""
-        for name in ("layers", "hidden", "max_length", "epochs", "batch_tokens"):
-            _require(
-                getattr(self, name) >= 1, f"`{name}` must be at least 1", getattr(self, name), "Raise it."
-            )
-        for name in ("heads", "intermediate", "steps", "seed"):
-            _require(
-                getattr(self, name) >= 0, f"`{name}` must not be negative", getattr(self, name), "Raise it."
-            )
+        require_types(self)
+        require_between(self, 1, 256, "layers")
+        require_between(self, 1, 16_384, "hidden")
+        require_between(self, 1, MOST, "max_length", "epochs", "batch_tokens")
+        require_between(self, 0, 256, "heads")
+        require_between(self, 0, 65_536, "intermediate")
+        require_between(self, 0, MOST, "steps")
+        require_between(self, 0, MOST_SEED, "seed")
         for name in ("minutes", "learning_rate"):
-            _require(getattr(self, name) > 0, f"`{name}` must be positive", getattr(self, name), "Raise it.")
+            value = getattr(self, name)
+            require(
+                0 < value <= MOST, f"`{name}` must be positive and at most {MOST:,}", value, "Correct it."
+            )
         for name in ("mask_share", "holdout"):
             value = getattr(self, name)
-            _require(0 < value <= 0.5, f"`{name}` must be above 0 and at most 0.5", value, "Correct it.")
-        _require(
-            self.positions in get_args(Positions),
-            f"`positions` must be among {get_args(Positions)}",
-            self.positions,
-            "Correct it.",
-        )
+            require(0 < value <= 0.5, f"`{name}` must be above 0 and at most 0.5", value, "Correct it.")
+        require_choice(self, "positions", get_args(Positions))
         object.__setattr__(self, "heads", self.heads or max(1, self.hidden // 32))
         object.__setattr__(self, "intermediate", self.intermediate or 2 * self.hidden)
         todo = f"Choose a multiple of {self.heads}."
-        _require(
+        require(
             self.hidden % self.heads == 0,
             f"`hidden` must be a multiple of `heads` ({self.heads})",
             self.hidden,

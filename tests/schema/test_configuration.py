@@ -1,0 +1,110 @@
+"""What the options of a campaign may be, and that what is accepted can be written down and read back."""
+
+import tomllib
+from dataclasses import fields
+
+import pytest
+
+from perturbloop.errors import InputError, PerturbloopError
+from perturbloop.loop.folder import CONFIG_FILE, _write_config
+from perturbloop.schema import CampaignConfig, EvaluateConfig, PerturbConfig, TrainConfig
+from perturbloop.train.pretrain_config import PretrainConfig
+
+TREE = {
+    "cells": {
+        "path": "/data/cells.h5ad",
+        "state_column": "state",
+        "start": "ill",
+        "goal": "well",
+        "donor_column": "donor",
+        "min_cells": 20,
+    },
+    "train": {"model": "/data/model", "levels": ["full"], "learning_rate": 2e-4, "seed": 1},
+    "perturb": {"kinds": ["delete"], "width": 0.5, "dose": 1},
+    "evaluate": {"fdr": 0.05, "positive_controls": ["CD3E:inhibit"], "bootstrap": 20},
+    "perturbed": [
+        {
+            "path": "/data/perturbed.h5ad",
+            "target_column": "gene",
+            "control": "NT",
+            "modality": "crispri",
+            "drop_escaped": True,
+        }
+    ],
+    "screen": [
+        {"path": "/data/screen.csv", "name": "one", "modality": "crispri", "higher_is": "goal", "fdr": 0.1}
+    ],
+}
+
+
+def written(config, folder):
+    """The options as they are read back."""
+    _write_config(folder, config)
+    return CampaignConfig.from_dict(tomllib.loads((folder / CONFIG_FILE).read_text()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        (TrainConfig, {"seed": "x"}, "`seed` must be a whole number; it is 'x'"),
+        (TrainConfig, {"seed": -1}, "`seed` must be between 0 and 4,294,967,295; it is -1. Raise"),
+        (TrainConfig, {"epochs": 1.5}, "`epochs` must be a whole number; it is 1.5"),
+        (TrainConfig, {"epochs": True}, "`epochs` must be a whole number; it is True"),
+        (TrainConfig, {"model": 5}, "`model` must be a text; it is 5"),
+        (TrainConfig, {"learning_rate": float("nan")}, "`learning_rate` must be a finite number"),
+        (EvaluateConfig, {"bootstrap": 20.5}, "`bootstrap` must be a whole number"),
+        (
+            EvaluateConfig,
+            {"positive_controls": "CD3E"},
+            "`positive_controls` must be a list of texts; it is 'CD3E'",
+        ),
+        (EvaluateConfig, {"gene_sets": "a\0b"}, "`gene_sets` must be a text"),
+        (PerturbConfig, {"width": float("inf")}, "`width` must be a finite number; it is inf"),
+        (PerturbConfig, {"seed": 2**32}, "`seed` must be between .* Lower"),
+        (PerturbConfig, {"kinds": ("delete", 3)}, "`kinds` must be a list of texts"),
+        (PretrainConfig, {"layers": 10**6}, "`layers` must be between 1 and 256"),
+        (PretrainConfig, {"minutes": float("inf")}, "`minutes` must be a finite number"),
+        (PretrainConfig, {"seed": -1}, "`seed` must be between"),
+    ],
+)
+def test_a_value_of_another_type_or_range_is_refused_by_name(kind, options, says):
+    with pytest.raises(InputError, match=says):
+        kind(**options)
+
+
+@pytest.mark.parametrize("kind", [TrainConfig, EvaluateConfig, PerturbConfig])
+def test_every_option_refuses_what_is_neither_text_nor_number(kind):
+    for field in fields(kind):
+        with pytest.raises(InputError, match=f"`{field.name}` must be"):
+            kind(**{field.name: {"a": 1}})
+
+
+@pytest.mark.parametrize(
+    "name", ["ill\x7f", "\x1b]0;title\x07", 'quo"te', "new\nline", "a\\b", "état", "\u0085"]
+)
+def test_odd_names_can_be_read_back(tmp_path, name):
+    config = CampaignConfig.from_dict(TREE | {"cells": TREE["cells"] | {"start": name}})
+    assert written(config, tmp_path).cells.start == name
+
+
+def test_what_is_accepted_can_be_read_back_and_nothing_ends_in_a_traceback(tmp_path, odd):
+    accepted = 0
+    for tree in odd(TREE, 400):
+        try:
+            config = CampaignConfig.from_dict(tree) if isinstance(tree, dict) else None
+        except PerturbloopError:
+            continue
+        if config is not None:
+            assert written(config, tmp_path) == config
+            accepted += 1
+    assert 20 < accepted < 200
+
+
+def test_a_section_that_holds_a_wrong_value_is_named():
+    with pytest.raises(InputError, match="`seed`") as refusal:
+        CampaignConfig.from_dict(TREE | {"perturb": {"seed": "x"}})
+    assert refusal.value.__notes__ == ["in section `perturb`"]
+    with pytest.raises(InputError, match=r"`perturb` must be a section of options; it is 7"):
+        CampaignConfig.from_dict(TREE | {"perturb": 7})
+    with pytest.raises(InputError, match=r"Each `screen` must stand in a section `\[\[screen\]\]`"):
+        CampaignConfig.from_dict(TREE | {"screen": {"path": "x"}})
