@@ -240,6 +240,8 @@ def _config(folder: Path) -> BertConfig:
     """Read what shapes the model, and check it before anything of that size is built; all else in the file has no part in it."""
     try:
         tree = json.loads((folder / "config.json").read_bytes())
+    except PermissionError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         msg = (
             f"A model folder needs a `config.json`; `{folder}` has none that can be read ({type(error).__name__}). "
@@ -276,7 +278,10 @@ def _require_room(config: BertConfig, folder: Path) -> None:
     width, wide = config.hidden_size, config.intermediate_size
     rows = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
     n_weights = width * rows + config.num_hidden_layers * (4 * width**2 + 2 * width * wide)
-    held = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".bin"))
+    files = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
+    for path in files:
+        path.open("rb").close()  # or the library says that there are none
+    held = sum(path.stat().st_size for path in files)
     if held and n_weights > held:  # no format takes less than a byte for each
         msg = (
             f"The weights of `{folder}` must fill the model that its `config.json` describes, {n_weights:,} numbers; its files "
