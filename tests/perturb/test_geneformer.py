@@ -1,5 +1,8 @@
 """Shifts toward several states, against a loop over single cells; what `compat` changes and what it does not."""
 
+from dataclasses import replace
+from itertools import permutations
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -10,7 +13,7 @@ from perturbloop.data.tokens import Tokens, tokenize, tokenize_adata
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.perturb.exact import ExactEngine
-from perturbloop.perturb.geneformer import shifts_by_state
+from perturbloop.perturb.geneformer import _together, shifts_by_state
 from perturbloop.perturb.plan import plan
 from perturbloop.schema import PerturbConfig
 
@@ -105,3 +108,44 @@ def test_adata_is_encoded_as_files_are_and_as_the_published_tool_does_on_request
     repeated = tokenize_adata(adata, longer, compat="geneformer")
     twice = [(repeated.row(cell) == words.tokens[0]).sum() for cell in range(4)]
     assert twice == [(adata.X[cell, [0, 30]] > 0).sum() for cell in range(4)]
+
+
+def published_rows(row, genes, kind, limit, second, has_cls):
+    """The published rule on plain lists: the unedited and the edited cell, or nothing where a deletion does not apply."""
+    original, rest = list(row), list(row)
+    present = [gene for gene in genes if gene in row]
+    for gene in present:
+        del rest[rest.index(gene)]
+    if kind == "delete":
+        return (original, rest) if len(present) == len(genes) else None
+    for gene in genes[::-1]:
+        rest.insert(1 if second else 0, gene)
+    while len(rest) > limit:
+        del rest[-2 if second else -1]
+    for _ in range(len(rest) + len(genes) - len(present) - limit):
+        del original[-2 if has_cls else -1]
+    return original, rest
+
+
+@pytest.mark.parametrize("kind", ["delete", "overexpress"])
+@pytest.mark.parametrize(
+    ("second", "has_cls"),
+    [(False, False), (True, True), (True, False)],
+    ids=["first generation", "second", "second without special tokens"],
+)
+def test_a_set_is_edited_by_the_published_rule_wherever_its_genes_stand(model, kind, second, has_cls):
+    """Each length up to the limit, each choice of one or three genes that are first, inside, last or absent."""
+    words = model.vocabulary.with_length(12)
+    if second:
+        words = replace(words, specials={**words.specials, "<cls>": 2, "<eos>": 3})
+    encoder = type(model)(model.bert, words, pooling="mean")
+    for length in range(1, 13 - 2 * has_cls):
+        genes = list(range(10, 10 + length))
+        row = [2, *genes, 3] if has_cls else genes
+        cells = Tokens.of_rows([row], has_cls=has_cls)
+        choice = [*dict.fromkeys([genes[0], genes[length // 2], genes[-1]]), 50, 51, 52]
+        for listed in [*permutations(choice, 1), *permutations(choice, 3)]:
+            expected = published_rows(row, listed, kind, 12, second, has_cls)
+            found = _together(np.array(row), kind, listed, encoder, cells, "geneformer")
+            rows = [(original.tolist(), edited.tolist()) for _, original, edited in found]
+            assert rows == ([] if expected is None else [expected]), (row, listed)

@@ -2,7 +2,8 @@
 
 Use `compat="geneformer"` to compare with published runs. Its quirks: cells are processed longest first; a set of
 genes that is overexpressed cuts the unedited cell too, by a count that is too large near the length limit; the second
-generation inserts behind position 0 and keeps the last token when it cuts, whether or not the data have special tokens.
+generation inserts at index 1 of what is left of the cell once the listed genes are out, and keeps the last token when
+it cuts, whether or not the data have special tokens.
 """
 
 from collections.abc import Sequence
@@ -153,15 +154,23 @@ def _together(
     row: Row, kind: Kind, genes: tuple[int, ...], model: Geneformer, tokens: Tokens, compat: Compat
 ) -> list[tuple[int, Row, Row]]:
     """All listed genes at once; a deletion needs a cell that expresses every one of them."""
-    absent = len(set(genes) - set(row.tolist()))
+    absent = sum(gene not in row for gene in genes)
     if kind == "delete":
         return [] if absent else [(-1, row, delete(row, genes))]
     limit = model.vocabulary.max_length
     special = model.vocabulary.has_cls if compat == "geneformer" else tokens.has_cls
-    perturbed = overexpress(row, genes, first=int(special))
+    perturbed = _behind_first(row, genes) if special else overexpress(row, genes)
     perturbed = _cut(perturbed, len(perturbed) - limit, keep_last=special)
     over = min(len(row) + absent, limit) + absent - limit if compat == "geneformer" else 0
     return [(-1, _cut(row, over, keep_last=tokens.has_cls), perturbed)]
+
+
+def _behind_first(row: Row, genes: tuple[int, ...]) -> Row:
+    """Take genes out, wherever they stand, and put them in behind the first token that is left, in the order given."""
+    rest = delete(row, genes).tolist()
+    for gene in reversed(genes):  # as published: where nothing is left, the last of the list comes first
+        rest.insert(1, gene)
+    return np.array(rest, dtype=row.dtype)
 
 
 def _cut(row: Row, over: int, *, keep_last: bool) -> Row:
