@@ -195,3 +195,10 @@ def test_an_h5ad_file_with_damaged_arrays_is_refused_or_read_as_whole_counts(tmp
         except InputError:
             refused += 1
     assert refused > 150
+
+
+def test_a_symbol_that_is_missing_among_nullable_texts_is_the_genes_id():
+    var = pd.DataFrame({"gene_name": pd.array([*NAMES[:-1], pd.NA], dtype="string")}, index=IDS)
+    adata = ad.AnnData(sparse.csr_matrix(np.ones((4, 30), dtype=np.float32)), var=var)
+    cells, _ = from_adata(adata)
+    assert cells.gene_names.tolist() == [*NAMES[:-1], IDS[-1]]

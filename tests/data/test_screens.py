@@ -453,3 +453,24 @@ def test_scores_with_a_list_of_hits_and_columns_without_names_are_read(real, sha
     assert screen["se"].isna().all()
     _, report = real("replay/Steinhart_crispra_GD2_D22.csv", gene_column="0", score_column="1", top=0.05)
     assert report["n_hits"] == round(0.05 * report["n_genes"])
+
+
+def test_rows_without_a_screens_name_belong_to_none_and_do_not_rename_the_others(read, frame):
+    several = pd.concat([frame.assign(screen=7), frame.assign(screen=None)])
+    screen, report = read(several)
+    assert len(screen) == N_GENES
+    assert report["dropped"] == {"no screen name": N_GENES}
+    assert read(several, screen="7")[1]["dropped"] == report["dropped"]
+
+
+def test_a_column_of_screens_without_any_name_is_one_screen(read, frame):
+    screen, report = read(frame.assign(screen=None))
+    assert len(screen) == N_GENES
+    assert report["dropped"] == {}
+    with pytest.raises(InputError, match=r"`--only IL2` needs the column 'screen'.*no name in it"):
+        read(frame.assign(screen=None), screen="IL2")
+
+
+def test_a_mageck_score_is_said_to_come_from_both_columns(read, frame):
+    _, report = read(mageck(frame, frame["Score"].to_numpy()), name="gene_summary.txt")
+    assert report["columns"]["score"] == "neg|lfc and pos|lfc"

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
-from perturbloop.stats.control_variate import corrected_means
+from perturbloop.stats.control_variate import _prior_df, corrected_means
 
 
 def simulated(rng, *, n_genes=300, n_cells=12, n_exact=4, residual=0.3):
@@ -61,3 +62,15 @@ def test_a_worthless_screen_leaves_the_mean_unbiased(rng):
     found = corrected_means(rng.normal(size=gene_e.size), known_e, gene_e)
     error = found["mean"] - np.bincount(gene_e, exact_e) / 12
     assert abs(error.mean()) < 4 * error.std() / np.sqrt(2000)
+
+
+@pytest.mark.parametrize(
+    ("excess", "df"), [(1e-9, 50.0), (1e-7, 50.0), (-1.0, 50.0), (np.nan, 50.0), (1e9, 1.0)]
+)
+def test_an_excess_beyond_what_a_prior_can_explain_takes_the_nearest_degrees_of_freedom(excess, df):
+    assert _prior_df(excess) == df
+
+
+def test_degrees_of_freedom_solve_the_trigamma_equation():
+    found = _prior_df(0.2)
+    assert special.polygamma(1, found / 2) == pytest.approx(0.2)

@@ -200,9 +200,7 @@ def _names(
     )
     if column is not None:
         own = {
-            gene: str(name)
-            for gene, name in zip(genes, var[column], strict=True)
-            if gene and name and not pd.isna(name)
+            gene: name for gene, name in zip(genes, _labels(var, column, ""), strict=True) if gene and name
         }
     published = dict(zip(vocabulary.gene_ids, vocabulary.gene_names, strict=True)) if vocabulary else {}
     return np.array([published.get(gene) or own.get(gene) or gene for gene in gene_ids], dtype=object)

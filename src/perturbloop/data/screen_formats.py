@@ -224,7 +224,7 @@ def _mageck(frame: pd.DataFrame, lower: dict[str, str], config: ScreenConfig) ->
     )
     columns = {
         "gene": gene,
-        "score": "pos|lfc",
+        "score": "neg|lfc and pos|lfc",
         "p-value": "neg|p-value and pos|p-value",
         "FDR": "neg|fdr and pos|fdr",
     }

@@ -122,16 +122,17 @@ def report_lines(report: dict[str, Any]) -> list[str]:
 def _chosen(frame: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFrame, dict[str, int]]:
     """Rows of the screen that is asked for; a file of several needs a choice."""
     column = config.screen_column
-    if column not in frame.columns:
+    names = _screen_names(frame, column)
+    known = sorted(set(names) - {""})
+    if not known:  # one screen without a name
         if config.screen is not None:
+            came = "no name in it" if column in frame.columns else some(frame.columns, limit=30)
             msg = (
-                f"`--only {config.screen}` needs the column '{column}'; `{config.path}` has "
-                f"{some(frame.columns, limit=30)}. Name it with `--screen-column`, or leave `--only` out."
+                f"`--only {config.screen}` needs the column '{column}'; `{config.path}` has {came}. "
+                "Name it with `--screen-column`, or leave `--only` out."
             )
             raise InputError(msg)
         return frame, {}
-    names = frame[column].astype(str)
-    known = sorted(set(names))
     if config.screen is None and len(known) > 1:
         msg = (
             f"One screen is recorded at a time; `{config.path}` holds {len(known)} in its column '{column}': {some(known)}. "
@@ -146,7 +147,16 @@ def _chosen(frame: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFrame, di
         )
         raise InputError(msg)
     kept = frame[names == wanted].reset_index(drop=True)
-    return kept, {"of other screens": len(frame) - len(kept)}
+    n_unnamed = int(names.eq("").sum())
+    return kept, {"no screen name": n_unnamed, "of other screens": len(frame) - len(kept) - n_unnamed}
+
+
+def _screen_names(frame: pd.DataFrame, column: str) -> pd.Series:
+    """Name of each row's screen, '' where it has none; a missing value does not turn numbers into 1.0, 2.0."""
+    if column not in frame.columns:
+        return pd.Series("", index=frame.index)
+    names = frame[column].convert_dtypes(convert_floating=False).astype("string")
+    return names.fillna("").str.strip().astype(object)
 
 
 def _scored(rows: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFrame, dict[str, int]]:

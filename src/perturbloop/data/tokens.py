@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int, Int32
 from scipy import sparse
 
@@ -128,7 +129,7 @@ def tokenize_adata(
             raise InputError(msg)
     require_whole(adata.X, "the AnnData object")
     counts = sparse.csr_matrix(adata.X, dtype=np.float64)
-    labels = adata.var["ensembl_id"].astype(str).tolist()
+    labels = ["" if pd.isna(label) else str(label) for label in adata.var["ensembl_id"]]
     if vocabulary.version == "geneformer-v2":
         known = vocabulary.position
         mapped = [vocabulary.aliases.get(label.upper(), "") for label in labels]

@@ -7,6 +7,8 @@ from scipy import optimize, special, stats
 
 STRATA = 5
 """Groups of genes of like rank within which genes without exact cells of their own borrow a correction."""
+LEAST_DF, MOST_DF = 1.0, 50.0
+"""Fewest and most degrees of freedom of the prior that moderates a gene's residual variance."""
 
 
 def corrected_means(
@@ -128,12 +130,18 @@ def _moderated(variance: np.ndarray, df: np.ndarray, stratum: np.ndarray) -> tup
     half = df[usable] / 2
     log_ratio = np.log(variance[usable] / prior[usable]) - special.digamma(half) + np.log(half)
     excess = log_ratio.var(ddof=1) - special.polygamma(1, half).mean() if usable.sum() > 2 else np.nan
-    prior_df = _inverse_trigamma(excess) * 2 if excess > 0 else 50.0
-    prior_df = float(np.clip(prior_df, 1.0, 50.0)) if np.isfinite(prior_df) else 1.0
+    prior_df = _prior_df(float(excess))
     total = prior_df + np.maximum(df, 0)
     return (prior_df * prior + np.maximum(df, 0) * np.nan_to_num(variance)) / total, total
 
 
-def _inverse_trigamma(value: float) -> float:
-    """Solve trigamma(x) = value."""
-    return float(optimize.brentq(lambda x: float(special.polygamma(1, x)) - value, 1e-3, 1e6))
+def _prior_df(excess: float) -> float:
+    """Degrees of freedom, 1 to 50, of a prior under which log variances spread this much more than by chance."""
+    least, most = special.polygamma(1, np.array([MOST_DF, LEAST_DF]) / 2)
+    if not excess > least:  # or too few variances to tell
+        return MOST_DF
+    if excess >= most:
+        return LEAST_DF
+    return 2 * float(
+        optimize.brentq(lambda half: float(special.polygamma(1, half)) - excess, LEAST_DF / 2, MOST_DF / 2)
+    )
