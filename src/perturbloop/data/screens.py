@@ -152,11 +152,17 @@ def _chosen(frame: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFrame, di
 
 
 def _screen_names(frame: pd.DataFrame, column: str) -> pd.Series:
-    """Name of each row's screen, '' where it has none; a missing value does not turn numbers into 1.0, 2.0."""
+    """Name of each row's screen, '' where it has none."""
     if column not in frame.columns:
         return pd.Series("", index=frame.index)
-    names = frame[column].convert_dtypes(convert_floating=False).astype("string")
-    return names.fillna("").str.strip().astype(object)
+    return frame[column].map(_screen_name).astype(object)
+
+
+def _screen_name(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    whole = isinstance(value, float) and value.is_integer()  # a number beside a missing one was read as 7.0
+    return str(int(value) if whole else value).strip()
 
 
 def _scored(rows: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -87,17 +87,22 @@ def open_store(path: Path | str, *, writes: bool = True) -> CampaignStore:
         raise StoreError(msg)
     with _spoken(path):
         engine = connect(path) if writes else _snapshot(path)
-        with engine.connect() as connection:
+    store = SqlStore(engine, path)
+    try:
+        with _spoken(path), engine.connect() as connection:
             state = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if state != "ok":
             raise StoreError(_damaged(path, state))
-        migrate(engine)
-        if not writes:
-            with engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA query_only = ON")
-    store = SqlStore(engine, path)
-    store.campaign()
-    store.targets()
+        with _spoken(path):
+            migrate(engine)
+            if not writes:
+                with engine.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA query_only = ON")
+        store.campaign()
+        store.targets()
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
@@ -111,8 +116,9 @@ def _snapshot(path: Path) -> Engine:
             with closing(sqlite3.connect(f"{place}?mode={mode}", uri=True, timeout=BUSY_SECONDS)) as source:
                 source.backup(memory)
             break
-        except sqlite3.OperationalError:
-            if mode == modes[-1]:
+        except sqlite3.Error as error:
+            if not isinstance(error, sqlite3.OperationalError) or mode == modes[-1]:
+                memory.close()
                 raise
     return create_engine("sqlite://", creator=lambda: memory, poolclass=StaticPool)
 
