@@ -6,7 +6,13 @@ from dataclasses import fields
 import pytest
 
 from perturbloop.errors import InputError, PerturbloopError
-from perturbloop.loop.folder import CONFIG_FILE, _write_config
+from perturbloop.loop.folder import (
+    CONFIG_FILE,
+    _read_config,
+    _write_config,
+    create_campaign,
+    open_campaign,
+)
 from perturbloop.schema import CampaignConfig, EvaluateConfig, PerturbConfig, TrainConfig
 from perturbloop.train.pretrain_config import PretrainConfig
 
@@ -108,3 +114,18 @@ def test_a_section_that_holds_a_wrong_value_is_named():
         CampaignConfig.from_dict(TREE | {"perturb": 7})
     with pytest.raises(InputError, match=r"Each `screen` must stand in a section `\[\[screen\]\]`"):
         CampaignConfig.from_dict(TREE | {"screen": {"path": "x"}})
+
+
+def test_a_damaged_file_of_options_never_ends_in_a_traceback(tmp_path, damaged):
+    config = CampaignConfig.from_dict(TREE)
+    create_campaign(tmp_path / "study", config)
+    path, refused = tmp_path / "study" / CONFIG_FILE, 0
+    store = open_campaign(tmp_path / "study").store
+    for raw in damaged(path.read_bytes(), 300):
+        path.write_bytes(raw)
+        try:
+            _read_config(tmp_path / "study", store)
+        except PerturbloopError:
+            refused += 1
+    store.close()
+    assert refused > 100

@@ -120,7 +120,7 @@ def test_positions_of_another_name_are_refused():
     config = PretrainConfig()
     object.__setattr__(config, "positions", "sine")  # the type check of the tests would refuse it first
     with pytest.raises(
-        InputError, match=r"`positions` must be among \('smooth', 'learned'\); it is 'sine'. Correct it."
+        InputError, match=r"`positions` must be among 'smooth', 'learned'; it is 'sine'. Correct it."
     ):
         config.__post_init__()
 
@@ -228,7 +228,7 @@ def test_the_clock_ends_a_run_that_has_no_fixed_steps(structured, tmp_path):
     [
         ({"mask_share": 0.0}, "`mask_share` must be above 0"),
         ({"minutes": 0.0}, "`minutes` must be positive"),
-        ({"layers": 0}, "`layers` must be at least 1"),
+        ({"layers": 0}, "`layers` must be between 1 and 256"),
         ({"hidden": 130, "heads": 4}, "`hidden` must be a multiple of `heads`"),
     ],
 )

@@ -21,7 +21,7 @@ from perturbloop.loop.steps import STEPS
 from perturbloop.models.geneformer import CARD_FILE
 from perturbloop.report import PATHWAYS, RoundReport
 from perturbloop.schema import EFFECTS, CampaignConfig, EvaluateConfig
-from perturbloop.store.files import read_json
+from perturbloop.store.files import own, read_json
 
 Models = Mapping[str, Mapping[str, float]]
 """Title of a state model -> `heldout_auroc`, `n_train`."""
@@ -124,9 +124,10 @@ def _warnings(
 def _model_lines(models: Models, card: Path) -> tuple[str, ...]:
     lines = []
     if card.is_file():
-        about = json.loads(card.read_text())
-        lines += [str(about["what"])] if "what" in about else []
-        lines += [str(line) for line in about.get("lines", [])]
+        with own(card, todo="Copy the folder of the model again."):
+            about = dict(json.loads(card.read_text(encoding="utf-8")))
+            lines += [str(about["what"])] if "what" in about else []
+            lines += [str(line) for line in about.get("lines", [])]
     lines += [
         f"{title}: held-out unperturbed cells told apart with AUROC {model['heldout_auroc']:.3f} "
         f"({model['n_train']:,} training cells)"

@@ -35,7 +35,7 @@ def whole(path: Path) -> Iterator[Path]:
         if beside.is_dir():
             _remove(path)
         beside.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         _remove(beside)
 
@@ -46,9 +46,9 @@ def settle(path: Path) -> None:
     mode = plain_mode(path if path.is_dir() else path.parent)
     for file in files:
         file.chmod(mode)
-        _sync(file)
+        sync(file)
     for folder in {file.parent for file in files} if path.is_dir() else ():
-        _sync(folder)
+        sync(folder)
 
 
 def plain_mode(folder: Path) -> int:
@@ -141,7 +141,8 @@ def contents(path: Path) -> list[Any] | None:
     return [path.stat().st_size, file_digest(path)] if path.is_file() else None
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names that a folder holds, to the disk."""
     if os.name != "posix" and path.is_dir():
         return  # such systems do not open folders
     place = os.open(path, os.O_RDONLY)

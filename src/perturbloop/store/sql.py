@@ -18,7 +18,7 @@ from perturbloop import schema
 from perturbloop.errors import StoreError, some
 from perturbloop.store import tables
 from perturbloop.store.base import Campaign, CampaignStore, Input, Round, Step, Target, frozen_hash
-from perturbloop.store.files import contents, plain_mode
+from perturbloop.store.files import contents, plain_mode, sync
 from perturbloop.store.migrations import migrate
 
 Noun = TypeVar("Noun", Campaign, Round, Input, Step, Target)
@@ -59,6 +59,7 @@ def create_store(
             connection.execute(tables.campaign.insert().values(row))
         engine.dispose()
     beside.replace(path)
+    sync(path.parent)
     return open_store(path)
 
 

@@ -15,7 +15,7 @@ from transformers import BertForMaskedLM
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import ModelError, StoreError
 from perturbloop.models.geneformer import CARD_FILE, VOCABULARY_FILE
-from perturbloop.store.files import own, read_json, settle, whole
+from perturbloop.store.files import own, read_json, settle, sync, whole
 
 
 def finished(folder: Path, key: str) -> dict[str, Any] | None:
@@ -85,6 +85,7 @@ def publish(folder: Path, model: BertForMaskedLM, vocabulary: Vocabulary, card: 
     (made / CARD_FILE).write_text(json.dumps(card, indent=2))
     settle(made)
     made.rename(folder)
+    sync(folder.parent)
 
 
 def remove_partial(folder: Path) -> None:
