@@ -247,7 +247,7 @@ def test_a_campaign_with_too_few_targets_to_hold_half_out_is_refused(few, tmp_pa
         ({"ks": (0, 1, 5)}, "Sizes of panels are 0, or 2 and more"),
         ({"ks": ()}, "Sizes of panels are 0"),
         ({"panels": ("randm",)}, "Did you mean 'random'"),
-        ({"seeds": 0}, "at least once; `seeds` is 0"),
+        ({"seeds": 0}, "at least once, and at most 10,000 times; `seeds` is 0"),
         ({"levels": ("half",)}, "`levels` must be among 'frozen', 'lora', 'full'; 'half' came"),
     ],
 )
