@@ -120,11 +120,11 @@ def test_damaged_files_that_rounds_share_are_named_or_made_again(folder):
             "models/linear-*/encoder/genes.parquet": "emptied",
             "shifts/*/*/run.json": "zeroed",
             "shifts/*/*/part-00000.parquet": "flipped",
-            "campaign.toml": "deleted",
+            "campaign.toml": "emptied",
             "rounds/001/ranking.parquet": "deleted",
         },
     )
-    assert len(put_right(folder, paths)) == 6
+    assert len(put_right(folder, paths)) == 7
     require_same(folder, before)
     assert all(path.stat().st_size for path in paths)
 
@@ -149,6 +149,11 @@ def test_a_clock_that_was_set_back_opens_no_rounds(folder):
         assert (again.round, again.done) == (1, ())
     proposals(folder)
     assert rounds(folder) == ["000", "001"]
+
+
+def test_models_of_other_work_in_the_same_folder_make_nothing_stale(folder):
+    shutil.copytree(sorted(folder.glob("models/linear-*"))[0], folder / "models" / "linear-of-curves")
+    assert play(folder).done == ()
 
 
 def test_a_moved_model_is_the_same_model(made, folder, tmp_path):

@@ -115,8 +115,7 @@ def train_arm(
     arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Path, on_progress: Progress
 ) -> StateModel:
     """Load the arm's state model, or train and save it."""
-    key = model_key(arm, inputs, cells)
-    place = folder / "models" / f"{arm.method}-{key}"
+    place = model_place(arm, inputs, cells, folder)
     found = load_state_model(place, base=inputs.model)
     if found is not None:
         return found
@@ -138,7 +137,12 @@ def train_arm(
             held_out=arm.held_out,
             on_step=lambda step, steps: on_progress(f"train {arm.title}", step, steps),
         )
-    card = {"method": arm.method, "fold": arm.fold, "spent": sorted(arm.training), "key": key}
+    card = {
+        "method": arm.method,
+        "fold": arm.fold,
+        "spent": sorted(arm.training),
+        "key": model_key(arm, inputs, cells),
+    }
     save_state_model(trained, place, base=inputs.model, card=card)
     return trained
 
@@ -268,6 +272,11 @@ def reference_genes(inputs: Inputs, tokens: Tokens, config: PerturbConfig) -> li
     expressed = sorted(gene_of[token] for token in np.unique(tokens.tokens_nt).tolist() if token in gene_of)
     rng = np.random.default_rng([config.seed, 1])
     return [expressed[place] for place in rng.permutation(len(expressed))[: config.reference_genes]]
+
+
+def model_place(arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Path) -> Path:
+    """Folder of an arm's state model, named by what decides it."""
+    return folder / "models" / f"{arm.method}-{model_key(arm, inputs, cells)}"
 
 
 def model_key(arm: Arm, inputs: Inputs, cells: TrainingCells | None) -> str:

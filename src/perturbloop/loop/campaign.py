@@ -174,7 +174,7 @@ def _do(work: Work, name: str, number: int, key: str) -> None:
         _note_inputs(campaign, work.inputs)
     elif name == "train":
         train(work)
-        files = (campaign.folder / "models",)
+        files = tuple(work.places.values())
     elif name == "perturb":
         perturb(work)
         files = tuple(found.place for found in work.perturbed.values())

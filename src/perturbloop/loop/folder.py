@@ -108,7 +108,11 @@ def open_campaign(folder: Path) -> Campaign:
     """Open a campaign to read, as `reading` does; its store is for the caller to close."""
     _require_campaign(folder)
     store = open_store(folder / LEDGER_FILE, writes=False)
-    return Campaign(folder, _read_config(folder, store), store, may_write=False)
+    try:
+        return Campaign(folder, _read_config(folder, store), store, may_write=False)
+    except BaseException:
+        store.close()
+        raise
 
 
 def _require_campaign(folder: Path) -> None:
@@ -124,12 +128,15 @@ def _read_config(folder: Path, store: CampaignStore) -> CampaignConfig:
         return CampaignConfig.from_dict(store.campaign().config)
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        problem = "" if tree else "it is empty"
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problem = f"it cannot be read: {error}"
+    if problem:
         msg = (
-            f"`{path}` must be a TOML file; it cannot be read: {error}. Correct that line, or delete the file: the ledger "
-            "remembers the options of the last run."
+            f"`{path}` must be a TOML file of options; {problem}. Correct it, or delete `{path}` and run the same command again: the "
+            "ledger remembers the options of the last run."
         )
-        raise StoreError(msg) from None
+        raise StoreError(msg)
     return CampaignConfig.from_dict(tree)
 
 

@@ -30,6 +30,7 @@ from perturbloop.loop.arms import (
     Perturbed,
     Progress,
     closed_arms,
+    model_place,
     open_arms,
     perturb_arm,
     train_arm,
@@ -79,6 +80,8 @@ class Work:
     outcomes: Outcomes | None
     on_progress: Progress
     models: dict[Arm, StateModel] = field(default_factory=dict)
+    places: dict[Arm, Path] = field(default_factory=dict)
+    """Folders of the models."""
     perturbed: dict[Arm, Perturbed] = field(default_factory=dict)
     workers: int = 0
 
@@ -108,6 +111,7 @@ def train(work: Work) -> None:
     if any(arm.method not in OPEN for arm in missing):  # a screen alone brings no cells
         cells = TrainingCells(work.inputs, perturbed_examples(work.campaign, work.inputs))
     for arm in missing:
+        work.places[arm] = model_place(arm, work.inputs, cells, work.campaign.folder)
         work.models[arm] = train_arm(arm, work.inputs, cells, work.campaign.folder, work.on_progress)
 
 
