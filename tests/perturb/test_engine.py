@@ -220,5 +220,5 @@ def test_a_missing_shard_is_refused_by_the_names_of_its_genes(model, tokens, rea
     edits = plan(tokens, model.vocabulary, PerturbConfig(cells_per_gene=1))
     run_plan(ExactEngine(model, readout), tokens, edits, tmp_path)
     shard_path(tmp_path, 0).unlink()
-    with pytest.raises(StoreError, match=r"is needed for 'ENSG.*run `perturb` again"):
+    with pytest.raises(StoreError, match=r"it is gone. It holds edits of 'ENSG.*run the same command"):
         collect.collect(edits, tmp_path, model)

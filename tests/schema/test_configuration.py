@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from perturbloop.errors import InputError, PerturbloopError
+from perturbloop.errors import InputError, PerturbloopError, StoreError
 from perturbloop.loop.folder import (
     CONFIG_FILE,
     _read_config,
@@ -66,6 +66,7 @@ def written(config, folder):
         ),
         (EvaluateConfig, {"gene_sets": "a\0b"}, "`gene_sets` must be a text"),
         (PerturbConfig, {"width": float("inf")}, "`width` must be a finite number; it is inf"),
+        (PerturbConfig, {"dose": 10**400}, "`dose` must be a finite number"),
         (PerturbConfig, {"seed": 2**32}, "`seed` must be between .* Lower"),
         (PerturbConfig, {"kinds": ("delete", 3)}, "`kinds` must be a list of texts"),
         (PretrainConfig, {"layers": 10**6}, "`layers` must be between 1 and 256"),
@@ -127,5 +128,9 @@ def test_a_damaged_file_of_options_never_ends_in_a_traceback(tmp_path, damaged):
             _read_config(tmp_path / "study", store)
         except PerturbloopError:
             refused += 1
+    for text in (f"a = {'9' * 5000}", f"a = {'[' * 3000}"):
+        path.write_text(text)
+        with pytest.raises(StoreError, match="must be a TOML file"):
+            _read_config(tmp_path / "study", store)
     store.close()
     assert refused > 100

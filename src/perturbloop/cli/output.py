@@ -63,6 +63,10 @@ def _refuse(error: Exception, lines: list[str], *, as_json: bool) -> NoReturn:
 
 def _reason(error: BaseException | None) -> str | None:
     """Say in one sentence why the computer refused, where that is what happened; libraries write its number into their messages."""
+    first = None
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        where = f"`{error.filename}` must be read or written; {error.strerror}"
+        first = f"{where}. Correct the path, or look at the file, and run the same command again."
     while error is not None:
         found = _CODE.search(str(error))
         code = getattr(error, "errno", None) or (int(found[1]) if found else None)
@@ -72,7 +76,7 @@ def _reason(error: BaseException | None) -> str | None:
             where = f"`{path}` must be read or written" if path else "A file must be read or written"
             return f"{where}; {what}. {todo}"
         error = error.__cause__ or error.__context__
-    return None
+    return first
 
 
 @contextmanager

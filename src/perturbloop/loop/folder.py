@@ -129,7 +129,7 @@ def _read_config(folder: Path, store: CampaignStore) -> CampaignConfig:
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
         problem = "" if tree else "it is empty"
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no text, numbers too long, lists too deep
         problem = f"it cannot be read: {error}"
     if problem:
         msg = (
