@@ -474,3 +474,10 @@ def test_a_column_of_screens_without_any_name_is_one_screen(read, frame):
 def test_a_mageck_score_is_said_to_come_from_both_columns(read, frame):
     _, report = read(mageck(frame, frame["Score"].to_numpy()), name="gene_summary.txt")
     assert report["columns"]["score"] == "neg|lfc and pos|lfc"
+
+
+def test_rows_without_a_compound_are_left_out_and_counted(read, responses, targets):
+    unnamed = responses.iloc[:2].assign(**{responses.columns[0]: None})
+    _, report = read(pd.concat([responses, unnamed]), modality="inhibitor", targets=targets, top=0.1)
+    assert report["dropped"]["no compound"] == 2
+    assert "" not in report["compounds_without_targets"]

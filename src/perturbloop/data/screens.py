@@ -66,7 +66,9 @@ def read_screen(
     rows = read.frame.assign(row=np.arange(len(read.frame)))
     without: list[str] = []
     if config.targets:
-        rows = rows[~rows["label"].isin(left_out)]
+        unnamed = rows["label"].eq("")
+        other_rows = other_rows | {"no compound": int(unnamed.sum())}
+        rows = rows[~unnamed & ~rows["label"].isin(left_out)]
         rows, without = by_target(rows, read_targets(config.targets), config.modality)
     rows, dropped = _scored(rows, config)
     rows, unknown, controls = _identified(rows, vocabulary, config)
