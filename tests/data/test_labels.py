@@ -45,6 +45,9 @@ def sorted_cells(phenotype):
         (["ill", "ill", "well", "ill", "well", None], [0, 0, 1, 0, 1, np.nan]),
         ([False, False, True, False, True, True], [0, 0, 1, 0, 1, 1]),
         (pd.Categorical(["ill", "ill", "well", "ill", "well", None]), [0, 0, 1, 0, 1, np.nan]),
+        (pd.Categorical([0, 0, 1, 0, 1, None]), [0, 0, 1, 0, 1, np.nan]),
+        (pd.array([0, 0, 1, 0, 1, None], dtype="Int64"), [0, 0, 1, 0, 1, np.nan]),
+        (pd.array([False, False, True, False, True, None], dtype="boolean"), [0, 0, 1, 0, 1, np.nan]),
     ],
 )
 def test_a_phenotype_is_a_probability_or_a_gate_and_may_be_missing(phenotype, label):

@@ -69,6 +69,8 @@ def phenotype_labels(perturbed: PerturbedCells, *, start: str, goal: str) -> Flo
 
 def _probabilities(values: pd.Series, *, start: str, goal: str) -> tuple[np.ndarray, list[object]]:
     """Read a phenotype as probability; what cannot be read is listed."""
+    if isinstance(values.dtype, pd.CategoricalDtype):  # categories of numbers are numbers
+        values = pd.Series(values.to_numpy(dtype=object)).infer_objects()
     missing_n = values.isna().to_numpy()
     if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
         words = pd.Series(values.astype(str).to_numpy(dtype=object))
