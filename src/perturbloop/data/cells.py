@@ -150,9 +150,8 @@ def require_whole(matrix: Any, source: str) -> None:
     """Refuse a matrix whose index arrays point outside of it, as those of a damaged file do: used unchecked they end Python."""
     try:
         if isinstance(matrix, (sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.csc_array)):
-            type(matrix)(matrix).check_format(
-                full_check=True
-            )  # of a shallow copy: it cuts arrays that are too long
+            shallow = type(matrix)(matrix)  # the check cuts arrays that are too long
+            shallow.check_format(full_check=True)
     except (ValueError, TypeError, IndexError, OverflowError) as error:
         msg = (
             f"`X` of {source} must be a whole matrix of numbers; it is damaged: {error}. Copy or write the file again, "

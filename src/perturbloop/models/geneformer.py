@@ -294,8 +294,8 @@ def _is_size(value: object, most: int) -> bool:
     return type(value) is int and 1 <= value <= most
 
 
-def _is_rate(value: object, most: float) -> bool:
-    return type(value) in (int, float) and 0 <= float(str(value)) <= most
+def _is_rate(value: Any, most: float) -> bool:
+    return type(value) in (int, float) and 0 <= value <= most
 
 
 def _require_same(own: Vocabulary, given: Vocabulary, folder: Path) -> None:

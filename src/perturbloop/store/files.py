@@ -41,13 +41,19 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def settle(path: Path) -> None:
-    """Bring a file, or every file of a folder, to the disk, readable by whom its neighbors are (some libraries ask for the owner alone)."""
-    files = [found for found in path.rglob("*") if found.is_file()] if path.is_dir() else [path]
-    mode = plain_mode(path if path.is_dir() else path.parent)
+    """Bring a file, or all files of a folder, to the disk; those of a folder are for all to read who may read their neighbors.
+
+    Libraries that write weights ask for permissions of the owner alone.
+    """
+    if not path.is_dir():
+        sync(path)
+        return
+    files = [found for found in path.rglob("*") if found.is_file()]
+    mode = plain_mode(path)
     for file in files:
         file.chmod(mode)
         sync(file)
-    for folder in {file.parent for file in files} if path.is_dir() else ():
+    for folder in {path, *(file.parent for file in files)}:
         sync(folder)
 
 

@@ -51,9 +51,7 @@ def create_store(
     with _spoken(path):
         engine = connect(beside)
         migrate(engine)
-        beside.chmod(
-            plain_mode(path.parent)
-        )  # SQLite asks for its own, whatever the folder's other files have
+        beside.chmod(plain_mode(path.parent))  # SQLite asks for permissions of its own
         row = {"name": name, "created": _now(), "package_version": package_version, "config": dict(config)}
         with engine.begin() as connection:
             connection.execute(tables.campaign.insert().values(row))
