@@ -16,9 +16,9 @@ from typing import Any
 import typer
 
 import perturbloop
-from perturbloop import errors, evaluate, report, schema
+from perturbloop import errors, evaluate, schema
+from perturbloop.data.flags import FLAGS
 from perturbloop.evaluate.compare import DIRECTIONS
-from perturbloop.evaluate.flags import FLAGS
 from perturbloop.train.pretrain_config import PretrainConfig
 
 
@@ -108,7 +108,7 @@ def tables() -> str:
         "# Tables\n",
         "Every table is Parquet (per cell and edit: in parts). Positive always means toward the goal.\n",
     ]
-    for table in (*schema.TABLES, report.GAINS, report.RANK_CORRELATIONS):
+    for table in schema.TABLES:
         rows = [(f"`{column.name}`", column.meaning, f"`{column.example}`") for column in table.columns]
         parts += [
             f"## {table.name}\n",

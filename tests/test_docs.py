@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from perturbloop import schema
+from perturbloop.data.flags import FLAGS
 from perturbloop.evaluate import METRICS, RULES
-from perturbloop.evaluate.flags import FLAGS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

@@ -9,10 +9,10 @@ from world import ARMS, Study
 
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.models.base import CellModel
+from perturbloop.models.readout import Readout
 from perturbloop.perturb.edit import Target
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.plan import plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import Level, NotExpressed, PerturbConfig, TrainConfig, kind_of
 from perturbloop.train.classifier import goal_state, state_head, train_frozen
 from perturbloop.train.consistency import Aims, aims_of

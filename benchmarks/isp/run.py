@@ -28,13 +28,13 @@ from transformers import BertConfig, BertModel
 from perturbloop.data.cells import read_cells
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.models.geneformer import Geneformer, load_geneformer
+from perturbloop.models.readout import Readout
 from perturbloop.perturb.collect import run_plan
 from perturbloop.perturb.cost import flops_per_pass
 from perturbloop.perturb.edit import delete, overexpress
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.fast import refine, screened
 from perturbloop.perturb.plan import COLUMNS, plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.perturb.screen import READINGS, screen
 from perturbloop.schema import PerturbConfig
 from perturbloop.stats.control_variate import corrected_means

@@ -24,11 +24,12 @@ from perturbloop.evaluate.compare import scoreboard
 from perturbloop.evaluate.controls import control, in_ranking
 from perturbloop.evaluate.de import signed_de
 from perturbloop.evaluate.power import power
+from perturbloop.evidence.channel import Networks, evidence_of, evidence_predictions
 from perturbloop.loop import campaign
-from perturbloop.loop.evidence import Networks, evidence_of, evidence_predictions, networks_of
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
-from perturbloop.loop.outcomes import Outcomes, read_outcomes
+from perturbloop.loop.recorded import Outcomes, read_outcomes
+from perturbloop.loop.round import networks
 from perturbloop.schema import EFFECTS, PREDICTIONS, concat
 from perturbloop.stats.resample import bootstrap_interval
 
@@ -169,7 +170,7 @@ def main(
     unlearned = written["method"].isin(["frozen", "de", "expression", "detection", "chance"])
     base = PREDICTIONS.checked(written[unlearned & written["kind"].eq("delete")])
     de = signed_de(inputs.cells, inputs.states.is_goal_n)
-    predictions = leave_one_out(base, networks_of(inputs, de), outcomes, seed)
+    predictions = leave_one_out(base, networks(inputs, de), outcomes, seed)
     metrics = scoreboard(predictions, outcomes.judged, config=opened.config.evaluate)
     rho = correlations(predictions, EFFECTS.checked(outcomes.judged), seed, opened.config.evaluate.bootstrap)
     ranking = pd.read_parquet(place / "ranking.parquet")

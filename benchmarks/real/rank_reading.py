@@ -43,12 +43,12 @@ def main(
     campaign = open_campaign(out / "campaign-isp-overexpress")
     with campaign.store:
         inputs = read_inputs(campaign.config)
-    trained = load_state_model(next((campaign.folder / "models").glob("frozen-*")), base=inputs.model)
-    gene_of = inputs.model.vocabulary.gene_of_token
+    trained = load_state_model(next((campaign.folder / "models").glob("frozen-*")), base=inputs.view.model)
+    gene_of = inputs.vocabulary.gene_of_token
     z_of = pd.read_parquet(out / "de.parquet").set_index("gene_id")["z"]
     parts = []
     for cell in np.random.default_rng(seed).permutation(np.flatnonzero(~inputs.states.is_goal_n))[:cells]:
-        row = inputs.tokens.row(int(cell))
+        row = inputs.view.tokens.row(int(cell))
         z_t = z_of.reindex([gene_of[token] for token in row]).to_numpy()
         order = np.argsort(z_t[FROM:TO]) + FROM  # genes without a value come last
         order = order[~np.isnan(z_t[order])]

@@ -23,9 +23,9 @@ from perturbloop.data import toy
 from perturbloop.data.cells import from_adata
 from perturbloop.data.tokens import tokenize, vocabulary_of
 from perturbloop.models.geneformer import load_geneformer
+from perturbloop.models.readout import Readout
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import PerturbConfig
 from perturbloop.train.classifier import train_frozen
 from perturbloop.train.pretrain import pretrain

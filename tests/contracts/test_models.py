@@ -13,11 +13,11 @@ from perturbloop.data.cells import Cells
 from perturbloop.data.tokens import tokenize, vocabulary_of
 from perturbloop.models.geneformer import Geneformer
 from perturbloop.models.linear import Linear
+from perturbloop.models.readout import Readout
 from perturbloop.models.registry import load_saved
 from perturbloop.perturb.collect import run_plan, shard_path
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.plan import plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import KINDS, PerturbConfig
 
 GENES = np.array([f"ENSG{number:011d}" for number in range(15)], dtype=object)

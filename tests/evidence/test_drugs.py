@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from perturbloop.data.compounds import Compound
+from perturbloop.data.spending import left_out
 from perturbloop.evidence.drugs import gene_effects, share_of_target
 from perturbloop.evidence.effects import measure_effects
-from perturbloop.evidence.score import left_out
 from perturbloop.schema import EFFECTS, EvaluateConfig
 
 CONFIG = EvaluateConfig()

@@ -61,7 +61,7 @@ def test_an_option_of_one_level_leaves_the_models_of_the_others_fresh(made, tmp_
         train = replace(inputs.config.train, **options)
         changed = replace(inputs, config=replace(inputs.config, train=train))
         found = [*open_arms(("delete",)), *arms("lora", "full")]
-        return {arm.method: model_key(arm, changed, None) for arm in found if arm.fold <= 0}
+        return {arm.method: model_key(arm, changed, "") for arm in found if arm.fold <= 0}
 
     before = keys()
 

@@ -19,6 +19,7 @@ from perturbloop.cli import app
 from perturbloop.data import toy
 from perturbloop.errors import GeneIdError, InputError, StateError, StoreError
 from perturbloop.loop.campaign import checked, init, play, record, show
+from perturbloop.report import tables
 from perturbloop.schema import CampaignConfig
 from perturbloop.store import lock
 
@@ -181,11 +182,11 @@ def test_proposals_are_a_greedy_and_a_chance_batch_of_genes_that_nobody_measured
 
 
 def test_the_report_is_one_file_and_the_same_as_the_terminal_tables(campaign):
-    path, tables, tree = show(campaign.folder)
+    path, report, tree = show(campaign.folder)
     page = path.read_text()
     assert "<script src" not in page
     assert 'href="http' not in page.split("</head>")[0]
-    said = " ".join(_text(table) for table in tables)
+    said = " ".join(_text(table) for table in tables(report))
     for line in ("held-out unperturbed cells told apart with AUROC", "edited cells, encoded or read back"):
         assert line in said
         assert line in page
@@ -246,9 +247,10 @@ def test_a_failing_control_gate_comes_first_and_hides_no_number(campaign, tmp_pa
     played = play(folder)
     assert played.lines[0].startswith("CONTROL GATE FAILED")
     assert worst.iloc[0] in played.lines[0]
-    path, tables, tree = show(folder)
-    assert tables[0].title.plain == "Warnings"
-    assert _text(tables[0]).startswith("CONTROL GATE FAILED")
+    path, report, tree = show(folder)
+    shown = tables(report)
+    assert shown[0].title.plain == "Warnings"
+    assert _text(shown[0]).startswith("CONTROL GATE FAILED")
     assert "CONTROL GATE FAILED" in path.read_text()
     assert {entry["check"] for entry in tree["gate"] if entry["passed"] is False} >= {
         "positive controls, delete"

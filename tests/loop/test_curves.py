@@ -15,14 +15,14 @@ from perturbloop.cli import app
 from perturbloop.errors import DesignError, LeakageError, StoreError
 from perturbloop.evidence.kernels import vector_kernel
 from perturbloop.loop import curves as module
-from perturbloop.loop.campaign import init, play, quiet, record
+from perturbloop.loop.campaign import init, play, record
 from perturbloop.loop.curve_points import EVIDENCE_METHODS, LEVEL_METHODS, Ground, Point
-from perturbloop.loop.curve_report import curves_of_round
 from perturbloop.loop.curves import curves
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
-from perturbloop.loop.outcomes import read_outcomes
-from perturbloop.loop.steps import Work
+from perturbloop.loop.recorded import read_outcomes
+from perturbloop.progress import heard_by
+from perturbloop.report import compose
 from perturbloop.schema import CURVE_MEANS, CURVES, ScreenConfig
 from perturbloop.store import lock
 
@@ -62,7 +62,7 @@ def ground_of(folder):
     with campaign.store:
         inputs = read_inputs(campaign.config)
         outcomes = read_outcomes(campaign, inputs)
-    return Ground(Work(campaign, inputs, outcomes, quiet), outcomes, folder / "curves")
+    return Ground(campaign, inputs, outcomes)
 
 
 def test_every_point_has_every_method_and_the_same_held_out_targets(drawn, screen_only):
@@ -116,7 +116,7 @@ def test_where_a_network_knows_the_truth_the_posterior_finds_it_and_shuffled_eff
 
 def test_a_level_is_what_scikit_learn_says_of_the_held_out_half(drawn, screen_only):
     ground = ground_of(screen_only)
-    inputs, judged = ground.work.inputs, ground.outcomes.judged
+    inputs, judged = ground.inputs, ground.outcomes.judged
     start = inputs.cells.select(~inputs.states.is_goal_n)
     level = pd.Series(np.asarray(start.log_normalized().mean(axis=0)).ravel(), index=start.gene_ids)
     rows = judged[judged["fold"] == 0]
@@ -156,8 +156,8 @@ def test_a_killed_run_goes_on_and_gives_the_same_table(drawn, screen_only, tmp_p
         if step == "learning curves" and done == 4:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        curves(folder, ks=KS, seeds=2, on_progress=killed)
+    with pytest.raises(KeyboardInterrupt), heard_by(killed):
+        curves(folder, ks=KS, seeds=2)
     early = points(folder)
     assert len(early) == 4
     assert not (folder / "curves" / "curves.parquet").exists()
@@ -281,7 +281,8 @@ def test_the_command_refuses_sizes_that_are_no_numbers(screen_only):
 def test_all_points_of_a_curve_are_planned_before_any_is_measured(screen_only, monkeypatch):
     totals = set()
     monkeypatch.setattr(module, "_keep", lambda done, stamp: None)
-    curves(screen_only, ks=KS, seeds=2, on_progress=lambda step, done, total: totals.add((step, total)))
+    with heard_by(lambda step, done, total: totals.add((step, total))):
+        curves(screen_only, ks=KS, seeds=2)
     assert len([total for step, total in totals if step == "learning curves"]) == 1
 
 
@@ -297,11 +298,9 @@ def test_the_report_of_the_round_shows_its_curves_until_something_new_is_recorde
     assert "Learning curves" in page.read_text()
     assert play(folder).done == ()
     (folder / "rounds" / "000" / "evaluate.json").write_text(json.dumps({"key": "another"}))
-    campaign = open_campaign(folder)
-    with campaign.store:
-        means, notes = curves_of_round(campaign, folder / "rounds" / "000")
-    assert means.empty
-    assert notes == ()
+    report = compose(folder / "rounds" / "000")
+    assert report.curves.empty
+    assert report.curve_notes == ()
 
 
 def test_full_fine_tuning_brings_the_row_of_both_channels(made, tmp_path):

@@ -16,12 +16,12 @@ from perturbloop.cli import app
 from perturbloop.data import toy
 from perturbloop.data.perturbed import read_perturbed
 from perturbloop.errors import InputError, LeakageError
+from perturbloop.evidence.recorded_cells import of_usable_compounds
 from perturbloop.loop.campaign import init, measured, play, record
-from perturbloop.loop.drugs import drug_facts
+from perturbloop.loop.execute import perturbed_examples
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
-from perturbloop.loop.outcomes import Outcomes, perturbed_examples
-from perturbloop.loop.training import TrainingCells
+from perturbloop.loop.recorded import Outcomes
 from perturbloop.schema import EFFECTS, PerturbedConfig, ScreenConfig
 from perturbloop.train.examples import closed_loop, open_loop
 
@@ -67,34 +67,32 @@ def screened(made, tmp_path_factory):
 
 def test_the_report_names_what_was_used_and_what_was_not(screened):
     _, report, _ = screened
-    said = " ".join(report["warnings"])
-    assert report["targets_unmapped"] == ["unknown"]
+    said = " ".join(report.warnings)
+    assert report.targets_unmapped == ("unknown",)
     for part in (
         "without a known target .*'unknown'",
         "raise another .*'mixed'",
         "several targets .*'double'",
     ):
         assert pd.Series([said]).str.contains(part).all()
-    assert len(report["hit_genes"]) == N_SINGLE + 4
+    assert len(report.hit_genes) == N_SINGLE + 4
 
 
 def test_all_genes_that_a_compound_hits_are_in_one_fold_and_none_is_scored_when_spent(screened):
     folder, report, hit = screened
-    assert len({report["hit_genes"][gene] for gene in hit["double"]}) == 1
-    assert len({report["hit_genes"][gene] for gene in hit["mixed"]}) == 1
-    rows = measured(folder, report["folder"])
+    assert len({report.hit_genes[gene] for gene in hit["double"]}) == 1
+    assert len({report.hit_genes[gene] for gene in hit["mixed"]}) == 1
+    rows = measured(folder, report.folder)
     assert set(rows["modality"]) == {"inhibitor"}
     assert set(rows["gene_id"]) == {hit[f"single {n}"][0] for n in range(N_SINGLE)} | set(hit["double"])
     number = play(folder, until="evaluate").round
     place = folder / "rounds" / f"{number:03d}"
     ranking = pd.read_parquet(place / "ranking.parquet")
     spent = set(ranking.loc[ranking["status"] == "spent", "gene_id"])
-    assert (
-        set(report["hit_genes"]) & set(ranking["gene_id"]) <= spent
-    )  # under 30 targets all train the ranking
+    assert set(report.hit_genes) & set(ranking["gene_id"]) <= spent  # under 30 targets all train the ranking
     for path in folder.glob("models/*/state_model.json"):
         card = json.loads(path.read_text())["card"]
-        held_out = {gene for gene, fold in report["hit_genes"].items() if fold == card["fold"]}
+        held_out = {gene for gene, fold in report.hit_genes.items() if fold == card["fold"]}
         assert not held_out & set(card["spent"])
     judged = pd.read_parquet(place / "metrics.parquet").query("denominator == 'all' and metric == 'auroc'")
     assert set(judged["n_genes"]) == {N_SINGLE + 2}
@@ -111,9 +109,9 @@ def test_cells_of_a_compound_cannot_train_what_judges_any_of_its_targets(screene
     assert (found.target_n == first).sum() == 16  # at the highest dose
     assert (found.target_n == other).sum() == 0
     unperturbed = open_loop(
-        inputs.tokens, inputs.states.is_goal_n, max_cells=40, rng=np.random.default_rng(0)
+        inputs.view.tokens, inputs.states.is_goal_n, max_cells=40, rng=np.random.default_rng(0)
     )
-    tokens = inputs.tokens.select(np.resize(np.arange(inputs.tokens.n_cells), len(found.target_n)))
+    tokens = inputs.view.tokens.select(np.resize(np.arange(inputs.view.tokens.n_cells), len(found.target_n)))
     options = {"training": [first], "share": 0.5, "rng": np.random.default_rng(0), "hits": found.hits}
     with pytest.raises(LeakageError, match=f"cannot train: '{other}'"):
         closed_loop(unperturbed, tokens, found.label_n, found.target_n, held_out=[other], **options)
@@ -123,16 +121,17 @@ def test_cells_of_a_compound_cannot_train_what_judges_any_of_its_targets(screene
 
 def test_genes_of_a_compound_between_folds_have_no_cells_that_train(screened):
     folder, report, hit = screened
-    assert report["cell_genes"] == sorted(report["hit_genes"])
+    assert list(report.cell_genes) == sorted(report.hit_genes)
     campaign = open_campaign(folder)
     with campaign.store:
         inputs = read_inputs(campaign.config)
-    perturbed, read = read_perturbed(campaign.config.perturbed[0], vocabulary=inputs.model.vocabulary)
+    perturbed, _ = read_perturbed(campaign.config.perturbed[0], vocabulary=inputs.vocabulary)
     first, other = sorted(hit["double"])
-    facts = drug_facts(perturbed, report["hit_genes"] | {first: 0, other: 1}, read)
-    assert set(report["cell_genes"]) - set(facts["cell_genes"]) == {first, other}
-    outcomes = Outcomes(pd.DataFrame(columns=EFFECTS.names), pd.DataFrame(columns=EFFECTS.names), (facts,))
-    assert outcomes.with_cells == frozenset(facts["cell_genes"])
+    fold_of = report.hit_genes | {first: 0, other: 1}
+    recorded = replace(report, hit_genes=fold_of, cell_genes=of_usable_compounds(perturbed, fold_of))
+    assert set(report.cell_genes) - set(recorded.cell_genes) == {first, other}
+    outcomes = Outcomes(pd.DataFrame(columns=EFFECTS.names), pd.DataFrame(columns=EFFECTS.names), (recorded,))
+    assert outcomes.with_cells == frozenset(recorded.cell_genes)
     assert outcomes.fold_of[other] == 1
 
 
@@ -193,7 +192,7 @@ def test_genes_with_the_score_of_one_compound_are_held_out_together(made, tmp_pa
     )
     init(tmp_path / "study", made.config())
     report, _ = record(tmp_path / "study", entry)
-    assert (report["n_effects"], "compounds" in report) == (120, False)
+    assert report.n_effects == 120
     (path,) = (tmp_path / "study").glob("screens/*/effects.parquet")
     fold_of = pd.read_parquet(path).set_index("gene_id")["fold"]
     assert all(fold_of[ids[place]] == fold_of[ids[place + 1]] for place in range(0, 120, 2))
@@ -203,7 +202,7 @@ def test_genes_with_the_score_of_one_compound_are_held_out_together(made, tmp_pa
     rows += [f"c0,{name},inhibitor\n" for name in apart]
     (tmp_path / "targets.csv").write_text("compound,gene,action\n" + "".join(dict.fromkeys(rows)))
     report, _ = record(tmp_path / "study", replace(entry, top=0.2))
-    assert report["warnings"][-1].endswith("say nothing of a gene: 'c0'.")
+    assert report.warnings[-1].endswith("say nothing of a gene: 'c0'.")
 
 
 def test_a_compound_may_have_the_name_of_its_gene(few, tmp_path):
@@ -213,7 +212,7 @@ def test_a_compound_may_have_the_name_of_its_gene(few, tmp_path):
     init(tmp_path / "study", few.config())
     entry = few.perturbed(modality="drug", targets=str(tmp_path / "targets.csv"))
     report, _ = record(tmp_path / "study", entry)
-    found = measured(tmp_path / "study", report["folder"])
+    found = measured(tmp_path / "study", report.folder)
     assert set(found["gene_name"]) == set(names)
     assert set(found["modality"]) == {"inhibitor"}
 

@@ -8,11 +8,11 @@ from scipy import sparse
 
 from perturbloop.data.splits import half
 from perturbloop.errors import InputError, LeakageError
+from perturbloop.evidence.labels import refuse_labels_of_truth
 from perturbloop.loop.campaign import init, record
-from perturbloop.loop.folder import open_campaign
+from perturbloop.loop.execute import perturbed_examples
+from perturbloop.loop.folder import digests_of, open_campaign, options_of
 from perturbloop.loop.inputs import read_inputs
-from perturbloop.loop.labels import digests_of, options_of, refuse_labels_of_truth
-from perturbloop.loop.outcomes import perturbed_examples
 from perturbloop.schema import PerturbedConfig, ScreenConfig
 
 
@@ -42,9 +42,9 @@ def test_cells_train_by_the_phenotype_they_were_sorted_by(few, tmp_path, rng):
     init(tmp_path / "study", few.config())
     options = {"label_source": "phenotype", "phenotype_column": "gate"}
     report, _ = record(tmp_path / "study", few.perturbed(path=str(tmp_path / "sorted.h5ad"), **options))
-    assert report["label_source"] == "phenotype"
+    assert report.label_source == "phenotype"
     gate = adata.obs["gate"]
-    assert report["n_labelled"] == int((gate.notna() & adata.obs["target"].ne("non-targeting")).sum())
+    assert report.n_labelled == int((gate.notna() & adata.obs["target"].ne("non-targeting")).sum())
     found = examples_of(tmp_path / "study").label_n
     np.testing.assert_array_equal(found, np.where(gate.isna(), np.nan, gate == "resting"))
 
@@ -57,7 +57,7 @@ def test_labels_of_a_screen_are_taken_with_a_warning_and_refused_once_it_judges(
     entry = few.perturbed(label_source="screen", label_table=str(table))
     report, new = record(tmp_path / "study", entry)
     assert new
-    assert report["warnings"][0].startswith("Training labels are calls of another screen")
+    assert report.warnings[0].startswith("Training labels are calls of another screen")
     found = examples_of(tmp_path / "study")
     assert set(found.label_n[found.target_n != ""]) == {0.0, 1.0}
     assert np.isnan(found.label_n[found.target_n == ""]).all()
@@ -171,10 +171,10 @@ def test_escaped_cells_do_not_train_and_stay_in_the_effects(few, tmp_path):
     assert not np.isnan(labels[False]).any()
     assert gone[own & ~moved_n].mean() > 0.8
     assert gone[moved_n].mean() < 0.2
-    assert reports[True]["n_labelled"] == reports[False]["n_labelled"] - gone.sum()
+    assert reports[True].n_labelled == reports[False].n_labelled - gone.sum()
     first, other = (read_effects(tmp_path / f"study {drop}") for drop in (False, True))
     assert first.equals(other)
-    explained = reports[True]["contributions"]
+    explained = reports[True].contributions
     assert set(explained) == set(first.loc[first["hit"] & first["level"].eq("gene"), "target"])
     assert all(len(genes) == 5 for genes in explained.values())
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from perturbloop.loop.campaign import init
+from perturbloop.loop.execute import training_cells
 from perturbloop.loop.folder import working
 from perturbloop.loop.inputs import read_inputs
-from perturbloop.loop.outcomes import perturbed_examples, record
-from perturbloop.loop.training import TrainingCells, train_level
+from perturbloop.loop.recorded import record
+from perturbloop.train.sources import TrainingCells, train_level
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,11 @@ def cells(few, tmp_path_factory):
     with working(folder) as campaign:
         inputs = read_inputs(campaign.config)
         campaign, _, _ = record(campaign, inputs, few.perturbed())
-        return TrainingCells(inputs, perturbed_examples(campaign, inputs))
+        return training_cells(campaign, inputs)
+
+
+def with_examples(cells, perturbed):
+    return TrainingCells(cells.states, cells.view, cells.config, perturbed)
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ def test_controls_and_edits_are_known_of_every_cell(cells):
 
 
 def test_the_frozen_level_keeps_the_encoder_and_moves_the_head(cells, targets):
-    base = cells.inputs.model
+    base = cells.view.model
     models = {
         variant: train_level(cells, "frozen", variant, training=targets[:5], held_out=targets[5:])
         for variant in ("closed", "shuffled")
@@ -51,7 +56,7 @@ def test_the_frozen_level_keeps_the_encoder_and_moves_the_head(cells, targets):
 def test_a_row_is_embedded_once_and_as_the_model_embeds_it(cells):
     once = cells.embedded(cells.study)
     rows = [cells.study.row(cell) for cell in range(cells.study.n_cells)]
-    np.testing.assert_allclose(once, cells.inputs.model.embed(rows), atol=1e-5)
+    np.testing.assert_allclose(once, cells.view.model.embed(rows), atol=1e-5)
     known = dict(cells._known)
     cells.embedded(cells.study)
     assert cells._known.keys() == known.keys()
@@ -71,14 +76,14 @@ def test_same_study_controls_are_as_many_as_the_closed_loop_may_add(cells, targe
 def test_controls_without_a_label_count_as_start_cells(cells):
     perturbed = cells.perturbed
     label_n = np.where(perturbed.is_control_n, np.nan, perturbed.label_n)
-    unlabelled = TrainingCells(cells.inputs, replace(perturbed, label_n=label_n))
+    unlabelled = with_examples(cells, replace(perturbed, label_n=label_n))
     found, _ = unlabelled.examples("unperturbed", (), ())
     assert set(found.label_n[found.added_n]) == {0.0}
 
 
 def test_weights_of_targets_reach_the_examples(cells, targets):
     weighed = replace(cells.perturbed, target_weights={targets[0]: 0.25})
-    found, _ = TrainingCells(cells.inputs, weighed).examples("closed", targets[:2], ())
+    found, _ = with_examples(cells, weighed).examples("closed", targets[:2], ())
     total = [found.weight_n[found.target_n == target].sum() for target in targets[:2]]
     assert total[0] / total[1] == pytest.approx(0.25)
 
@@ -87,12 +92,11 @@ def test_aims_are_made_where_the_consistency_loss_is_on(cells, targets):
     rng = np.random.default_rng(0)
     examples, _ = cells.examples("closed", targets[:5], targets[5:])
     assert cells.aims(examples, rng) is None
-    train = replace(cells.inputs.config.train, consistency=0.5)
-    inputs = replace(cells.inputs, config=replace(cells.inputs.config, train=train))
-    on = TrainingCells(inputs, cells.perturbed)
+    config = replace(cells.config, consistency=0.5)
+    on = TrainingCells(cells.states, cells.view, config, cells.perturbed)
     aims = on.aims(examples, rng)
     assert len(aims.logit_p) <= 5
-    words, spent = inputs.model.vocabulary, set(examples.spent)
+    words, spent = cells.view.vocabulary, set(examples.spent)
     held_out = {gene for gene in targets[5:] if gene in words.position}
     assert not spent & held_out
     n_controls = int(cells.perturbed.is_control_n.sum())

@@ -8,7 +8,7 @@ from transformers import BertConfig, BertModel
 from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.geneformer import Geneformer
-from perturbloop.perturb.readout import Readout
+from perturbloop.models.readout import Readout
 
 GENES = [f"ENSG{number:011d}" for number in range(12)]
 

@@ -10,10 +10,10 @@ from perturbloop.data.tokens import tokenize, vocabulary_of
 from perturbloop.errors import ModelError
 from perturbloop.models.base import CellModel
 from perturbloop.models.linear import Linear
+from perturbloop.models.readout import Readout
 from perturbloop.perturb.counts import CountsEngine, edited_counts
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.plan import plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import KINDS, PerturbConfig
 
 GENES = np.array([f"ENSG{number:011d}" for number in range(20)], dtype=object)

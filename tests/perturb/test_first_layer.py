@@ -11,11 +11,11 @@ from transformers import BertConfig, BertModel
 from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.geneformer import Geneformer
+from perturbloop.models.readout import Readout
 from perturbloop.perturb import exact, first_layer
 from perturbloop.perturb.edit import Policy
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import Plan, plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import PerturbConfig
 
 N_GENES, LENGTH = 40, 22

@@ -69,7 +69,7 @@ WORLD = """
     from perturbloop.perturb import collect
     from perturbloop.perturb.exact import ExactEngine
     from perturbloop.perturb.plan import plan
-    from perturbloop.perturb.readout import Readout
+    from perturbloop.models.readout import Readout
     from perturbloop.schema import PerturbConfig
 
     torch.manual_seed(0)

@@ -10,9 +10,9 @@ from transformers import BertConfig, BertModel
 
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.geneformer import Geneformer
+from perturbloop.models.readout import Readout
 from perturbloop.perturb import screen as module
 from perturbloop.perturb.exact import ExactEngine
-from perturbloop.perturb.readout import Readout
 from perturbloop.perturb.screen import READINGS, screen
 
 N_GENES, N_HERE, DIM = 30, 14, 16

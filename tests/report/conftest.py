@@ -4,8 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perturbloop.report import GAINS, PATHWAYS, RANK_CORRELATIONS, RoundReport
-from perturbloop.schema import ACTION, DEFAULT_KINDS, EFFECTS, METHODS, METRICS, PROPOSALS, RANKING, STRATA
+from perturbloop.report import RoundReport
+from perturbloop.schema import (
+    ACTION,
+    DEFAULT_KINDS,
+    EFFECTS,
+    GAINS,
+    METHODS,
+    METRICS,
+    PATHWAYS,
+    PROPOSALS,
+    RANK_CORRELATIONS,
+    RANKING,
+    STRATA,
+)
 
 NAMES = ["STAT1", "JAK2", "<script>alert(1)</script>", "A&B", "ACTB", "$x_1$"]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from peft import PeftModel
 
+from perturbloop.models.readout import Readout
 from perturbloop.perturb.edit import delete
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import PerturbConfig, TrainConfig
 from perturbloop.train.checkpoint import load_state_model, save_state_model
 from perturbloop.train.classifier import StateModel

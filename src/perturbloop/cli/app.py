@@ -12,6 +12,7 @@ from perturbloop.cli.curves import curves
 from perturbloop.cli.output import progress, refusals, say
 from perturbloop.cli.record import record
 from perturbloop.errors import printable
+from perturbloop.progress import tell
 from perturbloop.schema import DEFAULT_KINDS
 
 app = typer.Typer(
@@ -174,8 +175,8 @@ def _listed(text: str) -> tuple[str, ...]:
 def _step(folder: Path, until: str, as_json: bool, *, workers: int = 0) -> None:
     from perturbloop.loop.campaign import play as run
 
-    with refusals(as_json=as_json), progress() as on_progress:
-        played = run(folder, until=until, workers=workers, on_progress=on_progress)
+    with refusals(as_json=as_json), progress():
+        played = run(folder, until=until, workers=workers)
     done = f"Round {played.round}: {', '.join(played.done)} done." if played.done else ""
     lines = [line for line in (done, *played.lines) if line]
     say(
@@ -233,8 +234,8 @@ def propose(folder: Folder, as_json: AsJson = False) -> None:
     """List a greedy and a chance batch of experiments."""
     from perturbloop.loop.campaign import proposals
 
-    with refusals(as_json=as_json), progress() as on_progress:
-        table = proposals(folder, on_progress=on_progress)
+    with refusals(as_json=as_json), progress():
+        table = proposals(folder)
     lines = [
         f"{row.policy:8} {row.place:3d}  {row.action:8} {row.gene_name:12} {row.benefit:+.3f}  {row.reason}"
         for row in table.itertuples()
@@ -257,14 +258,15 @@ app.command()(curves)
 def report(folder: Folder, as_json: AsJson = False) -> None:
     """Show the last round as tables; the same is in its report.html."""
     from perturbloop.loop.campaign import show
+    from perturbloop.report import tables as report_tables
 
     with refusals(as_json=as_json):
-        path, tables, tree = show(folder)
+        path, shown, tree = show(folder)
     if as_json:
         say(tree, (), as_json=True)
         return
     console = Console()
-    for table in tables:
+    for table in report_tables(shown):
         console.print(table)
     typer.echo(printable(f"Report: {path}"))
 
@@ -298,7 +300,7 @@ def pretrain(
     from perturbloop.train.pretrain import pretrain as learn
     from perturbloop.train.pretrain_config import PretrainConfig
 
-    with refusals(as_json=as_json), progress() as on_progress:
+    with refusals(as_json=as_json), progress():
         config = PretrainConfig(
             layers=layers,
             hidden=hidden,
@@ -317,7 +319,7 @@ def pretrain(
             words,
             folder,
             config,
-            on_step=lambda step, share, loss: on_progress("pretrain", round(1000 * share), 1000),
+            on_step=lambda step, share, loss: tell("pretrain", round(1000 * share), 1000),
         )
     lines = [*done.lines(), f"Model: {folder}"]
     say(done.to_dict(), lines, as_json=as_json)
@@ -331,11 +333,12 @@ def demo(
 ) -> None:
     """Play the whole loop on simulated cells with a known answer."""
     from perturbloop.loop.demo import demo as run
+    from perturbloop.report import tables as report_tables
 
-    with refusals(as_json=as_json), progress() as on_progress:
-        tree, tables, lines = run(folder, seed=seed, on_progress=on_progress)
+    with refusals(as_json=as_json), progress():
+        tree, shown, lines = run(folder, seed=seed)
     if not as_json:
         console = Console()
-        for table in tables:
+        for table in report_tables(shown):
             console.print(table)
     say(tree, lines, as_json=as_json)

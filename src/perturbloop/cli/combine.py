@@ -34,7 +34,7 @@ def combine(
     from perturbloop.loop.combine import combine as run
     from perturbloop.loop.combine import results_path
 
-    with refusals(as_json=as_json), progress() as on_progress:
+    with refusals(as_json=as_json), progress():
         table = run(
             folder,
             file,
@@ -43,7 +43,6 @@ def combine(
             pairs=pairs,
             not_expressed=not_expressed,
             skip_unknown=skip_unknown,
-            on_progress=on_progress,
         )
     path = results_path(folder, file, kind=kind, dose=dose, pairs=pairs, not_expressed=not_expressed)
     rows = table.astype(object).where(table.notna(), None).to_dict("records")

@@ -39,7 +39,7 @@ def curves(
     """Draw learning curves: held-out hits found after k measured genes, beside controls and baselines."""
     from perturbloop.loop.curves import curves as run
 
-    with refusals(as_json=as_json), progress() as on_progress:
+    with refusals(as_json=as_json), progress():
         done = run(
             folder,
             ks=_numbers(k, "--k"),
@@ -48,7 +48,6 @@ def curves(
             levels=None if levels is None else [name for name in _listed(levels) if name != "none"],
             trained_at=_numbers(trained_at, "--trained-at"),
             workers=workers,
-            on_progress=on_progress,
         )
     rows = done.means.astype(object).where(done.means.notna(), None).to_dict("records")
     lines = [*_lines(done.means), *done.notes, f"Figure: {done.figure}"]

@@ -4,7 +4,7 @@ import errno
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -13,9 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from perturbloop.errors import PerturbloopError, printable
-
-OnProgress = Callable[[str, int, int], None]
-
+from perturbloop.progress import heard_by
 
 _ROOM = "Make room and run the same command again; nothing that was already computed is lost."
 _MAY = "Ask for permission, or work in a copy; nothing is lost."
@@ -80,7 +78,7 @@ def _reason(error: BaseException | None) -> str | None:
 
 
 @contextmanager
-def progress() -> Iterator[OnProgress]:
+def progress() -> Iterator[None]:
     """Show a bar per piece of work, where somebody is looking."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -92,7 +90,8 @@ def progress() -> Iterator[OnProgress]:
                 tasks[step] = bars.add_task(step, total=total)
             bars.update(tasks[step], completed=done, total=total)
 
-        yield on_progress
+        with heard_by(on_progress):
+            yield
 
 
 def say(tree: dict[str, Any], lines: list[str] | tuple[str, ...], *, as_json: bool) -> None:

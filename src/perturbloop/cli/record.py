@@ -194,7 +194,8 @@ def record(
     }
     with refusals(as_json=as_json):
         entry = _entry(of_cells, of_screen, modality=modality, gene_column=gene_column, targets=targets)
-        report, new = keep(folder, entry)
+        recorded, new = keep(folder, entry)
+        report = recorded.to_dict()
     head = "Recorded" if new else "Recorded before, nothing changed"
     lines = _screen_lines(head, report) if screen is not None else _cell_lines(head, report, folder)
     say(report, [*lines, f"Next: perturbloop play {folder}"], as_json=as_json)

@@ -37,6 +37,10 @@ class Tokens:
         """Return one cell's tokens, without padding."""
         return self.tokens_nt[cell, : self.length_n[cell]]
 
+    def rows(self) -> list[np.ndarray]:
+        """Return every cell's tokens, without padding."""
+        return [self.row(cell) for cell in range(self.n_cells)]
+
     def spare(self, cell: int | np.integer) -> Int32[np.ndarray, " k"]:
         """Return one cell's genes beyond the length limit, next one first, as far as they were kept."""
         if self.spare_nk is None:

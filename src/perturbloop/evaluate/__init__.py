@@ -21,7 +21,6 @@ from perturbloop.evaluate.de import signed_de
 from perturbloop.evaluate.de_isp import de_isp
 from perturbloop.evaluate.deseq import chosen_test, differential
 from perturbloop.evaluate.disjoint import pathway_disjoint
-from perturbloop.evaluate.flags import flags
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evaluate.gate import Verdict, failure, gate, positives
 from perturbloop.evaluate.metrics import METRICS
@@ -42,7 +41,6 @@ __all__ = [
     "differential",
     "failure",
     "ceiling",
-    "flags",
     "gate",
     "in_ranking",
     "kept_by_control",

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.compounds import Compound
+from perturbloop.data.compounds import Compound, torn
+from perturbloop.data.perturbed import PerturbedCells
+from perturbloop.data.spending import UNUSED
 from perturbloop.schema import EFFECTS, EvaluateConfig, Modality, arms_of, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.pool import pool
@@ -97,6 +99,40 @@ def gene_effects(
             parts.append(_arm(pd.DataFrame(shares), arm, names, config))
     table = pd.concat(parts, ignore_index=True)
     return EFFECTS.checked(table)
+
+
+def effects_with_folds(
+    effects: pd.DataFrame,
+    perturbed: PerturbedCells,
+    *,
+    fold_of: Mapping[str, int],
+    names: Mapping[str, str],
+    config: EvaluateConfig,
+) -> pd.DataFrame:
+    """Rows of the table `EFFECTS` that a file adds, with their folds; a drug screen's compounds stand beside its genes.
+
+    Parameters
+    ----------
+    effects
+        What was measured, EFFECTS rows by label of the file.
+    perturbed
+        The file.
+    fold_of
+        Fold of every gene that it spends.
+    names
+        Symbol of each Ensembl id.
+    config
+        Thresholds of a hit.
+    """
+    if not perturbed.compounds:
+        rows = effects[effects["gene_id"] != ""]
+        return rows.assign(fold=rows["gene_id"].map(fold_of))
+    unused = torn(perturbed.compounds.values(), fold_of)
+    rows = gene_effects(effects, perturbed.compounds, left_out=unused, names=names, config=config)
+    used = {name: fold_of[min(one.genes)] for name, one in perturbed.compounds.items() if name not in unused}
+    of_compound = rows["target"].map(used).fillna(UNUSED)
+    fold = rows["gene_id"].map(fold_of).where(rows["level"] != "compound", of_compound)
+    return rows.assign(fold=fold.astype(int))
 
 
 def _arm(

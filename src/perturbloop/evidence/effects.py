@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.perturbed import PerturbedCells
+from perturbloop.data.spending import left_out, own_genes
 from perturbloop.evidence.guides import KnockDown, Quality, knock_down, quality
 from perturbloop.evidence.reliability import control_like, guide_rows, guide_warnings, replicate_rows
 from perturbloop.evidence.replicates import ReplicateEffects, replicate_effects, typical_variance
@@ -17,8 +18,6 @@ from perturbloop.evidence.score import (
     ReadoutGenes,
     StateScore,
     fit_state_score,
-    left_out,
-    own_genes,
     readout_genes,
     scores_by_target,
     shared_genes,

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.perturbed import PerturbedCells
+from perturbloop.data.spending import left_out
 from perturbloop.errors import InputError, some
 from perturbloop.stats.state_regression import choose_strength, fit_state
 
@@ -139,27 +140,6 @@ def fit_state_score(
     readout = _fit(cut, is_goal_n, train_n, strength)
     heldout_auroc = float(roc_auc_score(is_goal_n[~train_n], readout.score(cut.select(~train_n))))
     return StateScore(cut, is_goal_n, train_n, strength, readout, heldout_auroc)
-
-
-def own_genes(state: Cells, perturbed: PerturbedCells) -> dict[str, str]:
-    """Ensembl id of each target label; symbols the vocabulary lacks are looked up among the state cells' genes.
-
-    A compound is no gene, even where it has the name of one.
-    """
-    if perturbed.modality == "drug":
-        return {}
-    by_name = dict(zip(state.gene_names, state.gene_ids, strict=True))
-    found = {
-        target: perturbed.target_ids.get(target, by_name.get(target, "")) for target in perturbed.targets
-    }
-    return {target: str(gene) for target, gene in found.items() if gene}
-
-
-def left_out(state: Cells, perturbed: PerturbedCells) -> dict[str, frozenset[str]]:
-    """Genes that no score of a target's cells may read: its own, or all that a compound hits."""
-    own = own_genes(state, perturbed)
-    found = {target: frozenset({gene}) for target, gene in own.items()}
-    return found | {name: compound.genes for name, compound in perturbed.compounds.items()}
 
 
 def scores_by_target(

@@ -1,35 +1,17 @@
-"""The arms of a round: each is one state model and the edits it scores."""
+"""The arms of a round: each is one state model and the edits it scores. Nothing here loads a model."""
 
-import json
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-import pandas as pd
 
 from perturbloop.data.splits import trains
-from perturbloop.data.tokens import Tokens
 from perturbloop.loop.inputs import Inputs
-from perturbloop.loop.training import TrainingCells, Variant, train_level
-from perturbloop.models.linear import Linear
-from perturbloop.perturb.collect import precision_of, run_plan
-from perturbloop.perturb.cost import Cost, NoiseFloor, cost, noise_floor
-from perturbloop.perturb.engine import Engine
-from perturbloop.perturb.engines import engine_of
-from perturbloop.perturb.exact import ExactEngine
-from perturbloop.perturb.fast import PASSES_PER_SCREEN, RANDOM_SHARE, fast_shifts
 from perturbloop.perturb.plan import Plan, plan
-from perturbloop.perturb.readout import Readout
-from perturbloop.schema import Kind, Level, PerturbConfig
+from perturbloop.schema import Kind, Level, PerturbConfig, Variant
 from perturbloop.store import step_key
-from perturbloop.store.files import own, write_json
-from perturbloop.train.checkpoint import load_state_model, save_state_model
-from perturbloop.train.classifier import StateModel, train_frozen
-from perturbloop.train.linear import train_linear
 
-Progress = Callable[[str, int, int], None]
 OPEN = ("frozen", "linear")
 """Methods of every round: they know nothing of perturbed cells."""
 VARIANTS: dict[Level, tuple[Variant, ...]] = {
@@ -111,70 +93,15 @@ def closed_arms(
     return arms
 
 
-def train_arm(
-    arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Path, on_progress: Progress
-) -> StateModel:
-    """Load the arm's state model, or train and save it."""
-    place = model_place(arm, inputs, cells, folder)
-    found = load_state_model(place, base=inputs.model)
-    if found is not None:
-        return found
-    if arm.method == "frozen":
-        on_progress("train frozen head", 0, 1)
-        trained = train_frozen(inputs.model, inputs.emb_nd, inputs.states.is_goal_n, inputs.states.train_n)
-    elif arm.method == "linear":
-        states = inputs.states
-        trained = train_linear(states.cells, states.is_goal_n, states.train_n, inputs.model.vocabulary)
-    else:
-        if cells is None:
-            msg = f"arm {arm.method} needs perturbed cells"
-            raise ValueError(msg)
-        trained = train_level(
-            cells,
-            cast("Level", arm.level),
-            cast("Variant", arm.variant),
-            training=arm.training,
-            held_out=arm.held_out,
-            on_step=lambda step, steps: on_progress(f"train {arm.title}", step, steps),
-        )
-    card = {
-        "method": arm.method,
-        "fold": arm.fold,
-        "spent": sorted(arm.training),
-        "key": model_key(arm, inputs, cells),
-    }
-    save_state_model(trained, place, base=inputs.model, card=card)
-    return trained
-
-
-@dataclass(frozen=True)
-class Perturbed:
-    """What an arm's edits did."""
-
-    shifts: pd.DataFrame
-    """Table `SHIFTS`."""
-    estimates: pd.DataFrame | None
-    """Table `ESTIMATES` of the fast engine."""
-    lines: tuple[str, ...]
-    """What was spent, and the noise of the arithmetic."""
-    place: Path
-    """Folder of the shards."""
-
-
-def start_tokens(inputs: Inputs) -> Tokens:
-    """Encoded start cells: those that are edited."""
-    return inputs.tokens.select(np.flatnonzero(~inputs.states.is_goal_n))
-
-
 def is_fast(arm: Arm, config: PerturbConfig) -> bool:
     """Whether the arm is screened: only where every gene is wanted, by an encoder, does a screen save anything."""
     return config.engine == "fast" and arm.fold < 0 and arm.method != "linear"
 
 
-def plan_arm(arm: Arm, inputs: Inputs, tokens: Tokens) -> Plan:
+def plan_arm(arm: Arm, inputs: Inputs) -> Plan:
     """List the arm's edits; for the fast engine, all of the cells it screens."""
     config = replace(inputs.config.perturb, kinds=arm.kinds)
-    words = inputs.model.vocabulary
+    words, tokens = inputs.vocabulary, inputs.start_tokens
     if is_fast(arm, config):
         drawn = np.random.default_rng([config.seed, 2]).permutation(tokens.n_cells)[: config.screen_cells]
         everything = plan(tokens, words, replace(config, cells_per_gene=tokens.n_cells, not_expressed="skip"))
@@ -182,108 +109,40 @@ def plan_arm(arm: Arm, inputs: Inputs, tokens: Tokens) -> Plan:
         return replace(everything, edits=kept)
     if arm.method not in OPEN and arm.fold < 0:
         config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
-    wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(inputs, tokens, config)]
+    wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(inputs, config)]
     return plan(tokens, words, config, gene_ids=wanted)
 
 
-def perturb_arm(
-    arm: Arm,
-    trained: StateModel,
-    inputs: Inputs,
-    folder: Path,
-    on_progress: Progress,
-    *,
-    workers: int = 0,
-) -> Perturbed:
-    """Score the arm's edits in the start cells; shards that exist are reused."""
-    config = inputs.config.perturb
-    tokens = start_tokens(inputs)
-    edits = plan_arm(arm, inputs, tokens)
-    key = step_key("edits", config={"plan": edits.digest}, inputs=[inputs.key])
-    fast = is_fast(arm, config)
-    if fast:
-        key = step_key("fast", config={"top": config.top, "width": config.width}, inputs=[key])
-    place = folder / "shifts" / trained.digest / key
-    precision = precision_of(place, config.precision, trained.model.device)
-    engine = engine_of(
-        trained.model,
-        trained.readout,
-        inputs.states.start,
-        precision=precision,
-        batch_tokens=config.batch_tokens,
-    )
-    title = f"perturb, {arm.title}"
-    noise = _noise(place, engine, tokens, edits)
-    if fast and isinstance(engine, ExactEngine):
-        found = fast_shifts(
-            engine,
-            tokens,
-            edits,
-            place,
-            config=config,
-            workers=workers,
-            on_edits=lambda part, done, total: on_progress(f"{title}: {part}", done, total),
-        )
-        return Perturbed(found.shifts, found.estimates, (found.line(), noise), place)
-    shifts = run_plan(
-        engine,
-        tokens,
-        edits,
-        place,
-        workers=workers,
-        on_edits=lambda done, total: on_progress(title, done, total),
-    )
-    return Perturbed(shifts, None, (f"exact engine: {len(shifts):,} passes", noise), place)
-
-
-def cost_of_arm(arm: Arm, inputs: Inputs) -> Cost:
-    """What the arm's edits would cost; of the fast engine the screen and its random check, not what they will ask for."""
-    tokens = start_tokens(inputs)
-    edits = plan_arm(arm, inputs, tokens).edits
-    config = inputs.config.perturb
-    passes_n = np.bincount(edits["cell"].to_numpy(int), minlength=tokens.n_cells).astype(float)
-    if is_fast(arm, config):
-        screened = edits[["cell", "kind"]].drop_duplicates()
-        passes = screened["kind"].map(lambda kind: PASSES_PER_SCREEN.get(kind, 0.0))
-        passes_n = np.bincount(screened["cell"].to_numpy(int), passes, minlength=tokens.n_cells)
-        verified_n = RANDOM_SHARE * np.bincount(edits["cell"].to_numpy(int), minlength=tokens.n_cells)
-        passes_n = passes_n + verified_n
-    words = inputs.model.vocabulary
-    model = Linear(inputs.cells.gene_ids, words) if arm.method == "linear" else inputs.model
-    anything = np.ones(model.dim, dtype=np.float32)  # the cost does not depend on what is read
-    engine = engine_of(
-        model, Readout(anything, anything, 0.0), inputs.states.start, batch_tokens=config.batch_tokens
-    )
-    return cost(engine, tokens, passes_n=passes_n)
-
-
-def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
-    """Noise of the arithmetic, measured once in a run."""
-    note = place / "noise.json"
-    if not note.is_file():
-        write_json(note, asdict(noise_floor(engine, tokens, edits)))
-    with own(note):
-        return NoiseFloor(**json.loads(note.read_text())).line()
-
-
-def reference_genes(inputs: Inputs, tokens: Tokens, config: PerturbConfig) -> list[str]:
+def reference_genes(inputs: Inputs, config: PerturbConfig) -> list[str]:
     """Draw the genes that stand for all others in a fold, by seed, among those the start cells express."""
-    gene_of = inputs.model.vocabulary.gene_of_token
-    expressed = sorted(gene_of[token] for token in np.unique(tokens.tokens_nt).tolist() if token in gene_of)
+    gene_of = inputs.vocabulary.gene_of_token
+    expressed = sorted(
+        gene_of[token] for token in np.unique(inputs.start_tokens.tokens_nt).tolist() if token in gene_of
+    )
     rng = np.random.default_rng([config.seed, 1])
     return [expressed[place] for place in rng.permutation(len(expressed))[: config.reference_genes]]
 
 
-def model_place(arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Path) -> Path:
+def model_place(arm: Arm, inputs: Inputs, examples: str, folder: Path) -> Path:
     """Folder of an arm's state model, named by what decides it."""
-    return folder / "models" / f"{arm.method}-{model_key(arm, inputs, cells)}"
+    return folder / "models" / f"{arm.method}-{model_key(arm, inputs, examples)}"
 
 
-def model_key(arm: Arm, inputs: Inputs, cells: TrainingCells | None) -> str:
-    """Hash of everything that decides an arm's state model; arms trained on the same cells share one."""
+def model_key(arm: Arm, inputs: Inputs, examples: str) -> str:
+    """Hash of everything that decides an arm's state model; arms trained on the same cells share one.
+
+    Parameters
+    ----------
+    arm
+        The arm.
+    inputs
+        Cells and foundation model.
+    examples
+        Digest of the perturbed cells and their labels; '' where no arm reads any.
+    """
     config = inputs.config.to_dict()["train"] | {"model": "", "vocabulary": "", "method": arm.method}
     config = {name: value for name, value in config.items() if name not in _without_part(arm)}
-    digests = [cells.perturbed.digest] if cells is not None and arm.method not in OPEN else []
+    digests = [examples] if examples and arm.method not in OPEN else []
     return step_key(
         "train", config=config | {"training": sorted(arm.training)}, inputs=[inputs.key, *digests]
     )

@@ -3,18 +3,20 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 
-from perturbloop import __version__
+from perturbloop import progress
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
-from perturbloop.loop.arms import Progress, open_arms, start_tokens, train_arm
-from perturbloop.loop.campaign import quiet
+from perturbloop.loop.arms import open_arms
+from perturbloop.loop.execute import train_arm
 from perturbloop.loop.folder import working
 from perturbloop.loop.inputs import read_inputs
+from perturbloop.loop.steps import stamp_of
 from perturbloop.perturb.asked import Combination, pairs, read_perturbations, singles
 from perturbloop.perturb.collect import precision_of
 from perturbloop.perturb.combine import combination_shifts
@@ -32,7 +34,6 @@ def combine(
     pairs: bool = False,
     not_expressed: str | None = None,
     skip_unknown: bool = False,
-    on_progress: Progress = quiet,
 ) -> pd.DataFrame:
     """Score perturbations of several genes with the frozen state model, and keep them in the campaign folder.
 
@@ -53,8 +54,6 @@ def combine(
         `skip` or `insert`; the campaign's own by default.
     skip_unknown
         Whether names that nobody knows count as missing genes; else they are refused. Pairs are made of the known ones.
-    on_progress
-        Called with what is done, how much of it, and of how much.
 
     Returns
     -------
@@ -67,38 +66,35 @@ def combine(
         config = replace(campaign.config.perturb, not_expressed=cast("Any", not_expressed or own))
         inputs = read_inputs(campaign.config)
         asked = _asked(
-            path_or_genes, inputs.model.vocabulary, kind=kind, dose=dose, paired=pairs, skip=skip_unknown
+            path_or_genes, inputs.vocabulary, kind=kind, dose=dose, paired=pairs, skip=skip_unknown
         )
         arm = open_arms(config.kinds)[0]
-        trained = train_arm(arm, inputs, None, folder, on_progress)
+        trained = train_arm(arm, inputs, None, folder)
         place = results_path(folder, path_or_genes, **cast("Any", options))
         precision = precision_of(place.parent, config.precision, trained.model.device)
         engine = ExactEngine(
-            inputs.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
+            trained.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
         )
-        donor_n = inputs.states.donor_n
         table = combination_shifts(
             engine,
-            start_tokens(inputs),
+            inputs.start_tokens,
             asked,
             config,
-            donor_n=None if donor_n is None else donor_n[~inputs.states.is_goal_n],
-            on_edits=lambda done, total: on_progress("combine", done, total),
+            donor_n=inputs.start_donor_n,
+            on_edits=partial(progress.tell, "combine"),
         )
         table = table.sort_values("logit_shift", ascending=False, kind="stable", ignore_index=True)
         is_file = isinstance(path_or_genes, (str, Path))
         write_table(place, table)
         write_json(
             place.with_suffix(".json"),
-            {
-                "version": __version__,
+            stamp_of(campaign.config, inputs)
+            | {
                 "seed": config.seed,
                 "options": options | {"not_expressed": config.not_expressed, "skip_unknown": skip_unknown},
                 "precision": precision,
                 "file_digest": file_digest(Path(str(path_or_genes))) if is_file else None,
-                "data_digest": inputs.cells.digest,
                 "model_digest": trained.digest,
-                "vocabulary_digest": inputs.model.vocabulary.digest,
                 "missing": {
                     one.name: one.missing for one in asked if isinstance(one, Combination) and one.missing
                 },

@@ -11,25 +11,27 @@ import pandas as pd
 from perturbloop.data.splits import trains
 from perturbloop.design.panels import PanelRule, panel
 from perturbloop.errors import LeakageError, some
-from perturbloop.evaluate import baselines, differential
+from perturbloop.evaluate import baselines
 from perturbloop.evaluate.curves import point_rows
 from perturbloop.evaluate.held_out import Truth, held_out
-from perturbloop.loop.arms import Arm, open_arms, perturb_arm, train_arm
-from perturbloop.loop.campaign import step_keys
-from perturbloop.loop.evidence import (
+from perturbloop.evidence.channel import (
     Evidence,
     Networks,
     effects_of_kind,
     evidence_predictions,
-    networks_of,
 )
-from perturbloop.loop.outcomes import Outcomes, perturbed_examples
-from perturbloop.loop.ranking import predictions_of
-from perturbloop.loop.steps import Work, rank_arm
-from perturbloop.loop.training import TrainingCells
+from perturbloop.loop.arms import Arm, open_arms
+from perturbloop.loop.execute import perturb_arm, train_arm, training_cells
+from perturbloop.loop.folder import CampaignFolder
+from perturbloop.loop.inputs import Inputs
+from perturbloop.loop.recorded import Outcomes
+from perturbloop.loop.round import differential_of, networks, rank_arm
+from perturbloop.loop.steps import step_keys
+from perturbloop.perturb.ranking import predictions_of
 from perturbloop.schema import CURVES, PREDICTIONS, Kind, concat
 from perturbloop.store import step_key
 from perturbloop.store.files import read_table, write_table
+from perturbloop.train.sources import TrainingCells
 
 LEVELS, EVIDENCE = "levels", "evidence"
 """Points that hold several methods: those that know no effect, and those of the evidence channel."""
@@ -87,15 +89,21 @@ class Point:
 class Ground:
     """What all points stand on: the campaign's held-out targets, open loop, baselines, networks and cells; made when asked for."""
 
-    work: Work
+    campaign: CampaignFolder
+    inputs: Inputs
     outcomes: Outcomes
-    folder: Path
-    """Where points and what they share are kept."""
+    workers: int = 0
+    """Processes of a local Ray cluster that share the in-silico edits; 0 = this process alone."""
+
+    @property
+    def folder(self) -> Path:
+        """Where points and what they share are kept."""
+        return self.campaign.folder / "curves"
 
     @cached_property
     def key(self) -> str:
         """Hash of data, model, what was recorded, and how it is judged."""
-        return step_keys(self.work.campaign, self.work.inputs)["evaluate"]
+        return step_keys(self.campaign.config, self.inputs)["evaluate"]
 
     @cached_property
     def held_out(self) -> frozenset[str]:
@@ -105,7 +113,7 @@ class Ground:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Edits of the campaign that were measured."""
-        made = self.work.campaign.config.perturb.kinds
+        made = self.campaign.config.perturb.kinds
         return tuple(kind for kind in made if kind in self.outcomes.kinds)
 
     def truth(self, kind: Kind) -> Truth:
@@ -115,7 +123,7 @@ class Ground:
     def pool(self, kind: Kind) -> pd.DataFrame:
         """Effects of the training targets of a kind that the cells hold: what panels are drawn from."""
         rows = effects_of_kind(self.outcomes.effects, kind)
-        usable = trains(self.outcomes.fold_of, without=-1) & set(self.work.inputs.cells.gene_ids)
+        usable = trains(self.outcomes.fold_of, without=-1) & set(self.inputs.cells.gene_ids)
         return rows[rows["gene_id"].isin(usable)].sort_values("gene_id", ignore_index=True)
 
     def hits(self, kind: Kind) -> frozenset[str]:
@@ -133,7 +141,7 @@ class Ground:
                 how,
                 size,
                 gene_ids=gene_ids,
-                rng=np.random.default_rng([self.work.campaign.config.evaluate.seed, seed]),
+                rng=np.random.default_rng([self.campaign.config.evaluate.seed, seed]),
                 hits=self.hits(kind),
                 kernel=self.networks.networks[0] if how == "coverage" else None,
             )
@@ -145,10 +153,10 @@ class Ground:
         """PREDICTIONS of what knows no effect, kept once made."""
         path = self.folder / "base" / f"{self.key}.parquet"
         if not path.is_file():
-            work, states = self.work, self.work.inputs.states
-            arm = open_arms(work.campaign.config.perturb.kinds)[0]
+            states, config = self.inputs.states, self.campaign.config
+            arm = open_arms(config.perturb.kinds)[0]
             frozen = predictions_of(self._rankings(arm), method=arm.method)
-            rng = np.random.default_rng(work.campaign.config.evaluate.seed)
+            rng = np.random.default_rng(config.evaluate.seed)
             others = baselines(states.cells, states.is_goal_n, kinds=self.kinds, rng=rng, de=self.de)
             table = concat(PREDICTIONS, [frozen, others])
             write_table(path, table[table["method"].isin(LEVEL_METHODS)])
@@ -157,20 +165,17 @@ class Ground:
     @cached_property
     def de(self) -> pd.DataFrame:
         """Differential expression of goal against start."""
-        states, config = self.work.inputs.states, self.work.campaign.config.evaluate
-        return differential(
-            states.cells, states.is_goal_n, donor_n=states.donor_n, by=config.de, seed=config.seed
-        )
+        return differential_of(self.inputs)
 
     @cached_property
     def networks(self) -> Networks:
         """Which genes are alike; the first network is co-expression."""
-        return networks_of(self.work.inputs, self.de)
+        return networks(self.inputs, self.de)
 
     @cached_property
     def cells(self) -> TrainingCells:
         """State cells and recorded cells."""
-        return TrainingCells(self.work.inputs, perturbed_examples(self.work.campaign, self.work.inputs))
+        return training_cells(self.campaign, self.inputs)
 
     def scored(self, point: Point) -> pd.DataFrame:
         """Rows CURVES of a point.
@@ -221,7 +226,7 @@ class Ground:
         self, point: Point, base: pd.DataFrame, methods: tuple[str, ...] = EVIDENCE_METHODS
     ) -> pd.DataFrame:
         """What the evidence channel says that knows the effects of the panel and no other."""
-        pool, seed = self.pool(point.kind), self.work.campaign.config.evaluate.seed
+        pool, seed = self.pool(point.kind), self.campaign.config.evaluate.seed
         effects = pool[pool["gene_id"].isin(point.genes)]
         known = Evidence(self.networks, effects, dict.fromkeys(point.genes, -1), seed)
         rng = np.random.default_rng([seed, point.seed, point.k])
@@ -233,12 +238,7 @@ class Ground:
 
     def _rankings(self, arm: Arm) -> pd.DataFrame:
         """Train an arm, make its edits and rank by them; models and shards are shared with the rounds, none is kept in memory."""
-        work, folder = self.work, self.work.campaign.folder
-        cells = None if arm.method == "frozen" else self.cells
-        trained = train_arm(arm, work.inputs, cells, folder, work.on_progress)
-        work.perturbed[arm] = perturb_arm(
-            arm, trained, work.inputs, folder, work.on_progress, workers=work.workers
-        )
-        ranked = pd.concat([rank_arm(work, arm, kind) for kind in arm.kinds])
-        del work.perturbed[arm]
-        return ranked
+        folder, cells = self.campaign.folder, None if arm.method == "frozen" else self.cells
+        trained = train_arm(arm, self.inputs, cells, folder)
+        found = perturb_arm(arm, trained, self.inputs, folder, workers=self.workers)
+        return pd.concat([rank_arm(arm, found, kind, self.inputs) for kind in arm.kinds])

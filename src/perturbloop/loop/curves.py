@@ -8,21 +8,18 @@ from typing import Any, cast, get_args
 
 import pandas as pd
 
-from perturbloop import __version__
+from perturbloop import progress
 from perturbloop.data.splits import LEAST_TO_SPLIT
 from perturbloop.design.panels import PanelRule
 from perturbloop.errors import DesignError, closest, some
 from perturbloop.evaluate.curves import curve_means
-from perturbloop.loop import outcomes
-from perturbloop.loop.arms import Progress
-from perturbloop.loop.campaign import quiet
 from perturbloop.loop.curve_points import EVIDENCE, LEVELS, Ground, Point
-from perturbloop.loop.folder import Campaign, working
-from perturbloop.loop.inputs import Inputs, read_inputs
-from perturbloop.loop.outcomes import Outcomes
-from perturbloop.loop.review import review
-from perturbloop.loop.steps import Work
+from perturbloop.loop.folder import CampaignFolder, working
+from perturbloop.loop.inputs import read_inputs
+from perturbloop.loop.recorded import Outcomes, read_outcomes, remeasure
+from perturbloop.loop.steps import stamp_of
 from perturbloop.plots import learning_curves, png, svg
+from perturbloop.report import compose
 from perturbloop.report import write as write_report
 from perturbloop.schema import CURVES, Kind, Level, concat
 from perturbloop.store.files import read_table, whole, write_json, write_table, write_text
@@ -70,7 +67,6 @@ def curves(
     levels: Collection[str] | None = None,
     trained_at: Collection[int] = TRAINED_AT,
     workers: int = 0,
-    on_progress: Progress = quiet,
 ) -> Curves:
     """Measure a campaign's learning curves on its frozen held-out half; points that are there are not computed again.
 
@@ -91,8 +87,6 @@ def curves(
         Sizes at which models are trained, among `ks`.
     workers
         Processes of a local Ray cluster that share the in-silico edits; 0 = this process alone.
-    on_progress
-        Called with what is done, how much of it, and of how much.
 
     Returns
     -------
@@ -109,20 +103,18 @@ def curves(
     with working(folder) as campaign:
         chosen = _levels(campaign.config.train.levels if levels is None else levels)
         inputs = read_inputs(campaign.config)
-        recorded = _with_held_out(outcomes.read_outcomes(campaign, inputs))
-        work = Work(campaign, inputs, recorded, on_progress, workers=workers)
-        ground = Ground(work, recorded, folder / "curves")
+        remeasure(campaign, inputs)
+        ground = Ground(campaign, inputs, _with_held_out(read_outcomes(campaign, inputs)), workers)
         notes: list[str] = []
         points = [
             point
             for kind in _judged_kinds(ground, notes)
             for point in _points(ground, kind, ks, panels, seeds, chosen, trained_at, notes)
         ]
-        parts, n_computed = _run(ground, points, on_progress)
+        parts, n_computed = _run(ground, points)
         table = concat(CURVES, parts)
         done = Curves(ground.folder, table, curve_means(table), tuple(notes), n_computed)
-        stamp = {
-            "version": __version__,
+        stamp = stamp_of(campaign.config, inputs) | {
             "seed": campaign.config.evaluate.seed,
             "options": {
                 "ks": list(ks),
@@ -132,9 +124,6 @@ def curves(
                 "trained_at": list(trained_at),
             },
             "key": ground.key,
-            "data_digest": inputs.cells.digest,
-            "model_digest": inputs.model.digest,
-            "vocabulary_digest": inputs.model.vocabulary.digest,
             "held_out": sorted(ground.held_out),
             "panels": _largest(points),
             "notes": notes,
@@ -144,7 +133,7 @@ def curves(
             "config": campaign.config.to_dict(),
         }
         _keep(done, stamp)
-        _tell(campaign, inputs, ground.key)
+        _tell(campaign, ground.key)
     return done
 
 
@@ -220,11 +209,11 @@ def _trained(
         yield from (Point(kind, f"{level}-{variant}", how, 0, genes) for variant in ("closed", "shuffled"))
 
 
-def _run(ground: Ground, points: Sequence[Point], on_progress: Progress) -> tuple[list[pd.DataFrame], int]:
+def _run(ground: Ground, points: Sequence[Point]) -> tuple[list[pd.DataFrame], int]:
     """Tables of all points, in their order, and how many were computed."""
     parts, n_computed = [], 0
     for done, point in enumerate(points):
-        on_progress("learning curves", done, len(points))
+        progress.tell("learning curves", done, len(points))
         path = ground.folder / "points" / f"{point.key(ground.key)}.parquet"
         if not path.is_file():
             try:
@@ -234,7 +223,7 @@ def _run(ground: Ground, points: Sequence[Point], on_progress: Progress) -> tupl
                 raise
             n_computed += 1
         parts.append(read_table(path))
-    on_progress("learning curves", len(points), len(points))
+    progress.tell("learning curves", len(points), len(points))
     return parts, n_computed
 
 
@@ -248,7 +237,7 @@ def _keep(done: Curves, stamp: dict[str, Any]) -> None:
     write_json(done.folder / "curves.json", stamp)
 
 
-def _tell(campaign: Campaign, inputs: Inputs, key: str) -> None:
+def _tell(campaign: CampaignFolder, key: str) -> None:
     """Write the report again of the round that was judged by what the curves were measured on."""
     store = campaign.store
     evaluated = store.finished_step("evaluate", key=key)
@@ -257,7 +246,7 @@ def _tell(campaign: Campaign, inputs: Inputs, key: str) -> None:
     page = campaign.round_folder(evaluated.round) / "report.html"
     written = [step for step in store.steps(evaluated.round) if step.name == "report" and step.finished]
     if page.is_file() and written:
-        write_report(review(campaign, inputs, evaluated.round), page)
+        write_report(compose(page.parent), page)
         store.finish_step(written[-1], outputs=written[-1].outputs)  # the page holds something else now
 
 
@@ -290,16 +279,16 @@ def _judged_kinds(ground: Ground, notes: list[str]) -> list[Kind]:
     return kinds
 
 
-def _with_held_out(recorded: Outcomes | None) -> Outcomes:
-    folds = recorded.fold_of if recorded is not None else {}
-    if recorded is None or -1 not in folds.values():
+def _with_held_out(outcomes: Outcomes | None) -> Outcomes:
+    folds = outcomes.fold_of if outcomes is not None else {}
+    if outcomes is None or -1 not in folds.values():
         came = f"{len(folds)} targets, left out in turn" if folds else "no measured target"
         msg = (
             f"Learning curves are judged on targets that are held out for good, which a campaign has whose first record brings "
             f"{LEAST_TO_SPLIT} targets or more; this one has {came}. Record more targets at once in a new campaign."
         )
         raise DesignError(msg)
-    return recorded
+    return outcomes
 
 
 def _levels(asked: Collection[str]) -> tuple[Level, ...]:

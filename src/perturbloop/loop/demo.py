@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
+from perturbloop import progress
 from perturbloop.data import toy
 from perturbloop.data.cells import read_cells
 from perturbloop.data.tokens import vocabulary_of
 from perturbloop.evaluate.metrics import auroc, average_precision
-from perturbloop.loop.arms import Progress
 from perturbloop.loop.campaign import init, play, record, show
 from perturbloop.loop.folder import read_of_round
+from perturbloop.report import RoundReport
 from perturbloop.schema import METHODS, CampaignConfig, PerturbedConfig
 from perturbloop.train.pretrain import pretrain
 from perturbloop.train.pretrain_config import PretrainConfig
@@ -24,15 +24,15 @@ MAX_LENGTH = 128
 
 
 def demo(
-    folder: Path, *, seed: int, on_progress: Progress, misleading: bool = False
-) -> tuple[dict[str, Any], list[Table], list[str]]:
+    folder: Path, *, seed: int, misleading: bool = False
+) -> tuple[dict[str, Any], RoundReport, list[str]]:
     """Simulate, pretrain, play a round, record perturbed cells, play again, and look the answer up.
 
     `misleading` simulates a world whose co-expression points away from the causes.
 
     Returns
     -------
-    Results as plain values, the report's tables, and what to tell. A folder of an earlier demo is gone on with.
+    Results as plain values, the report, and what to tell. A folder of an earlier demo is gone on with.
     """
     config = PretrainConfig(
         layers=2, hidden=64, max_length=MAX_LENGTH, steps=STEPS, learning_rate=2e-3, seed=seed
@@ -48,14 +48,14 @@ def demo(
         words,
         folder / "model",
         config,
-        on_step=lambda step, _, __: on_progress("pretrain", step, STEPS),
+        on_step=lambda step, _, __: progress.tell("pretrain", step, STEPS),
     )
     if not (campaign / "campaign.toml").is_file():
         init(campaign, campaign_config(data, folder / "model", seed=seed))
-    play(campaign, on_progress=on_progress)
+    play(campaign)
     record(campaign, perturbed_config(data))
-    played = play(campaign, on_progress=on_progress)
-    path, tables, _ = show(campaign)
+    played = play(campaign)
+    path, report, _ = show(campaign)
     answer = against_truth(campaign / "rounds" / f"{played.round:03d}", pd.read_csv(data / "truth.csv"))
     lines = [
         *learned.lines(),
@@ -69,7 +69,7 @@ def demo(
         f"Report: {path}",
     ]
     tree = {"report": str(path), "pretraining": learned.to_dict(), "answer": answer.to_dict("records")}
-    return tree, tables, lines
+    return tree, report, lines
 
 
 def campaign_config(data: Path, model: Path, *, seed: int) -> CampaignConfig:

@@ -15,21 +15,23 @@ from perturbloop import __version__
 from perturbloop.errors import StoreError
 from perturbloop.schema import CampaignConfig, PerturbedConfig, ScreenConfig
 from perturbloop.store import CampaignStore, create_store, lock, open_store
-from perturbloop.store.files import own, read_table, sweep, write_text
+from perturbloop.store.files import file_digest, own, read_table, sweep, write_text
 
 CONFIG_FILE = "campaign.toml"
 LEDGER_FILE = "campaign.sqlite"
+RecordedFile = PerturbedConfig | ScreenConfig
+"""A file of perturbed cells, or a screen, and how it is read."""
+FILES = ("path", "label_table", "targets", "hits")
+"""Options of a recorded file that name one: what decides is what it holds, not where it lies."""
 
 
 @dataclass(frozen=True)
-class Campaign:
+class CampaignFolder:
     """An open campaign."""
 
     folder: Path
     config: CampaignConfig
     store: CampaignStore
-    may_write: bool = True
-    """Whether it was opened for work, and not only to be read."""
 
     def round_folder(self, number: int) -> Path:
         """Folder of a round."""
@@ -39,18 +41,19 @@ class Campaign:
         """Path as the ledger records it."""
         return str(path.relative_to(self.folder))
 
-    def with_perturbed(self, entry: PerturbedConfig) -> "Campaign":
-        """Return the campaign with a file of perturbed cells, saved; with other options it keeps the file's place."""
-        entries = {(one.path, one.modality): one for one in self.config.perturbed}
-        entries[entry.path, entry.modality] = entry
-        return self._saved(replace(self.config, perturbed=tuple(entries.values())))
+    def with_recorded(self, entry: RecordedFile) -> "CampaignFolder":
+        """Return the campaign with a file, saved; one of the same path and modality, or a screen of the same name, keeps its place."""
+        perturbed = {(one.path, one.modality): one for one in self.config.perturbed}
+        screens = {one.name: one for one in self.config.screen}
+        if isinstance(entry, ScreenConfig):
+            screens[entry.name] = entry
+        else:
+            perturbed[entry.path, entry.modality] = entry
+        config = replace(self.config, perturbed=tuple(perturbed.values()), screen=tuple(screens.values()))
+        return self.with_config(config)
 
-    def with_screen(self, entry: ScreenConfig) -> "Campaign":
-        """Return the campaign with a screen, saved; one of the same name keeps its place."""
-        entries = {one.name: one for one in self.config.screen} | {entry.name: entry}
-        return self._saved(replace(self.config, screen=tuple(entries.values())))
-
-    def _saved(self, config: CampaignConfig) -> "Campaign":
+    def with_config(self, config: CampaignConfig) -> "CampaignFolder":
+        """Return the campaign with other options, saved."""
         _write_config(self.folder, config)
         self.store.save_config(config.to_dict())
         return replace(self, config=config)
@@ -81,7 +84,7 @@ def refuse_taken(folder: Path) -> None:
 
 
 @contextmanager
-def working(folder: Path) -> Iterator[Campaign]:
+def working(folder: Path) -> Iterator[CampaignFolder]:
     """Open a campaign for work and keep other processes out; what killed runs left half done is put right first."""
     _require_campaign(folder)
     with lock(folder):
@@ -93,23 +96,25 @@ def working(folder: Path) -> Iterator[Campaign]:
                 _write_config(folder, config)
             if store.campaign().config != config.to_dict():  # edited by hand, or killed between the two
                 store.save_config(config.to_dict())
-            yield Campaign(folder, config, store)
+            store.targets()  # refused here, by every command, where held-out targets were changed by hand
+            yield CampaignFolder(folder, config, store)
 
 
 @contextmanager
-def reading(folder: Path) -> Iterator[Campaign]:
+def reading(folder: Path) -> Iterator[CampaignFolder]:
     """Open a campaign as it is now, to read; it may belong to somebody else, and another process may work in it."""
     campaign = open_campaign(folder)
     with campaign.store:
         yield campaign
 
 
-def open_campaign(folder: Path) -> Campaign:
+def open_campaign(folder: Path) -> CampaignFolder:
     """Open a campaign to read, as `reading` does; its store is for the caller to close."""
     _require_campaign(folder)
     store = open_store(folder / LEDGER_FILE, writes=False)
     try:
-        return Campaign(folder, _read_config(folder, store), store, may_write=False)
+        store.targets()
+        return CampaignFolder(folder, _read_config(folder, store), store)
     except BaseException:
         store.close()
         raise
@@ -140,14 +145,19 @@ def _read_config(folder: Path, store: CampaignStore) -> CampaignConfig:
     return CampaignConfig.from_dict(tree)
 
 
-def require_may_write(campaign: Campaign, recorded: str) -> None:
-    """Refuse to measure a recorded file again where the campaign was opened only to be read."""
-    if not campaign.may_write:
-        msg = (
-            f"What `{recorded}` says must be measured again: its options, its file or the cells changed since, or its tables are "
-            f"gone. Run `perturbloop play {campaign.folder}` first."
-        )
-        raise StoreError(msg)
+def options_of(entry: RecordedFile) -> dict[str, Any]:
+    """Every option of a recorded file but the paths, which say nothing of the content."""
+    return {name: value for name, value in vars(entry).items() if name not in FILES}
+
+
+def digests_of(entry: RecordedFile) -> list[str]:
+    """Role and digest of a recorded file and of those that its options name."""
+    named = {role: getattr(entry, role, None) for role in FILES}
+    return [
+        f"{role} {file_digest(Path(path)) if Path(path).is_file() else ''}"
+        for role, path in named.items()
+        if path
+    ]
 
 
 PLAY_AGAIN = "Delete it and run `perturbloop play`, which makes it anew."

@@ -1,10 +1,11 @@
-"""What every step starts from: the model, the cells of the two states, and their tokens."""
+"""What every step starts from: the cells of the two states, what a model sees of them, and what is known of their genes."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from perturbloop.data.annotations import Annotations, read_annotations
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.genes import GeneReport
 from perturbloop.data.states import StateCells, state_cells
@@ -12,8 +13,7 @@ from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, closest, some
 from perturbloop.evaluate import chosen_test, static_pathway
-from perturbloop.loop.annotations import Annotations, read_annotations
-from perturbloop.models.geneformer import Geneformer, load_geneformer
+from perturbloop.models.view import ModelView
 from perturbloop.schema import CampaignConfig, EvaluateConfig
 from perturbloop.store import step_key
 
@@ -23,11 +23,13 @@ class Inputs:
     """Checked input of a campaign."""
 
     config: CampaignConfig
-    model: Geneformer
+    """Options and recorded files."""
     states: StateCells
+    """Start and goal cells."""
     genes: GeneReport
-    tokens: Tokens
-    """Encoded start and goal cells."""
+    """What became of the file's genes."""
+    view: ModelView
+    """The model, and the cells as it reads them; loaded when it is first asked for."""
     annotations: Annotations
     """Gene sets and core-essential genes that the evaluation reads."""
 
@@ -36,50 +38,70 @@ class Inputs:
         """Start and goal cells."""
         return self.states.cells
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Genes and tokens of the model."""
+        return self.view.vocabulary
+
+    @cached_property
+    def start_tokens(self) -> Tokens:
+        """Encoded start cells: those that are edited."""
+        return self.view.tokens.select(np.flatnonzero(~self.states.is_goal_n))
+
+    @property
+    def start_donor_n(self) -> np.ndarray | None:
+        """Donor of each start cell; `None` without donors."""
+        donor_n = self.states.donor_n
+        return None if donor_n is None else donor_n[~self.states.is_goal_n]
+
     @cached_property
     def key(self) -> str:
         """Hash of cells, their selection, and model."""
         parts = self.config.to_dict()["cells"] | {"path": "", "seed": self.config.train.seed}
-        return step_key("check", config=parts, inputs=[self.cells.digest, self.model.digest])
+        return step_key("check", config=parts, inputs=[self.cells.digest, self.view.digest])
 
-    @cached_property
-    def emb_nd(self) -> np.ndarray:
-        """Embeddings of all start and goal cells by the model as it came."""
-        return embed(self.model, self.tokens)
+    @property
+    def digests(self) -> dict[str, str]:
+        """What every output carries of its origin: hashes of cells, model and vocabulary."""
+        return {
+            "data_digest": self.cells.digest,
+            "model_digest": self.view.digest,
+            "vocabulary_digest": self.vocabulary.digest,
+        }
 
     def lines(self) -> list[str]:
         """What `check` says."""
-        length = self.tokens.length_n
+        length, most = self.view.tokens.length_n, self.vocabulary.max_length
         n_goal = int(self.states.is_goal_n.sum())
         return [
             *self.genes.lines(),
             f"{self.cells.n_cells - n_goal:,} start and {n_goal:,} goal cells; "
             f"{int((~self.states.train_n).sum()):,} held out; design {self.states.design}"
             + ("" if self.states.donor_n is None else f", {len(set(self.states.donor_n))} donors"),
-            f"{int(np.median(length)):,} tokens a cell (median); "
-            f"{float(np.mean(length == self.model.vocabulary.max_length)):.0%} of cells cut at "
-            f"{self.model.vocabulary.max_length:,}",
+            f"{int(np.median(length)):,} tokens a cell (median); {float(np.mean(length == most)):.0%} of cells cut at {most:,}",
             *self.annotations.lines(),
         ]
 
 
 def read_inputs(config: CampaignConfig) -> Inputs:
-    """Read model and cells and refuse what cannot be used, before any work."""
+    """Read the cells, and what of the model tells it from others; refuse what cannot be used, before any work."""
     if not config.train.model:
         msg = "A campaign needs a foundation model; none is named. Give its folder with `--model`."
         raise InputError(msg)
+    from perturbloop.models.geneformer import load_geneformer
+
     model = load_geneformer(
         config.train.model, vocabulary=config.train.vocabulary, emb_layer=config.train.emb_layer
     )
-    cells, genes = read_cells(
-        config.cells.path, vocabulary=model.vocabulary, gene_column=config.cells.gene_column
-    )
+    words = model.vocabulary
+    cells, genes = read_cells(config.cells.path, vocabulary=words, gene_column=config.cells.gene_column)
     states = state_cells(cells, config.cells, seed=config.train.seed)
-    chosen_test(
-        states.is_goal_n, states.donor_n, by=config.evaluate.de
-    )  # refused now, not after hours of edits
-    spare = int(config.perturb.after_delete == "refill")
-    tokens = tokenize(states.cells, model.vocabulary, spare=spare)
+    # Refused now, not after hours of edits: a test that the cells do not allow, unknown controls, an unknown pathway.
+    chosen_test(states.is_goal_n, states.donor_n, by=config.evaluate.de)
+    _require_known_controls(config.evaluate, states.cells, words)
+    annotations = read_annotations(config.evaluate, words)
+    static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)
+    tokens = tokenize(states.cells, words, spare=int(config.perturb.after_delete == "refill"))
     empty = int((tokens.length_n <= 2 * tokens.has_cls).sum())
     if empty:
         msg = (
@@ -87,10 +109,8 @@ def read_inputs(config: CampaignConfig) -> Inputs:
             "Remove cells without counts."
         )
         raise InputError(msg)
-    _require_known_controls(config.evaluate, states.cells, model.vocabulary)
-    annotations = read_annotations(config.evaluate, model.vocabulary)
-    static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)
-    return Inputs(config, model, states, genes, tokens, annotations)
+    view = ModelView(config.train.model, model.digest, words, tokens, lambda: model)
+    return Inputs(config, states, genes, view, annotations)
 
 
 def _require_known_controls(config: EvaluateConfig, cells: Cells, vocabulary: Vocabulary) -> None:
@@ -105,8 +125,3 @@ def _require_known_controls(config: EvaluateConfig, cells: Cells, vocabulary: Vo
                 f"them; the closest to the first is {closest(unknown[0].upper(), sorted(known), limit=1)}."
             )
             raise GeneIdError(msg)
-
-
-def embed(model: Geneformer, tokens: Tokens) -> np.ndarray:
-    """Embeddings of encoded cells, in their order."""
-    return model.embed([tokens.row(cell) for cell in range(tokens.n_cells)])

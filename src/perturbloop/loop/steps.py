@@ -1,387 +1,279 @@
-"""Every step of a round, each a function from what is recorded to what is written."""
+"""The steps of a round: a record each. `play` walks them, the ledger checks their outputs, the docs list them."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.splits import trains
+from perturbloop import __version__
 from perturbloop.design.propose import propose
-from perturbloop.evaluate import (
-    Verdict,
-    baselines,
-    de_isp,
-    differential,
-    failure,
-    gate,
-    positives,
-    recognize,
-    scoreboard,
-    static_pathway,
-    strata,
-)
-from perturbloop.evaluate.calls import with_pool_padj
-from perturbloop.evaluate.controls import Recognized
-from perturbloop.loop.arms import (
-    OPEN,
-    Arm,
-    Perturbed,
-    Progress,
-    closed_arms,
-    model_place,
-    open_arms,
-    perturb_arm,
-    train_arm,
-)
-from perturbloop.loop.evidence import (
-    Evidence,
-    evidence_of,
-    evidence_predictions,
-    networks_of,
-    posterior_table,
-)
-from perturbloop.loop.folder import Campaign, read_of_round
+from perturbloop.loop.arms import Arm, closed_arms, open_arms
+from perturbloop.loop.folder import CampaignFolder, digests_of, options_of, read_of_round
 from perturbloop.loop.inputs import Inputs
-from perturbloop.loop.outcomes import Outcomes, keep_in_round, perturbed_examples
-from perturbloop.loop.ranking import covariates, predictions_of, rank, with_null, with_score
-from perturbloop.loop.scores import correlations, gains
-from perturbloop.loop.training import TrainingCells
-from perturbloop.perturb.interop import write_goal_state_csv
-from perturbloop.report import GAINS, RANK_CORRELATIONS
-from perturbloop.schema import (
-    EFFECTS,
-    METRICS,
-    POSTERIOR,
-    PREDICTIONS,
-    PROPOSALS,
-    RANKING,
-    STRATA,
-    Kind,
-    concat,
-)
-from perturbloop.stats.geneformer import goal_state_stats
-from perturbloop.store.files import read_table, whole, write_json, write_table
-from perturbloop.train.classifier import StateModel
+from perturbloop.loop.recorded import Outcomes, read_outcomes
+from perturbloop.loop.round import evaluate_round
+from perturbloop.report import compose, write
+from perturbloop.schema import PROPOSALS, CampaignConfig
+from perturbloop.store import Input, step_key
+from perturbloop.store.files import write_json, write_table
 
-DEFAULT, WITHOUT_MODEL = "posterior", "posterior-alone"
-"""Method of the default ranking once targets were measured; and where the open loop failed its control gate."""
-
-STEPS = ("check", "train", "perturb", "evaluate", "propose", "report")
+if TYPE_CHECKING:
+    from perturbloop.loop.execute import Perturbed
+    from perturbloop.train.classifier import StateModel
 
 
 @dataclass
 class Work:
     """A round in progress: what its steps hand to the next; everything in it can be read back from the folder."""
 
-    campaign: Campaign
+    campaign: CampaignFolder
     inputs: Inputs
-    outcomes: Outcomes | None
-    on_progress: Progress
-    models: dict[Arm, StateModel] = field(default_factory=dict)
+    workers: int = 0
+    """Processes of a local Ray cluster that share the in-silico edits; 0 = this process alone."""
+    models: "dict[Arm, StateModel]" = field(default_factory=dict)
     places: dict[Arm, Path] = field(default_factory=dict)
     """Folders of the models."""
-    perturbed: dict[Arm, Perturbed] = field(default_factory=dict)
-    workers: int = 0
+    perturbed: "dict[Arm, Perturbed]" = field(default_factory=dict)
 
-    @property
-    def frozen(self) -> Perturbed:
-        """Edits of the open loop."""
-        return next(found for arm, found in self.perturbed.items() if arm.method == "frozen")
+    @cached_property
+    def outcomes(self) -> Outcomes | None:
+        """What was measured so far."""
+        return read_outcomes(self.campaign, self.inputs)
 
-    @property
+    @cached_property
     def arms(self) -> list[Arm]:
         """Arms of this round."""
-        arms = open_arms(self.campaign.config.perturb.kinds)
-        if self.outcomes is None:
+        config, outcomes = self.campaign.config, self.outcomes
+        arms = open_arms(config.perturb.kinds)
+        if outcomes is None:
             return arms
-        measured = self.outcomes.kinds_of_cells
-        kinds = tuple(kind for kind in self.campaign.config.perturb.kinds if kind in measured)
+        kinds = tuple(kind for kind in config.perturb.kinds if kind in outcomes.kinds_of_cells)
         if not kinds:
             return arms
-        levels, with_cells = self.campaign.config.train.levels, self.outcomes.with_cells
-        return [*arms, *closed_arms(self.outcomes.fold_of, kinds, levels, with_cells=with_cells)]
+        with_cells = outcomes.with_cells
+        return [*arms, *closed_arms(outcomes.fold_of, kinds, config.train.levels, with_cells=with_cells)]
 
 
-def train(work: Work) -> None:
-    """Train or load the state model of every arm."""
+@dataclass(frozen=True)
+class Step:
+    """One step of a round."""
+
+    name: str
+    """Also the word of its command."""
+    after: str
+    """The step whose result it uses; '' for the first."""
+    decides: Callable[[CampaignConfig, Inputs], dict[str, Any]]
+    """Options, and hashes of files, that decide its result beside the step before."""
+    run: Callable[[Work, Path], tuple[Path, ...]]
+    """Does it: the round in progress and the round's folder in, the files and folders that it made out."""
+    outputs: tuple[str, ...]
+    """What it leaves in the folder of a round, beside the JSON file of its name; a star where it depends on the options."""
+
+
+def _check(work: Work, folder: Path) -> tuple[Path, ...]:
+    note_inputs(work.campaign, work.inputs)
+    return ()
+
+
+def _train(work: Work, folder: Path) -> tuple[Path, ...]:
+    from perturbloop.loop.arms import OPEN, model_place
+    from perturbloop.loop.execute import (  # torch is loaded where a model is needed, and not before
+        train_arm,
+        training_cells,
+    )
+
     missing = [arm for arm in work.arms if arm not in work.models]
     cells = None
     if any(arm.method not in OPEN for arm in missing):  # a screen alone brings no cells
-        cells = TrainingCells(work.inputs, perturbed_examples(work.campaign, work.inputs))
+        cells = training_cells(work.campaign, work.inputs)
     for arm in missing:
-        work.places[arm] = model_place(arm, work.inputs, cells, work.campaign.folder)
-        work.models[arm] = train_arm(arm, work.inputs, cells, work.campaign.folder, work.on_progress)
+        examples = cells.perturbed.digest if cells is not None else ""
+        work.places[arm] = model_place(arm, work.inputs, examples, work.campaign.folder)
+        work.models[arm] = train_arm(arm, work.inputs, cells, work.campaign.folder)
+    return tuple(work.places.values())
 
 
-def perturb(work: Work) -> None:
-    """Score the edits of every arm; finished shards are read."""
-    train(work)
+def _perturb(work: Work, folder: Path) -> tuple[Path, ...]:
+    from perturbloop.loop.execute import perturb_arm
+
+    _train(work, folder)
     for arm in work.arms:
         if arm not in work.perturbed:
             work.perturbed[arm] = perturb_arm(
-                arm,
-                work.models[arm],
-                work.inputs,
-                work.campaign.folder,
-                work.on_progress,
-                workers=work.workers,
+                arm, work.models[arm], work.inputs, work.campaign.folder, workers=work.workers
             )
+    return tuple(found.place for found in work.perturbed.values())
 
 
-def evaluate(work: Work, number: int) -> tuple[Path, ...]:
-    """Write ranking, predictions, metrics and gains of a round; return the files."""
-    perturb(work)
-    folder, config = work.campaign.round_folder(number), work.campaign.config
-    rankings = {arm: pd.concat([rank_arm(work, arm, kind) for kind in arm.kinds]) for arm in work.arms}
-    frozen = next(table for arm, table in rankings.items() if arm.method == "frozen")
-    states = work.inputs.states
-    de = differential(
-        states.cells,
-        states.is_goal_n,
-        donor_n=states.donor_n,
-        by=config.evaluate.de,
-        seed=config.evaluate.seed,
-    )
-    rng = np.random.default_rng(config.evaluate.seed)
-    found = recognize(de, states.cells.gene_names)
-    base = concat(
-        PREDICTIONS,
-        [
-            *(predictions_of(table, method=arm.method, fold=arm.fold) for arm, table in rankings.items()),
-            baselines(
-                states.cells,
-                states.is_goal_n,
-                kinds=config.perturb.kinds,
-                rng=rng,
-                de=de,
-                gene_sets=work.inputs.annotations.gene_sets,
-                pathway=static_pathway(
-                    config.evaluate.pathway, found, gene_sets=work.inputs.annotations.gene_sets
-                ),
-            ),
-        ],
-    )
-    base = concat(PREDICTIONS, [base, de_isp(base)])
-    verdicts = _gate(work, frozen, found)
-    default = WITHOUT_MODEL if failure(verdicts) else DEFAULT
-    evidence = _evidence(work, de)
-    parts = [evidence_predictions(base, entry, kind=kind, rng=rng) for kind, entry in evidence.items()]
-    predictions = concat(PREDICTIONS, [base, *parts])
-    ranking = concat(
-        RANKING, [_default(frozen, predictions, kind, evidence, default) for kind in config.perturb.kinds]
-    )
-    judged = work.outcomes.judged if work.outcomes else pd.DataFrame(columns=EFFECTS.names)
-    metrics = pd.DataFrame(columns=METRICS.names)
-    gained = pd.DataFrame(columns=GAINS.names)
-    divided = pd.DataFrame(columns=STRATA.names)
-    files: list[Path] = []
-    if work.outcomes is not None:
-        known = work.inputs.annotations
-        metrics = scoreboard(
-            _with_calls(work, predictions, rankings, rng),
-            judged,
-            config=config.evaluate,
-            gene_sets=known.gene_sets,
-        )
-        gained = gains(predictions, judged, evidence, config=config.evaluate, gene_sets=known.gene_sets)
-        level = base[base["method"] == "expression"].drop_duplicates("gene_id")
-        expression = dict(zip(level["gene_id"], level["score"], strict=True))
-        divided = strata(predictions, judged, expression=expression, essential=known.essential)
-        files += keep_in_round(work.outcomes, folder)
-    moved = pd.DataFrame(columns=RANK_CORRELATIONS.names)
-    first = work.campaign.round_folder(0) / "predictions.parquet"
-    if number > 0 and first.is_file():
-        todo = "An earlier round cannot be made anew. Delete it: rank correlations with that round are then left out."
-        moved = correlations(predictions, read_table(first, todo=todo))
-    tables = {"ranking": ranking, "predictions": predictions, "metrics": metrics, "gains": gained}
-    tables["strata"] = divided
-    tables["posterior"], skills = _posteriors(work, frozen, evidence, default)
-    if work.frozen.estimates is not None:
-        tables["estimates"] = work.frozen.estimates
-    for name, table in (tables | {"rank_correlations": moved, "de": de}).items():
-        files.append(folder / f"{name}.parquet")
-        write_table(files[-1], table)
-    if work.frozen.estimates is None:  # the published tool's table says nothing of screened shifts
-        files += _write_published(work, folder)
-    work.campaign.store.save_scores(number, metrics)
-    facts = {"default": default if evidence else "frozen", "network_skill": skills}
-    files.append(folder / "scores.json")
-    write_json(files[-1], _sidecar(work, metrics, gained, moved, verdicts) | facts)
+def _evaluate(work: Work, folder: Path) -> tuple[Path, ...]:
+    _perturb(work, folder)
+    auroc = {
+        arm: {"heldout_auroc": trained.heldout_auroc, "n_train": trained.n_train}
+        for arm, trained in work.models.items()
+    }
+    files = evaluate_round(work.campaign, work.inputs, work.outcomes, work.perturbed, auroc, folder)
     return tuple(files)
 
 
-def _gate(work: Work, ranking: pd.DataFrame, found: tuple[Recognized, ...]) -> tuple[Verdict, ...]:
-    """Judge the open loop of a round by its controls."""
-    config = work.campaign.config
-    known = positives(
-        config.evaluate.positive_controls,
-        found,
-        work.inputs.cells.gene_names,
-        start=config.cells.start,
-        goal=config.cells.goal,
-    )
-    frozen = next(trained for arm, trained in work.models.items() if arm.method == "frozen")
-    return gate(
-        ranking,
-        heldout_auroc=frozen.heldout_auroc,
-        positive=known,
-        named_negative=config.evaluate.negative_controls,
-        fdr=config.evaluate.fdr,
-    )
-
-
-def _write_published(work: Work, folder: Path) -> Iterator[Path]:
-    """Write the open loop's shifts as the published tool's goal-state table, for comparison; a file for each kind."""
-    words = work.inputs.model.vocabulary
-    token_of = dict(zip(words.gene_ids, words.tokens, strict=True))
-    names = {gene: str(name) for gene, name in zip(words.gene_ids, words.gene_names, strict=True)}
-    for kind, rows in work.frozen.shifts.groupby("kind"):
-        shifts = pd.DataFrame(
-            {"state": "goal", "token": rows["gene_id"].map(token_of), "shift": rows["shift_to_goal"]}
-        )
-        ids = {int(token): str(gene) for gene, token in token_of.items()}
-        table = goal_state_stats(shifts, goal_state="goal", gene_ids=ids, gene_names=names)
-        path = folder / f"geneformer_{kind}.csv"
-        with whole(path) as beside:
-            write_goal_state_csv(table, beside)
-        yield path
-
-
-def models_of(work: Work) -> dict[str, dict[str, float]]:
-    """State models of a round by title, and how well each tells held-out unperturbed cells apart."""
-    return {
-        arm.title: {"heldout_auroc": trained.heldout_auroc, "n_train": trained.n_train}
-        for arm, trained in work.models.items()
-    }
-
-
-def choose(work: Work, number: int) -> tuple[Path, ...]:
-    """Write the proposals of a round, a greedy batch and a chance batch; return the file."""
-    folder, config = work.campaign.round_folder(number), work.campaign.config.evaluate
-    ranking = read_of_round(folder, "ranking")
-    pool = ranking
-    if work.outcomes is not None:  # held-out targets are measured too, so they are no proposals either
-        kinds = work.outcomes.kinds
-        pool = ranking[ranking["kind"].isin(kinds) & ~ranking["gene_id"].isin(work.outcomes.fold_of)]
+def _propose(work: Work, folder: Path) -> tuple[Path, ...]:
+    """Write a greedy batch and a chance batch."""
+    config, number = work.campaign.config, int(folder.name)
+    pool, outcomes = read_of_round(folder, "ranking"), work.outcomes
+    if outcomes is not None:  # held-out targets are measured too, so they are no proposals either
+        pool = pool[pool["kind"].isin(outcomes.kinds) & ~pool["gene_id"].isin(outcomes.fold_of)]
     free = int(pool.loc[pool["status"] == "scored", "gene_id"].nunique())
     proposals = pd.DataFrame(columns=PROPOSALS.names)
     if free:
-        proposals = propose(
-            pool, budget=min(config.budget, free), rng=np.random.default_rng([config.seed, number])
-        )
+        rng = np.random.default_rng([config.evaluate.seed, number])
+        proposals = propose(pool, budget=min(config.evaluate.budget, free), rng=rng)
     path = folder / "proposals.parquet"
     write_table(path, proposals)
     work.campaign.store.save_proposals(number, proposals)
     return (path,)
 
 
-def _with_calls(
-    work: Work, predictions: pd.DataFrame, rankings: dict[Arm, pd.DataFrame], rng: np.random.Generator
-) -> pd.DataFrame:
-    """Put the columns beside the predictions that the rules of a call need, for every method that can have them.
+def _report(work: Work, folder: Path) -> tuple[Path, ...]:
+    return (write(compose(folder), folder / "report.html"),)
 
-    The published rule reads the shifts of single cells, which only encoders have, and only where the edits were exact.
+
+def _decides_check(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
+    return {"inputs": inputs.key}
+
+
+def _decides_train(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
+    where = {"model": "", "vocabulary": ""}  # `check` knows what they hold
+    recorded = [[options_of(entry), digests_of(entry)] for entry in config.perturbed]
+    return {"train": config.to_dict()["train"] | where, "perturbed": recorded}
+
+
+def _decides_perturb(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
+    return {"perturb": config.to_dict()["perturb"]}
+
+
+def _decides_evaluate(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
+    where = {"gene_sets": "", "essential_genes": ""}
+    screens = [[options_of(entry), digests_of(entry)] for entry in config.screen]
+    judging = config.to_dict()["evaluate"] | where
+    return {"evaluate": judging, "screens": screens, "annotations": inputs.annotations.digests}
+
+
+def _decides_propose(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
+    return {}
+
+
+def _decides_report(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
+    return {}
+
+
+STEPS = (
+    Step("check", "", _decides_check, _check, ()),
+    Step("train", "check", _decides_train, _train, ()),
+    Step("perturb", "train", _decides_perturb, _perturb, ()),
+    Step(
+        "evaluate",
+        "perturb",
+        _decides_evaluate,
+        _evaluate,
+        (
+            "ranking.parquet",
+            "predictions.parquet",
+            "metrics.parquet",
+            "gains.parquet",
+            "strata.parquet",
+            "posterior.parquet",
+            "rank_correlations.parquet",
+            "de.parquet",
+            "estimates.parquet*",
+            "effects.parquet*",
+            "effects_judged.parquet*",
+            "recorded.json*",
+            "geneformer_KIND.csv*",
+            "scores.json",
+            "facts.json",
+        ),
+    ),
+    Step("propose", "evaluate", _decides_propose, _propose, ("proposals.parquet",)),
+    Step("report", "propose", _decides_report, _report, ("report.html",)),
+)
+
+
+def step_names() -> tuple[str, ...]:
+    """Names of the steps, in order."""
+    return tuple(step.name for step in STEPS)
+
+
+def step_keys(config: CampaignConfig, inputs: Inputs) -> dict[str, str]:
+    """Key of each step as things stand: the hash of all that decides its result.
+
+    Parameters
+    ----------
+    config
+        Options and recorded files.
+    inputs
+        Cells, model and annotations.
     """
-    config, start = work.campaign.config, work.inputs.states.start
-    shifts = work.frozen.shifts
-    by_kind = {kind: covariates(shifts[shifts["kind"] == kind], start) for kind in config.perturb.kinds}
-    beside = with_null(predictions, by_kind, null_genes=config.perturb.null_genes)
-    pooled = [
-        with_pool_padj(table, work.perturbed[arm].shifts, rng=rng)
-        .assign(method=arm.method, fold=arm.fold)
-        .filter(["method", "fold", "gene_id", "kind", "pool_padj", "shift_to_goal"])
-        for arm, table in rankings.items()
-        if work.perturbed[arm].estimates is None
-    ]
-    return beside.merge(pd.concat(pooled), how="left") if pooled else beside
+    keys: dict[str, str] = {}
+    for step in STEPS:
+        before = [keys[step.after]] if step.after else []
+        keys[step.name] = step_key(step.name, config=step.decides(config, inputs), upstream=before)
+    return keys
 
 
-def rank_arm(work: Work, arm: Arm, kind: Kind) -> pd.DataFrame:
-    """Table RANKING of one arm whose edits are made, by its own score."""
-    states, config = work.inputs.states, work.campaign.config
-    donor_n = None if states.donor_n is None else states.donor_n[~states.is_goal_n]
-    found = work.perturbed[arm]
-    return rank(
-        found.shifts,
-        states.start,
-        work.inputs.model.vocabulary,
-        kind=kind,
-        donor_n=donor_n,
-        null_genes=config.perturb.null_genes,
-        fdr=config.evaluate.fdr,
-        estimates=found.estimates,
-        essential=work.inputs.annotations.essential,
-    )
+def do(step: Step, work: Work, number: int, key: str) -> None:
+    """Do one step of a round and record it as finished once its files are there.
 
-
-def _evidence(work: Work, de: pd.DataFrame) -> dict[Kind, Evidence]:
-    if work.outcomes is None:
-        return {}
-    known, config = networks_of(work.inputs, de), work.campaign.config
-    kinds: list[Kind] = [kind for kind in config.perturb.kinds if kind in work.outcomes.kinds]
-    effects, fold_of = work.outcomes.effects, work.outcomes.fold_of
-    return {
-        kind: evidence_of(known, effects, kind, fold_of=fold_of, seed=config.evaluate.seed) for kind in kinds
+    Parameters
+    ----------
+    step
+        What is done.
+    work
+        The round in progress.
+    number
+        Number of the round.
+    key
+        Hash of all that decides the result.
+    """
+    campaign, started = work.campaign, time.monotonic()
+    folder = campaign.round_folder(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    entry = campaign.store.start_step(number, step.name, key=key, config=campaign.config.to_dict())
+    files = step.run(work, folder)
+    stamp = folder / f"{step.name}.json"
+    n_edits = sum(len(found.shifts) for found in work.perturbed.values())
+    facts = {
+        "step": step.name,
+        "key": key,
+        "n_edits": n_edits,
+        "seconds": round(time.monotonic() - started, 1),
     }
+    write_json(stamp, stamp_of(campaign.config, work.inputs) | facts | _spent(work))
+    paths = [campaign.relative(path) for path in (stamp, *files)]
+    campaign.store.finish_step(entry, outputs={"/".join(Path(path).parts[-2:]): path for path in paths})
 
 
-def _posteriors(
-    work: Work, frozen: pd.DataFrame, evidence: dict[Kind, Evidence], default: str
-) -> tuple[pd.DataFrame, dict[Kind, dict[str, float]]]:
-    """Table POSTERIOR of all kinds that were measured, and the skill of each network by kind."""
-    cells = work.inputs.cells
-    names = dict(zip(cells.gene_ids, cells.gene_names, strict=True))
-    tables: list[pd.DataFrame] = []
-    skills: dict[Kind, dict[str, float]] = {}
-    for kind, entry in evidence.items():
-        if not entry.enough:
-            continue
-        scored = frozen[frozen["kind"].eq(kind) & frozen["benefit"].notna()]
-        insilico = scored.set_index("gene_id")["benefit"] * float(default == DEFAULT)
-        table, skills[kind] = posterior_table(entry, insilico, kind, names)
-        tables.append(table)
-    return concat(POSTERIOR, tables), skills
+def stamp_of(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
+    """What every output carries: the version, the seed, and hashes of cells, model and vocabulary."""
+    return {"version": __version__, "seed": config.train.seed, **inputs.digests}
 
 
-def _default(
-    frozen: pd.DataFrame, predictions: pd.DataFrame, kind: Kind, evidence: dict[Kind, Evidence], default: str
-) -> pd.DataFrame:
-    """Rank by the posterior where enough targets of this kind were measured, else by the open loop."""
-    rows = frozen[frozen["kind"] == kind]
-    if kind not in evidence:
-        return rows
-    full = predictions[
-        predictions["method"].eq(default) & predictions["kind"].eq(kind) & predictions["fold"].eq(-1)
-    ]
-    if full.empty:  # too few genes were measured
-        return rows
-    spent = trains(evidence[kind].fold_of, without=-1)
-    return with_score(rows, dict(zip(full["gene_id"], full["score"], strict=True)), spent=spent)
+def _spent(work: Work) -> dict[str, Any]:
+    return {"spent": {arm.title: list(found.lines) for arm, found in work.perturbed.items()}}
 
 
-def _sidecar(
-    work: Work,
-    metrics: pd.DataFrame,
-    gained: pd.DataFrame,
-    moved: pd.DataFrame,
-    verdicts: tuple[Verdict, ...],
-) -> dict[str, object]:
-    inputs, config = work.inputs, work.campaign.config
-    reports = work.outcomes.reports if work.outcomes else ()
-    return {
-        "config": config.to_dict(),
-        "data_digest": inputs.cells.digest,
-        "model_digest": inputs.model.digest,
-        "vocabulary_digest": inputs.model.vocabulary.digest,
-        "seed": config.train.seed,
-        "models": models_of(work),
-        "gate": [asdict(verdict) for verdict in verdicts],
-        "label_sources": {
-            report["source"]: report["label_source"] for report in reports if "label_source" in report
-        },
-        "metrics": metrics.astype(object).where(metrics.notna(), None).to_dict("records"),
-        "gains": gained.astype(object).where(gained.notna(), None).to_dict("records"),
-        "rank_correlations": moved.astype(object).where(moved.notna(), None).to_dict("records"),
-    }
+def note_inputs(campaign: CampaignFolder, inputs: Inputs) -> None:
+    """Write into the ledger which cells and which model were read."""
+    for entry in _inputs(campaign.config, inputs):
+        campaign.store.add_input(entry)
+
+
+def _inputs(config: CampaignConfig, inputs: Inputs) -> Iterator[Input]:
+    path, cells = Path(config.cells.path), inputs.cells
+    yield Input(str(path), "cells", cells.digest, path.stat().st_size, cells.n_cells, cells.n_genes)
+    model = Path(config.train.model)
+    size = sum(file.stat().st_size for file in model.glob("*") if file.is_file())
+    yield Input(str(model), "model", inputs.view.digest, size)

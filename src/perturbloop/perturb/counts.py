@@ -19,9 +19,9 @@ from scipy import sparse
 from perturbloop.data.cells import Cells
 from perturbloop.data.tokens import Tokens
 from perturbloop.models.linear import Linear
+from perturbloop.models.readout import Readout
 from perturbloop.perturb.engine import Engine, Footprint, OnRows, Readings
 from perturbloop.perturb.plan import Plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import Kind
 
 PER = 1e4

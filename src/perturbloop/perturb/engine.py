@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.models.base import CellModel
+from perturbloop.models.readout import Readout
 from perturbloop.perturb.plan import Plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import SHIFTS
 
 OnRows = Callable[[int], None]

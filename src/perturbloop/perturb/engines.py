@@ -4,10 +4,10 @@ from perturbloop.data.cells import Cells
 from perturbloop.errors import ModelError
 from perturbloop.models.base import CellModel, TokenModel
 from perturbloop.models.linear import Linear
+from perturbloop.models.readout import Readout
 from perturbloop.perturb.counts import CountsEngine
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.exact import ExactEngine
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import Precision
 
 

@@ -11,12 +11,12 @@ from jaxtyping import Float
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.models.base import TokenModel
+from perturbloop.models.readout import Readout
 from perturbloop.perturb.cost import encoder_footprint
 from perturbloop.perturb.edit import Row
 from perturbloop.perturb.engine import Engine, Footprint, OnRows, Readings
 from perturbloop.perturb.first_layer import LEAST_EDITS, SharedFirstLayer
 from perturbloop.perturb.plan import Plan
-from perturbloop.perturb.readout import Readout
 from perturbloop.schema import Kind, Precision
 
 Result = TypeVar("Result")

@@ -8,73 +8,14 @@ from perturbloop.errors import InputError
 from perturbloop.schema import (
     CURVE_MEANS,
     EFFECTS,
+    GAINS,
     METRICS,
+    PATHWAYS,
     PROPOSALS,
+    RANK_CORRELATIONS,
     RANKING,
     STRATA,
-    Column,
-    Table,
     concat,
-)
-
-_METHOD = Column("method", "see `schema.METHODS`", "evidence")
-_KIND = Column("kind", "delete, overexpress, inhibit or activate", "delete")
-_NAME = Column("gene_name", "HGNC symbol", "STAT1")
-
-GAINS = Table(
-    "gains",
-    "one method against another, one kind",
-    (
-        _METHOD,
-        Column("against", "method it is compared with", "frozen"),
-        _KIND,
-        Column("gain", "difference in AUROC on the same genes; positive = better", 0.08),
-        Column("ci_low", "lower end of its 95 % paired bootstrap interval", -0.02),
-        Column("ci_high", "upper end", 0.19),
-        Column("n_genes", "held-out targets that both methods scored", 25),
-        Column("n_hits", "hits toward the goal among them", 4),
-        Column(
-            "control",
-            "method without the cause, e.g. shuffled labels; empty where there is none",
-            "full-shuffled",
-        ),
-        Column("control_gain", "gain of the control over the same method", 0.03),
-        Column("kept_share", "share of the gain that the control keeps; 0 = none, 1 = all", 0.3),
-        Column("sentence", "the same in words", "The control keeps 30 % of a gain of +0.080."),
-        Column(
-            "delong_low", "lower end of the 95 % interval of the gain by DeLong's paired comparison", -0.03
-        ),
-        Column("delong_high", "upper end", 0.19),
-        Column("pvalue", "two-sided p of no gain, by DeLong; missing below two hits", 0.14),
-        Column("targets", "held-out, or only the pathway-disjoint ones; see METRICS", "held-out"),
-    ),
-)
-
-RANK_CORRELATIONS = Table(
-    "rank_correlations",
-    "one method and kind against round 0",
-    (
-        _METHOD,
-        _KIND,
-        Column("rho", "Spearman correlation of the full rankings; 1 = nothing changed", 0.71),
-        Column("n_genes", "genes that both rank", 7800),
-        Column("sentence", "the same in words", "The ranking moved."),
-    ),
-)
-
-PATHWAYS = Table(
-    "pathways",
-    "one gene of a known pathway, one kind",
-    (
-        Column("pathway", "name of the pathway", "type I interferon"),
-        _NAME,
-        _KIND,
-        Column("place", "place in the ranking, 1 = best; missing where it was not scored", 12),
-        Column("n_ranked", "scored genes of the kind", 7800),
-        Column("benefit", "positive = toward the goal", 1.9),
-        Column("detection", "share of start cells that express the gene", 0.31),
-        Column("status", "scored, not_scored, spent, excluded or absent", "scored"),
-    ),
 )
 
 _TABLES = {

@@ -5,6 +5,7 @@ action named beside it (`inhibit` or `activate`). Inside, measured effects are a
 effect of *raising* the gene product, so that modalities can be compared without guessing signs.
 """
 
+from perturbloop.schema.columns import Column, Table, concat
 from perturbloop.schema.configuration import (
     CampaignConfig,
     CellsConfig,
@@ -14,19 +15,26 @@ from perturbloop.schema.configuration import (
     ScreenConfig,
     TrainConfig,
 )
+from perturbloop.schema.judging import (
+    CURVE_MEANS,
+    CURVES,
+    GAINS,
+    METRICS,
+    PATHWAYS,
+    RANK_CORRELATIONS,
+    STRATA,
+)
 from perturbloop.schema.methods import (
     METHODS,
     Method,
     method,
 )
+from perturbloop.schema.recorded import Recorded, RecordedCells, RecordedScreen, frozen, recorded_from
 from perturbloop.schema.tables import (
     COMBINATIONS,
-    CURVE_MEANS,
-    CURVES,
     EFFECTS,
     ESTIMATES,
     GUIDES,
-    METRICS,
     POSTERIOR,
     PREDICTIONS,
     PROPOSALS,
@@ -36,11 +44,6 @@ from perturbloop.schema.tables import (
     SCREEN_SWEEP,
     SCREEN_TRUTH,
     SHIFTS,
-    STRATA,
-    TABLES,
-    Column,
-    Table,
-    concat,
 )
 from perturbloop.schema.words import (
     ACTION,
@@ -63,12 +66,37 @@ from perturbloop.schema.words import (
     Modality,
     NotExpressed,
     Precision,
+    Variant,
     arms_of,
     judges,
     kind_of,
     raises,
     raising_sign,
 )
+
+TABLES = (
+    RANKING,
+    SHIFTS,
+    ESTIMATES,
+    EFFECTS,
+    GUIDES,
+    REPLICATES,
+    PREDICTIONS,
+    POSTERIOR,
+    METRICS,
+    STRATA,
+    GAINS,
+    RANK_CORRELATIONS,
+    PATHWAYS,
+    PROPOSALS,
+    COMBINATIONS,
+    SCREEN,
+    SCREEN_TRUTH,
+    SCREEN_SWEEP,
+    CURVES,
+    CURVE_MEANS,
+)
+"""Every table that a campaign keeps or a report shows."""
 
 __all__ = [
     "CampaignConfig",
@@ -87,12 +115,15 @@ __all__ = [
     "Column",
     "EFFECTS",
     "ESTIMATES",
+    "GAINS",
     "GUIDES",
     "METRICS",
+    "PATHWAYS",
     "POSTERIOR",
     "PREDICTIONS",
     "PROPOSALS",
     "RANKING",
+    "RANK_CORRELATIONS",
     "REPLICATES",
     "SCREEN",
     "SCREEN_SWEEP",
@@ -102,6 +133,11 @@ __all__ = [
     "TABLES",
     "Table",
     "concat",
+    "Recorded",
+    "RecordedCells",
+    "RecordedScreen",
+    "frozen",
+    "recorded_from",
     "ACTION",
     "ARMS",
     "AfterDelete",
@@ -122,6 +158,7 @@ __all__ = [
     "Precision",
     "SIGNS",
     "STATUS",
+    "Variant",
     "arms_of",
     "judges",
     "kind_of",

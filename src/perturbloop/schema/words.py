@@ -27,6 +27,9 @@ DeTest = Literal["auto", "pseudobulk", "metacells", "rank-sum"]
 """Test of differential expression; auto takes the first of the three that the cells allow."""
 Level = Literal["frozen", "lora", "full"]
 """What of an encoder is trained: nothing but the head, low-rank adapters that are merged afterwards, or every weight."""
+Variant = Literal["open", "closed", "shuffled", "unperturbed"]
+"""Which cells train a level. open: state cells alone; closed: with perturbed cells; shuffled: their labels are exchanged;
+unperturbed: control cells of their study in their place."""
 
 KINDS: tuple[Kind, ...] = ("delete", "overexpress", "inhibit", "activate")
 DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")

@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 
 from perturbloop.errors import some
 from perturbloop.models.base import CellModel
+from perturbloop.models.readout import Readout
 from perturbloop.models.registry import load_saved
-from perturbloop.perturb.readout import Readout
 from perturbloop.store.files import file_digest, own, whole
 from perturbloop.train.classifier import StateModel
 from perturbloop.train.lora import load_adapter

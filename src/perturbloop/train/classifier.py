@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from perturbloop.errors import ModelError
 from perturbloop.models.base import CellModel
-from perturbloop.perturb.readout import Readout
+from perturbloop.models.readout import Readout
 from perturbloop.train.lora import Adapter
 
 ROUNDING = 1e-12

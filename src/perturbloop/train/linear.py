@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from perturbloop.data.cells import Cells
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.linear import Linear
-from perturbloop.perturb.readout import Readout
+from perturbloop.models.readout import Readout
 from perturbloop.stats.state_regression import choose_strength, fit_state
 from perturbloop.train.classifier import StateModel
 

@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 
 from perturbloop.data.gene_sets import GeneSets
+from perturbloop.evidence.channel import SHUFFLES, Networks, evidence_of, evidence_predictions
 from perturbloop.evidence.graphs import from_vectors
 from perturbloop.evidence.kernels import vector_kernel
 from perturbloop.loop import scores
-from perturbloop.loop.evidence import SHUFFLES, Networks, evidence_of, evidence_predictions
-from perturbloop.report import GAINS
-from perturbloop.schema import EFFECTS, PREDICTIONS, EvaluateConfig
+from perturbloop.schema import EFFECTS, GAINS, PREDICTIONS, EvaluateConfig
 
 GENES = np.array([f"ENSG{number:011d}" for number in range(60)], dtype=object)
 CONFIG = EvaluateConfig(bootstrap=20)

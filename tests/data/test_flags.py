@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
-from perturbloop.evaluate.flags import FLAGS, flags, flags_of
+from perturbloop.data.flags import FLAGS, flags, flags_of
 
 
 @pytest.mark.parametrize(

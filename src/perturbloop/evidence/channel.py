@@ -8,6 +8,7 @@ import pandas as pd
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.splits import trains
+from perturbloop.data.states import StateCells
 from perturbloop.evidence.graphs import GeneGraph, coexpression
 from perturbloop.evidence.kernels import (
     Kernel,
@@ -15,12 +16,9 @@ from perturbloop.evidence.kernels import (
     coexpression_kernel,
     constant_kernel,
     feature_kernel,
-    gene_set_kernel,
-    vector_kernel,
 )
 from perturbloop.evidence.posterior import Posterior, neighbors, network_skills, posterior
 from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
-from perturbloop.loop.inputs import Inputs
 from perturbloop.schema import POSTERIOR, PREDICTIONS, Kind, concat, judges
 
 MOST_MEASURED = 1000
@@ -71,20 +69,23 @@ class Evidence:
         return rows if shuffled is None else shuffle_effects(rows, shuffled)
 
 
-def networks_of(inputs: Inputs, de: pd.DataFrame) -> Networks:
-    """Read networks and features off the user's own cells, the encoder and, where a file was named, gene sets."""
-    cells, states = inputs.cells, inputs.states
+def networks_of(states: StateCells, de: pd.DataFrame, others: Iterable[Kernel] = ()) -> Networks:
+    """Read networks and features off the user's own cells.
+
+    Parameters
+    ----------
+    states
+        Start and goal cells; co-expression is read within states, and within donors where there are any.
+    de
+        Differential expression of goal against start.
+    others
+        Networks from elsewhere: the encoder's gene embeddings, gene sets.
+    """
+    cells = states.cells
     group_n = states.is_goal_n.astype(int).astype(str)
     if states.donor_n is not None:
         group_n = group_n + np.char.add(" ", states.donor_n.astype(str))
-    words = inputs.model.vocabulary
-    found = [
-        coexpression_kernel(cells.log_normalized(), cells.gene_ids, group_n),
-        vector_kernel("gene embeddings", words.gene_ids, inputs.model.gene_embeddings()),
-    ]
-    sets = inputs.annotations.gene_sets
-    if sets is not None:
-        found.append(gene_set_kernel(sets))
+    found = [coexpression_kernel(cells.log_normalized(), cells.gene_ids, group_n), *others]
     return Networks(
         cells.gene_ids, aligned(found, cells.gene_ids), _features(cells, de), coexpression(cells, group_n)
     )

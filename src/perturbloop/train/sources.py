@@ -1,27 +1,24 @@
 """The cells that train a state model of the representation channel, and what each level makes of them."""
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
+from perturbloop import progress
 from perturbloop.data.cells import Cells
+from perturbloop.data.states import StateCells
 from perturbloop.data.tokens import Tokens, tokenize
-from perturbloop.loop.inputs import Inputs, embed
+from perturbloop.models.readout import Readout
+from perturbloop.models.view import ModelView
 from perturbloop.perturb.edit import Target
-from perturbloop.perturb.readout import Readout
-from perturbloop.schema import Level
+from perturbloop.schema import Level, TrainConfig, Variant
 from perturbloop.train.classifier import StateModel, goal_state, heldout_auroc, state_head
 from perturbloop.train.consistency import Aims, aims_of
 from perturbloop.train.examples import Examples, closed_loop, open_loop, same_study
 from perturbloop.train.fit import fine_tune
-
-Variant = Literal["open", "closed", "shuffled", "unperturbed"]
-"""open: state cells alone; closed: with perturbed cells; shuffled: their labels are exchanged; unperturbed: control cells of
-their study in their place."""
 
 
 @dataclass(frozen=True)
@@ -49,43 +46,52 @@ class PerturbedExamples:
     Part of `digest` where there are any."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class TrainingCells:
-    """State cells and perturbed cells, encoded alike: cut to the shared genes, so that panel and state cannot be confounded."""
+    """State cells and perturbed cells, encoded alike: cut to the shared genes, so that panel and state cannot be confounded.
 
-    inputs: Inputs
+    It remembers what it embedded: arms share most of their cells.
+    """
+
+    states: StateCells
+    """Start and goal cells."""
+    view: ModelView
+    """Foundation model as it came, and the same cells encoded with all their genes."""
+    config: TrainConfig
+    """How it is fine-tuned."""
     perturbed: PerturbedExamples
+    """Cells of the recorded files."""
     _known: dict[bytes, np.ndarray] = field(default_factory=dict, repr=False)
 
     @cached_property
-    def states(self) -> Tokens:
+    def unperturbed(self) -> Tokens:
         """Start and goal cells."""
-        return tokenize(self.inputs.cells.restrict(self.perturbed.gene_ids), self.inputs.model.vocabulary)
+        return tokenize(self.states.cells.restrict(self.perturbed.gene_ids), self.view.vocabulary)
 
     @cached_property
     def study(self) -> Tokens:
         """Perturbed and control cells of all files."""
-        words = self.inputs.model.vocabulary
+        words = self.view.vocabulary
         parts = [tokenize(cells.restrict(self.perturbed.gene_ids), words) for cells in self.perturbed.cells]
-        rows = [part.row(cell) for part in parts for cell in range(part.n_cells)]
+        rows = [row for part in parts for row in part.rows()]
         return Tokens.of_rows(rows, has_cls=words.has_cls)
 
     def embedded(self, tokens: Tokens) -> np.ndarray:
         """Embeddings by the model as it came; a row is encoded once, however many arms ask for it."""
-        rows = [tokens.row(cell) for cell in range(tokens.n_cells)]
+        rows = tokens.rows()
         keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
         new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._known}
         if new:
-            self._known.update(zip(new, self.inputs.model.embed(list(new.values())), strict=True))
+            self._known.update(zip(new, self.view.model.embed(list(new.values())), strict=True))
         return np.stack([self._known[key] for key in keys])
 
     def examples(
         self, variant: Variant, training: Collection[str], held_out: Collection[str]
     ) -> tuple[Examples, np.random.Generator]:
         """Cells of one arm, and the random numbers to go on with."""
-        config, states, perturbed = self.inputs.config.train, self.inputs.states, self.perturbed
+        config, states, perturbed = self.config, self.states, self.perturbed
         rng = np.random.default_rng([config.seed, 2])
-        train, is_goal_n = self.states.select(states.train_n), states.is_goal_n[states.train_n]
+        train, is_goal_n = self.unperturbed.select(states.train_n), states.is_goal_n[states.train_n]
         unperturbed = open_loop(train, is_goal_n, max_cells=config.max_cells, rng=rng)
         share = config.perturbed_share
         if variant == "open":
@@ -119,9 +125,9 @@ class TrainingCells:
 
         Only targets that one edit stands for are asked: all their cells had the same done to this gene, and to no other.
         """
-        if not (self.inputs.config.train.consistency and examples.spent):
+        if not (self.config.consistency and examples.spent):
             return None
-        words, perturbed = self.inputs.model.vocabulary, self.perturbed
+        words, perturbed = self.view.vocabulary, self.perturbed
         edit_of = {}
         for target in examples.spent:
             kinds = set(perturbed.kind_n[perturbed.target_n == target])
@@ -140,7 +146,7 @@ def train_level(
     *,
     training: Collection[str] = (),
     held_out: Collection[str] = (),
-    on_step: Callable[[int, int], None] | None = None,
+    title: str = "train",
 ) -> StateModel:
     """Train the state model of one arm.
 
@@ -154,31 +160,30 @@ def train_level(
         Which cells it is trained on.
     training, held_out
         Targets whose cells may train it, and those it will be judged on.
-    on_step
-        Called with steps done and steps in all.
+    title
+        What progress calls it.
 
     Notes
     -----
     Edits are made in whole cells, so goal state and check are read from whole cells too.
     """
-    inputs = cells.inputs
-    states = inputs.states
+    states = cells.states
     examples, rng = cells.examples(variant, training, held_out)
-    model, adapter = inputs.model, None
+    model, adapter = cells.view.model, None
     if level == "frozen":
-        emb_nd = inputs.emb_nd
+        emb_nd = cells.view.emb_nd
         weight_d, bias = state_head(cells.embedded(examples.tokens), examples.label_n, examples.weight_n)
     else:
         tuned = fine_tune(
             model,
             examples,
-            inputs.config.train,
+            cells.config,
             level=level,
             aims=cells.aims(examples, rng),
-            on_step=lambda step, steps, _: None if on_step is None else on_step(step, steps),
+            on_step=lambda step, steps, _: progress.tell(title, step, steps),
         )
         model, weight_d, bias, adapter = tuned.model, tuned.weight_d, tuned.bias, tuned.adapter
-        emb_nd = embed(model, inputs.tokens)
+        emb_nd = model.embed(cells.view.tokens.rows())
     readout = Readout(goal_state(emb_nd, states.is_goal_n & states.train_n), weight_d, bias)
     auroc = heldout_auroc(readout, emb_nd, states.is_goal_n, states.train_n)
     return StateModel(model, readout, auroc, len(examples.label_n), adapter)

@@ -2,38 +2,47 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from perturbloop.data.labels import (
-    WARNINGS,
     call_labels,
     phenotype_labels,
     read_calls,
     refuse_same_screen,
 )
 from perturbloop.data.perturbed import PerturbedCells, condition_labels
+from perturbloop.data.spending import left_out, own_genes, training_targets
 from perturbloop.data.splits import trains
+from perturbloop.data.states import StateCells
+from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.evidence.reliability import control_like
-from perturbloop.evidence.score import left_out, own_genes, soft_labels
-from perturbloop.loop.drugs import training_targets
-from perturbloop.loop.folder import Campaign
-from perturbloop.loop.inputs import Inputs
-from perturbloop.schema import PerturbedConfig, ScreenConfig
+from perturbloop.evidence.score import soft_labels
+from perturbloop.schema import CellsConfig, PerturbedConfig, ScreenConfig
 from perturbloop.store.files import file_digest
 
-SIDE_FILES = ("label_table", "targets")
-"""Options of a recorded file that name another file: its content counts, not its path."""
 
+def training_labels(
+    perturbed: PerturbedCells, states: StateCells, config: CellsConfig, *, vocabulary: Vocabulary
+) -> np.ndarray:
+    """Probability of the goal state of each perturbed cell, from the source that was asked for; missing = does not train.
 
-def training_labels(perturbed: PerturbedCells, inputs: Inputs) -> np.ndarray:
-    """Probability of the goal state of each perturbed cell, from the source that was asked for; missing = does not train."""
-    label_n = _by_source(perturbed, inputs)
+    Parameters
+    ----------
+    perturbed
+        Cells of one file, with the source of their labels in its options.
+    states
+        Start and goal cells.
+    config
+        Names of the two states.
+    vocabulary
+        Maps symbols of a label table to Ensembl ids.
+    """
+    label_n = _by_source(perturbed, states, config, vocabulary)
     if not perturbed.config.drop_escaped:
         return label_n
-    return np.where(escaped(perturbed, left_out(inputs.cells, perturbed)), np.nan, label_n)
+    return np.where(escaped(perturbed, left_out(states.cells, perturbed)), np.nan, label_n)
 
 
 def escaped(perturbed: PerturbedCells, unread: Mapping[str, frozenset[str]]) -> np.ndarray:
@@ -54,18 +63,19 @@ def escaped(perturbed: PerturbedCells, unread: Mapping[str, frozenset[str]]) -> 
     return escaped_n
 
 
-def _by_source(perturbed: PerturbedCells, inputs: Inputs) -> np.ndarray:
-    config, states = perturbed.config, inputs.config.cells
+def _by_source(
+    perturbed: PerturbedCells, states: StateCells, names: CellsConfig, vocabulary: Vocabulary
+) -> np.ndarray:
+    config = perturbed.config
     if config.label_source == "condition":
-        return condition_labels(perturbed, start=states.start, goal=states.goal)
+        return condition_labels(perturbed, start=names.start, goal=names.goal)
     if config.label_source == "phenotype":
-        return phenotype_labels(perturbed, start=states.start, goal=states.goal)
+        return phenotype_labels(perturbed, start=names.start, goal=names.goal)
     if config.label_source == "screen":
         path = Path(config.label_table or "")
-        calls = read_calls(path, vocabulary=inputs.model.vocabulary)
-        return call_labels(perturbed.target_n, own_genes(inputs.cells, perturbed), calls, source=path.name)
-    state = inputs.states
-    return soft_labels(inputs.cells, state.is_goal_n, state.train_n, perturbed).probability_n
+        calls = read_calls(path, vocabulary=vocabulary)
+        return call_labels(perturbed.target_n, own_genes(states.cells, perturbed), calls, source=path.name)
+    return soft_labels(states.cells, states.is_goal_n, states.train_n, perturbed).probability_n
 
 
 def refuse_labels_of_truth(entry: PerturbedConfig, screens: Iterable[ScreenConfig]) -> None:
@@ -94,24 +104,40 @@ def refuse_labels_of_truth(entry: PerturbedConfig, screens: Iterable[ScreenConfi
     refuse_same_screen(_stem(path), _digest(path), truths)
 
 
-def label_facts(
-    perturbed: PerturbedCells, campaign: Campaign, inputs: Inputs, fold_of: Mapping[str, int]
-) -> dict[str, Any]:
-    """Check the labels before anything is written; what the report says of them: source, cells with a label, warnings."""
-    source = perturbed.config.label_source
-    if (
-        source != "state_score" or perturbed.config.drop_escaped
-    ):  # refused now, not when the closed loop trains
-        refuse_labels_of_truth(perturbed.config, campaign.config.screen)
-        known_n = np.isfinite(training_labels(perturbed, inputs)) & ~perturbed.is_control_n
-        others = [one for one in campaign.config.perturbed if one.path != perturbed.config.path]
-        if not others:  # else cells of theirs may train
-            target_n, _ = training_targets(perturbed, inputs, fold_of)
-            _require_labels_to_train(target_n, known_n, fold_of, perturbed)
-    else:
-        known_n = ~perturbed.is_control_n
-    warnings = [WARNINGS[source]] if source in WARNINGS else []
-    return {"label_source": source, "n_labelled": int(known_n.sum()), "label_warnings": warnings}
+def require_labels(
+    perturbed: PerturbedCells,
+    states: StateCells,
+    config: CellsConfig,
+    *,
+    vocabulary: Vocabulary,
+    fold_of: Mapping[str, int],
+    alone: bool,
+) -> int:
+    """Check the labels before anything is written; return how many perturbed cells have one.
+
+    Parameters
+    ----------
+    perturbed, states, config, vocabulary
+        As in `training_labels`.
+    fold_of
+        Fold of every gene that the campaign has spent.
+    alone
+        Whether no other file is recorded, whose cells may train where these do not.
+
+    Raises
+    ------
+    InputError
+        If no target with labelled cells is left to train.
+    """
+    options = perturbed.config
+    if options.label_source == "state_score" and not options.drop_escaped:
+        return int((~perturbed.is_control_n).sum())
+    labels_n = training_labels(perturbed, states, config, vocabulary=vocabulary)
+    known_n = np.isfinite(labels_n) & ~perturbed.is_control_n
+    if alone:
+        target_n, _ = training_targets(states.cells, perturbed, fold_of)
+        _require_labels_to_train(target_n, known_n, fold_of, perturbed)
+    return int(known_n.sum())
 
 
 def _require_labels_to_train(
@@ -129,18 +155,6 @@ def _require_labels_to_train(
                 "Label more targets, or use `--label-source state_score`."
             )
             raise InputError(msg)
-
-
-def digests_of(entry: PerturbedConfig) -> list[str]:
-    """Hashes of a recorded file and of the files that its options name."""
-    named = [getattr(entry, name) for name in SIDE_FILES]
-    return [_digest(Path(path)) for path in (entry.path, *filter(None, named))]
-
-
-def options_of(entry: PerturbedConfig) -> dict[str, Any]:
-    """Every option of a recorded file but the paths, which say nothing of the content."""
-    values = {name: getattr(entry, name) for name in entry.__dataclass_fields__}
-    return {name: value for name, value in values.items() if name not in ("path", *SIDE_FILES)}
 
 
 def _stem(path: Path) -> str:

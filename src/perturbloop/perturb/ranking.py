@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data.cells import Cells
+from perturbloop.data.flags import flags
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.evaluate.flags import flags
 from perturbloop.schema import ACTION, PREDICTIONS, RANKING, Kind
 from perturbloop.stats.aggregate import mean_by_gene
 from perturbloop.stats.correct import benjamini_hochberg

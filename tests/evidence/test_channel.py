@@ -6,9 +6,7 @@ import pytest
 from scipy import sparse
 
 from perturbloop.evaluate import scoreboard
-from perturbloop.evidence.graphs import from_vectors
-from perturbloop.evidence.kernels import constant_kernel, vector_kernel
-from perturbloop.loop.evidence import (
+from perturbloop.evidence.channel import (
     MOST_MEASURED,
     ROWS,
     Evidence,
@@ -19,6 +17,8 @@ from perturbloop.loop.evidence import (
     measured_genes,
     posterior_table,
 )
+from perturbloop.evidence.graphs import from_vectors
+from perturbloop.evidence.kernels import constant_kernel, vector_kernel
 from perturbloop.schema import EFFECTS, PREDICTIONS, EvaluateConfig
 
 GENES = np.array([f"ENSG{number:011d}" for number in range(90)], dtype=object)

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.loop.ranking import rank, with_score
+from perturbloop.perturb.ranking import rank, with_score
 
 GENES = np.array([f"ENSG{number:011d}" for number in range(60)], dtype=object)
 

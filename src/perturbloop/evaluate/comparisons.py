@@ -13,9 +13,8 @@ from perturbloop.data.gene_sets import GeneSets
 from perturbloop.evaluate import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evaluate.disjoint import DISJOINT, HELD_OUT
 from perturbloop.evaluate.gains import Gain
-from perturbloop.loop.evidence import Evidence, evidence_predictions, n_shuffles
-from perturbloop.report import GAINS, RANK_CORRELATIONS
-from perturbloop.schema import EvaluateConfig, Kind, method
+from perturbloop.evidence.channel import Evidence, evidence_predictions, n_shuffles
+from perturbloop.schema import GAINS, RANK_CORRELATIONS, EvaluateConfig, Kind, method
 
 COMPARISONS = (
     ("frozen-closed", "frozen", "frozen-shuffled"),
@@ -57,7 +56,7 @@ def gains(
 
     Returns
     -------
-    Table `report.GAINS`.
+    table `GAINS`.
     """
     rows = []
     dealt: dict[tuple[Kind, str], list[pd.DataFrame]] = {}
@@ -151,7 +150,7 @@ def correlations(predictions: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFra
 
     Returns
     -------
-    Table `report.RANK_CORRELATIONS`.
+    Table `RANK_CORRELATIONS`.
     """
     rows = []
     kinds = earlier.loc[earlier["method"] == "frozen", "kind"].unique()

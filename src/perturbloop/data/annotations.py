@@ -19,6 +19,8 @@ class Annotations:
     gene_sets: GeneSets | None = None
     essential: frozenset[str] | None = None
     """Ensembl ids."""
+    digests: tuple[str, ...] = ()
+    """Role and hash of each file that was named: what it holds decides, where it lies does not."""
 
     def lines(self) -> list[str]:
         """What `check` says of them."""
@@ -32,10 +34,6 @@ def read_annotations(config: EvaluateConfig, vocabulary: Vocabulary) -> Annotati
     essential = (
         read_gene_list(config.essential_genes, vocabulary=vocabulary) if config.essential_genes else None
     )
-    return Annotations(sets, essential)
-
-
-def annotation_digests(config: EvaluateConfig) -> list[str]:
-    """Digest of each file that was named: what the files hold is part of a step's key, where they lie is not."""
     named = [(name, getattr(config, name)) for name in FILES]
-    return [f"{name} {file_digest(Path(path))}" for name, path in named if path]
+    digests = [f"{name} {file_digest(Path(path))}" for name, path in named if path]
+    return Annotations(sets, essential, tuple(digests))

@@ -1,0 +1,129 @@
+"""A recorded screen: read, its genes turned into effects and placed in folds."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.data.compounds import Compound, folds_of_genes, torn
+from perturbloop.data.screens import read_screen, report_lines
+from perturbloop.data.splits import assign_folds
+from perturbloop.data.states import StateCells
+from perturbloop.errors import InputError, some
+from perturbloop.evidence.labels import refuse_labels_of_truth
+from perturbloop.evidence.measurement import Measurement, Study, require_two_folds
+from perturbloop.evidence.screen_effects import ScreenEffects, effects_of_screen
+from perturbloop.schema import RecordedScreen, ScreenConfig, frozen
+
+
+def measure_screen(study: Study, entry: ScreenConfig, *, known: Mapping[str, int]) -> Measurement:
+    """Turn a screen into an effect of every gene that the cells express; nothing is written.
+
+    Parameters
+    ----------
+    study
+        What it is measured against.
+    entry
+        The file and how it is read.
+    known
+        Folds that were given before; they never change.
+
+    Raises
+    ------
+    LeakageError
+        If recorded cells train by labels from this very screen.
+    """
+    for cells in study.config.perturbed:
+        refuse_labels_of_truth(cells, [entry])
+    words, seen, least = study.vocabulary, detection(study.states), entry.min_detection
+    screen, read = read_screen(entry, vocabulary=words)
+    made = effects_of_screen(screen, seen, min_detection=least)
+    folds = study.config.evaluate.folds
+    fold_of, unused = _folds_of_screen(made, read["compounds"], known=known, folds=folds)
+    if unused:
+        screen, read = read_screen(entry, vocabulary=words, left_out=unused)
+        made = effects_of_screen(screen, seen, min_detection=least)
+        read["warnings"].append(
+            f"Compounds whose targets are held out in different folds say nothing of a gene: {some(unused)}."
+        )
+    require_two_folds(
+        [*known.values(), *fold_of.values()],
+        list(made.effects["gene_name"]),
+        "Record a screen of more genes.",
+    )
+    tables = {
+        "screen": screen,
+        "effects": made.effects.assign(fold=made.effects["gene_id"].map(fold_of).astype(int)),
+    }
+    lines = report_lines(read)
+    del read["compounds"]
+    recorded = _recorded_screen(made, entry, fold_of, read)
+    recorded = replace(recorded, lines=(*lines, *_screen_lines(recorded, entry)))
+    return Measurement(recorded, tables, fold_of, len(screen))
+
+
+def _folds_of_screen(
+    made: ScreenEffects, compounds: Mapping[str, Collection[str]], *, known: Mapping[str, int], folds: int
+) -> tuple[dict[str, int], list[str]]:
+    """Fold of each gene, and compounds between folds. Genes with the score of one compound share a fold: one would tell the other's."""
+    genes = made.effects["gene_id"].tolist()
+    if not compounds:
+        return assign_folds(genes, known=known, folds=folds), []
+    linked = [Compound(name, inhibits=frozenset(hit) & frozenset(genes)) for name, hit in compounds.items()]
+    used = [one for one in linked if one.genes]
+    fold_of = folds_of_genes(used, known=known, folds=folds)
+    unused = torn(used, fold_of)
+    if len(unused) == len(used):
+        msg = (
+            "A drug screen needs compounds whose targets are held out, or used, together; what was recorded before parts the "
+            f"targets of all {len(unused)}: {some(unused)}. Record it in a campaign of its own."
+        )
+        raise InputError(msg)
+    return fold_of, unused
+
+
+def detection(states: StateCells) -> pd.Series:
+    """Share of cells that express each gene, the larger of both states; index = Ensembl id."""
+    goal_n = states.is_goal_n
+    shares = [states.cells.select(state_n).detection() for state_n in (goal_n, ~goal_n)]
+    return pd.Series(np.maximum(*shares), index=states.cells.gene_ids)
+
+
+def _recorded_screen(
+    made: ScreenEffects, entry: ScreenConfig, fold_of: Mapping[str, int], read: Mapping[str, Any]
+) -> RecordedScreen:
+    effects = made.effects
+    hits = effects[effects["hit"].astype(bool)]
+    return RecordedScreen(
+        name=entry.name,
+        modality=entry.modality,
+        source=f"{entry.name} ({Path(entry.path).name})",
+        higher_is=entry.higher_is,
+        **frozen(read),
+        spread=made.spread,
+        n_effects=len(effects),
+        n_not_measured=made.n_not_measured,
+        n_not_expressed=made.n_not_expressed,
+        hits_excluded=made.hits_excluded,
+        n_hits_kept=len(hits),
+        n_hits_held_out=int((hits["gene_id"].map(fold_of) >= 0).sum()),
+        n_held_out=sum(fold_of[gene] >= 0 for gene in effects["gene_id"]),
+    )
+
+
+def _screen_lines(recorded: RecordedScreen, entry: ScreenConfig) -> list[str]:
+    lines = [
+        f"{recorded.n_effects:,} of its genes are kept, {recorded.n_held_out:,} of them held out, with "
+        f"{recorded.n_hits_held_out:,} of {recorded.n_hits_kept:,} hits; an effect of 1 is {recorded.spread:.3g} of the file"
+    ]
+    if recorded.n_not_measured + recorded.n_not_expressed:
+        excluded = recorded.hits_excluded
+        lost = f", with {len(excluded):,} hits: {some(excluded)}" if excluded else ""
+        lines.append(
+            f"excluded: {recorded.n_not_measured:,} genes that the cells do not measure and {recorded.n_not_expressed:,} seen "
+            f"in under {100 * entry.min_detection:g} % of them{lost}"
+        )
+    return lines

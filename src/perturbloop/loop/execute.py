@@ -1,0 +1,206 @@
+"""What an arm does: its state model is trained, its edits are scored. Models and shards that exist are read."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from perturbloop import progress
+from perturbloop.data.perturbed import read_perturbed
+from perturbloop.data.spending import edits_of, training_targets
+from perturbloop.data.tokens import Tokens
+from perturbloop.evidence.labels import refuse_labels_of_truth, training_labels
+from perturbloop.evidence.score import shared_genes
+from perturbloop.loop.arms import Arm, is_fast, model_key, model_place, plan_arm
+from perturbloop.loop.folder import CampaignFolder, digests_of
+from perturbloop.loop.inputs import Inputs
+from perturbloop.models.linear import Linear
+from perturbloop.models.readout import Readout
+from perturbloop.perturb.collect import precision_of, run_plan
+from perturbloop.perturb.cost import Cost, NoiseFloor, cost, noise_floor
+from perturbloop.perturb.engine import Engine
+from perturbloop.perturb.engines import engine_of
+from perturbloop.perturb.exact import ExactEngine
+from perturbloop.perturb.fast import PASSES_PER_SCREEN, RANDOM_SHARE, fast_shifts
+from perturbloop.perturb.plan import Plan
+from perturbloop.schema import Level, Variant
+from perturbloop.store import step_key
+from perturbloop.store.files import own, write_json
+from perturbloop.train.checkpoint import load_state_model, save_state_model
+from perturbloop.train.classifier import StateModel, train_frozen
+from perturbloop.train.linear import train_linear
+from perturbloop.train.sources import PerturbedExamples, TrainingCells, train_level
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """What an arm's edits did."""
+
+    shifts: pd.DataFrame
+    """Table `SHIFTS`."""
+    estimates: pd.DataFrame | None
+    """Table `ESTIMATES` of the fast engine."""
+    lines: tuple[str, ...]
+    """What was spent, and the noise of the arithmetic."""
+    place: Path
+    """Folder of the shards."""
+
+
+def training_cells(campaign: CampaignFolder, inputs: Inputs) -> TrainingCells:
+    """State cells and recorded cells, as the levels train on them."""
+    return TrainingCells(
+        inputs.states, inputs.view, inputs.config.train, perturbed_examples(campaign, inputs)
+    )
+
+
+def perturbed_examples(campaign: CampaignFolder, inputs: Inputs) -> PerturbedExamples:
+    """Read the perturbed cells again, label them by the source that was asked for, and find the shared genes."""
+    config, states, words = campaign.config, inputs.states, inputs.vocabulary
+    fold_of = {target.gene_id: target.fold for target in campaign.store.targets()}
+    shared, files, digests = inputs.cells.gene_ids, [], []
+    hits: dict[str, frozenset[str]] = {}
+    columns: dict[str, list[np.ndarray]] = {"label": [], "target": [], "control": [], "kind": []}
+    for entry in config.perturbed:
+        refuse_labels_of_truth(entry, config.screen)  # a screen may have been recorded since
+        perturbed, _ = read_perturbed(entry, vocabulary=words)
+        target_n, hit = training_targets(states.cells, perturbed, fold_of)
+        columns["label"].append(training_labels(perturbed, states, config.cells, vocabulary=words))
+        columns["target"].append(target_n)
+        columns["control"].append(perturbed.is_control_n)
+        columns["kind"].append(edits_of(perturbed))
+        hits |= {gene: hits.get(gene, frozenset()) | genes for gene, genes in hit.items()}
+        here = set(shared_genes(states.cells, perturbed.cells))
+        shared = np.array([gene for gene in shared if gene in here], dtype=object)
+        digests += [perturbed.cells.digest, *digests_of(entry)[1:]]  # a table of targets decides too
+        files.append(perturbed.cells)
+    label_n, *named = (np.concatenate(parts) for parts in columns.values())
+    target_n, is_control_n, kind_n = named
+    said = ["\n".join(map(str, column_n)) for column_n in (*named, np.round(label_n, 4))]
+    digest = step_key(
+        "examples",
+        config={"columns": [hashlib.sha256(text.encode()).hexdigest() for text in said]},
+        inputs=digests,
+    )
+    return PerturbedExamples(tuple(files), target_n, label_n, shared, digest, is_control_n, kind_n, hits=hits)
+
+
+def train_arm(arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Path) -> StateModel:
+    """Load the arm's state model, or train and save it.
+
+    Parameters
+    ----------
+    arm
+        What is trained, on which targets.
+    inputs
+        State cells and foundation model.
+    cells
+        State cells and recorded cells, for the arms that need them.
+    folder
+        Campaign folder.
+    """
+    examples = cells.perturbed.digest if cells is not None else ""
+    place, model = model_place(arm, inputs, examples, folder), inputs.view.model
+    found = load_state_model(place, base=model)
+    if found is not None:
+        return found
+    title, states = f"train {arm.title}", inputs.states
+    progress.tell(title, 0, 1)
+    if arm.method == "frozen":
+        trained = train_frozen(model, inputs.view.emb_nd, states.is_goal_n, states.train_n)
+    elif arm.method == "linear":
+        trained = train_linear(states.cells, states.is_goal_n, states.train_n, inputs.vocabulary)
+    else:
+        if cells is None:
+            msg = f"arm {arm.method} needs perturbed cells"
+            raise ValueError(msg)
+        level, variant = cast("Level", arm.level), cast("Variant", arm.variant)
+        trained = train_level(
+            cells, level, variant, training=arm.training, held_out=arm.held_out, title=title
+        )
+    key = model_key(arm, inputs, examples)
+    card = {"method": arm.method, "fold": arm.fold, "spent": sorted(arm.training), "key": key}
+    save_state_model(trained, place, base=model, card=card)
+    return trained
+
+
+def perturb_arm(
+    arm: Arm, trained: StateModel, inputs: Inputs, folder: Path, *, workers: int = 0
+) -> Perturbed:
+    """Score the arm's edits in the start cells; shards that exist are reused.
+
+    Parameters
+    ----------
+    arm
+        What is edited.
+    trained
+        Its state model.
+    inputs
+        State cells.
+    folder
+        Campaign folder.
+    workers
+        Processes of a local Ray cluster that share the edits; 0 = this process alone.
+    """
+    config, tokens, edits = inputs.config.perturb, inputs.start_tokens, plan_arm(arm, inputs)
+    key = step_key("edits", config={"plan": edits.digest}, inputs=[inputs.key])
+    fast = is_fast(arm, config)
+    if fast:
+        key = step_key("fast", config={"top": config.top, "width": config.width}, inputs=[key])
+    place = folder / "shifts" / trained.digest / key
+    precision = precision_of(place, config.precision, trained.model.device)
+    engine = engine_of(
+        trained.model,
+        trained.readout,
+        inputs.states.start,
+        precision=precision,
+        batch_tokens=config.batch_tokens,
+    )
+    title = f"perturb, {arm.title}"
+    noise = _noise(place, engine, tokens, edits)
+    if fast and isinstance(engine, ExactEngine):
+        found = fast_shifts(
+            engine,
+            tokens,
+            edits,
+            place,
+            config=config,
+            workers=workers,
+            on_edits=lambda part, done, total: progress.tell(f"{title}: {part}", done, total),
+        )
+        return Perturbed(found.shifts, found.estimates, (found.line(), noise), place)
+    shifts = run_plan(engine, tokens, edits, place, workers=workers, on_edits=partial(progress.tell, title))
+    return Perturbed(shifts, None, (f"exact engine: {len(shifts):,} passes", noise), place)
+
+
+def cost_of_arm(arm: Arm, inputs: Inputs) -> Cost:
+    """What the arm's edits would cost; of the fast engine the screen and its random check, not what they will ask for."""
+    tokens, edits = inputs.start_tokens, plan_arm(arm, inputs).edits
+    config = inputs.config.perturb
+    passes_n = np.bincount(edits["cell"].to_numpy(int), minlength=tokens.n_cells).astype(float)
+    if is_fast(arm, config):
+        screened = edits[["cell", "kind"]].drop_duplicates()
+        passes = screened["kind"].map(lambda kind: PASSES_PER_SCREEN.get(kind, 0.0))
+        passes_n = np.bincount(screened["cell"].to_numpy(int), passes, minlength=tokens.n_cells)
+        verified_n = RANDOM_SHARE * np.bincount(edits["cell"].to_numpy(int), minlength=tokens.n_cells)
+        passes_n = passes_n + verified_n
+    words = inputs.vocabulary
+    model = Linear(inputs.cells.gene_ids, words) if arm.method == "linear" else inputs.view.model
+    anything = np.ones(model.dim, dtype=np.float32)  # the cost does not depend on what is read
+    engine = engine_of(
+        model, Readout(anything, anything, 0.0), inputs.states.start, batch_tokens=config.batch_tokens
+    )
+    return cost(engine, tokens, passes_n=passes_n)
+
+
+def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
+    """Noise of the arithmetic, measured once in a run."""
+    note = place / "noise.json"
+    if not note.is_file():
+        write_json(note, asdict(noise_floor(engine, tokens, edits)))
+    with own(note):
+        return NoiseFloor(**json.loads(note.read_text())).line()

@@ -1,0 +1,282 @@
+"""What was recorded, perturbed cells and screens: measured once, kept in the campaign, and read without writing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.errors import InputError, some
+from perturbloop.evaluate import ceiling
+from perturbloop.evaluate.screens import as_read
+from perturbloop.evidence.measurement import Measurement, Study
+from perturbloop.evidence.recorded_cells import measure_cells
+from perturbloop.evidence.recorded_screens import detection, measure_screen
+from perturbloop.loop.folder import (
+    CampaignFolder,
+    RecordedFile,
+    digests_of,
+    kept,
+    kept_report,
+    options_of,
+)
+from perturbloop.loop.inputs import Inputs
+from perturbloop.schema import (
+    EFFECTS,
+    KINDS,
+    Kind,
+    Recorded,
+    RecordedCells,
+    RecordedScreen,
+    ScreenConfig,
+    arms_of,
+    concat,
+    judges,
+    kind_of,
+    recorded_from,
+)
+from perturbloop.store import Input, Target, step_key
+from perturbloop.store.files import file_digest, write_json, write_table
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """All measured effects of a campaign."""
+
+    effects: pd.DataFrame
+    """Table `EFFECTS` read by all shared genes: what is reported, and what the evidence channel learns from."""
+    judged: pd.DataFrame
+    """The same read by the judging half of the genes only: what rankings are judged by."""
+    recorded: tuple[Recorded, ...]
+    """What was read of each file, perturbed cells before screens."""
+
+    @property
+    def fold_of(self) -> dict[str, int]:
+        """Fold of each measured target, and of every gene that a recorded compound hits."""
+        rows = self.effects[self.effects["level"] == "gene"]
+        hit = {gene: fold for one in self._cells for gene, fold in one.hit_genes.items()}
+        return hit | dict(zip(rows["gene_id"], rows["fold"].astype(int), strict=True))
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """In-silico kinds that were measured."""
+        return _kinds(self.effects)
+
+    @property
+    def with_cells(self) -> frozenset[str]:
+        """Genes that were hit in perturbed cells, all those of usable compounds included: only these can train a model."""
+        rows = self._of_cells
+        hit = {gene for one in self._cells for gene in one.cell_genes}
+        return frozenset(rows.loc[rows["level"] == "gene", "gene_id"]) | hit
+
+    @property
+    def kinds_of_cells(self) -> tuple[Kind, ...]:
+        """In-silico kinds that were measured in cells."""
+        return _kinds(self._of_cells)
+
+    @property
+    def _cells(self) -> list[RecordedCells]:
+        return [one for one in self.recorded if isinstance(one, RecordedCells)]
+
+    @property
+    def _of_cells(self) -> pd.DataFrame:
+        return self.effects[self.effects["n_cells"] > 0]
+
+
+def record(
+    campaign: CampaignFolder, inputs: Inputs, entry: RecordedFile
+) -> tuple[CampaignFolder, Recorded, bool]:
+    """Measure a file and keep it; the same file with the same options is not recorded twice.
+
+    Parameters
+    ----------
+    campaign
+        A campaign that is open for work.
+    inputs
+        Its model and cells.
+    entry
+        The file and how it is read.
+
+    Returns
+    -------
+    The campaign with the file, what was recorded, and whether that is new.
+
+    Raises
+    ------
+    LeakageError
+        If cells would train by labels from a screen that judges.
+    """
+    _require_kind(entry, campaign)
+    known = entry in (*campaign.config.perturbed, *campaign.config.screen)
+    if known and (place_of(campaign, entry, inputs) / "report.json").is_file():
+        return campaign, _kept(campaign, entry, inputs), False
+    found = _measured(campaign, inputs, entry, _folds(campaign))
+    _keep(campaign, inputs, entry, found)
+    said = _kept(campaign, entry, inputs)
+    replaced = _replaced(campaign, entry)  # said once, no matter of the rounds
+    return campaign.with_recorded(entry), replace(said, warnings=(*said.warnings, *replaced)), True
+
+
+def remeasure(campaign: CampaignFolder, inputs: Inputs) -> None:
+    """Measure again, and keep, every recorded file whose options, content or cells changed, or whose tables are gone."""
+    for entry in _entries(campaign):
+        if not (place_of(campaign, entry, inputs) / "report.json").is_file():
+            _keep(campaign, inputs, entry, _measured(campaign, inputs, entry, _folds(campaign)))
+
+
+def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
+    """Read the effects of every recorded file; `None` where none is recorded. What is stale is measured, and not kept."""
+    halves: dict[str, list[pd.DataFrame]] = {"all": [], "judge": []}
+    screens: dict[str, pd.DataFrame] = {}
+    recorded: list[Recorded] = []
+    known = _folds(campaign)
+    for entry in _entries(campaign):
+        place = place_of(campaign, entry, inputs)
+        if (place / "report.json").is_file():
+            tables: Any = _KeptTables(place)
+            recorded.append(_kept(campaign, entry, inputs))
+        else:
+            found = _measured(campaign, inputs, entry, known)
+            tables, known = found.tables, known | dict(found.fold_of)
+            recorded.append(found.recorded)
+        if isinstance(entry, ScreenConfig):
+            screens[entry.name] = tables["screen"]
+        for half, parts in halves.items():
+            parts.append(tables["effects" if isinstance(entry, ScreenConfig) else f"effects_{half}"])
+    if not recorded:
+        return None
+    told = [_with_ceiling(one, screens, campaign, inputs) for one in recorded]
+    effects, judged = (concat(EFFECTS, parts) for parts in halves.values())
+    return Outcomes(effects, judged, tuple(told))
+
+
+def _measured(
+    campaign: CampaignFolder, inputs: Inputs, entry: RecordedFile, known: Mapping[str, int]
+) -> Measurement:
+    study = Study(campaign.config, inputs.states, inputs.vocabulary)
+    if isinstance(entry, ScreenConfig):
+        return measure_screen(study, entry, known=known)
+    return measure_cells(study, entry, known=known)
+
+
+def keep_in_round(outcomes: Outcomes, folder: Path) -> tuple[Path, ...]:
+    """Write what a round was judged by beside its tables, so that its report never mixes in what came later; the files."""
+    names = ("effects.parquet", "effects_judged.parquet", "recorded.json")
+    effects, judged, recorded = (folder / name for name in names)
+    write_table(effects, outcomes.effects)
+    write_table(judged, outcomes.judged)
+    write_json(recorded, [one.to_dict() for one in outcomes.recorded])
+    return effects, judged, recorded
+
+
+def place_of(campaign: CampaignFolder, entry: RecordedFile, inputs: Inputs) -> Path:
+    """Folder of a file's effects, named by what decides them."""
+    config = campaign.config.evaluate
+    digests = [*digests_of(entry), inputs.key]
+    if isinstance(entry, ScreenConfig):
+        options = {"screen": options_of(entry), "folds": config.folds}
+        return campaign.folder / "screens" / step_key("screen", config=options, inputs=digests)
+    evaluate = {name: getattr(config, name) for name in ("fdr", "min_effect", "folds")}
+    key = step_key("effects", config=options_of(entry) | evaluate, inputs=digests)
+    return campaign.folder / "perturbed" / key
+
+
+@dataclass(frozen=True)
+class _KeptTables:
+    """Tables of a recorded file, read when they are asked for."""
+
+    place: Path
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return kept(self.place, name)
+
+
+def _kept(campaign: CampaignFolder, entry: RecordedFile, inputs: Inputs) -> Recorded:
+    place = place_of(campaign, entry, inputs)
+    return replace(recorded_from(kept_report(place)), folder=campaign.relative(place))
+
+
+def _keep(campaign: CampaignFolder, inputs: Inputs, entry: RecordedFile, found: Measurement) -> None:
+    """Write what was measured, then freeze the targets, then the report: with it, everything is there."""
+    place, path = place_of(campaign, entry, inputs), Path(entry.path)
+    for name, table in found.tables.items():
+        write_table(place / f"{name}.parquet", table)
+    role = "screen" if isinstance(entry, ScreenConfig) else "perturbed"
+    n_cells = found.recorded.n_cells if isinstance(found.recorded, RecordedCells) else None
+    size = path.stat().st_size
+    campaign.store.add_input(Input(entry.path, role, file_digest(path), size, n_cells, found.n_genes))
+    campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in found.fold_of.items())
+    write_json(place / "report.json", found.recorded.to_dict())
+
+
+def _entries(campaign: CampaignFolder) -> list[RecordedFile]:
+    return [*campaign.config.perturbed, *campaign.config.screen]
+
+
+def _folds(campaign: CampaignFolder) -> dict[str, int]:
+    return {target.gene_id: target.fold for target in campaign.store.targets()}
+
+
+def _kinds(effects: pd.DataFrame) -> tuple[Kind, ...]:
+    modalities = effects.loc[
+        effects["level"] == "gene", "modality"
+    ].unique()  # a compound as such has no kind
+    return tuple(kind for kind in KINDS if any(judges(m, kind) for m in modalities))
+
+
+def _require_kind(entry: RecordedFile, campaign: CampaignFolder) -> None:
+    arms, kinds = arms_of(entry.modality), campaign.config.perturb.kinds
+    if not any(judges(arm, made) for arm in arms for made in kinds):
+        asked = " and ".join(f"`{kind_of(arm)}`" for arm in arms)
+        msg = (
+            f"What `{entry.modality}` measures is compared with the in-silico edit {asked}; this campaign makes "
+            f"{some(kinds)} only. Add it to `kinds` in `campaign.toml`, then record again."
+        )
+        raise InputError(msg)
+
+
+def _with_ceiling(
+    recorded: Recorded, screens: Mapping[str, pd.DataFrame], campaign: CampaignFolder, inputs: Inputs
+) -> Recorded:
+    """Of several screens of one modality, say how well each other finds the hits of this one, among the genes it is judged on."""
+    if not isinstance(recorded, RecordedScreen):
+        return recorded
+    entries = {one.name: one for one in campaign.config.screen}
+    own = entries[recorded.name]
+    lines = []
+    for name, other in screens.items():
+        if name == recorded.name or entries[name].modality != own.modality:
+            continue
+        found = ceiling(
+            other,
+            screens[recorded.name],
+            rng=np.random.default_rng(0),
+            detection=detection(inputs.states) if own.min_detection else None,
+            min_detection=own.min_detection,
+            definitions={"as read": as_read},
+            n_samples=2,
+        )
+        rows = found[found["denominator"].eq("all") & found["expressed"].eq(own.min_detection > 0)]
+        says = [
+            f"{row.regulators} regulators with AUROC {row.auroc:.2f} ({row.n_hits} hits)"
+            for row in rows.itertuples()
+            if row.regulators != "both" and not np.isnan(row.auroc)
+        ]
+        if says:
+            lines.append(
+                f"ceiling: the scores of {name} find its {' and '.join(says)} among {rows['n_genes'].iloc[0]:,} genes; "
+                "no ranking can be expected to agree better"
+            )
+    return replace(recorded, lines=(*recorded.lines, *lines))
+
+
+def _replaced(campaign: CampaignFolder, entry: RecordedFile) -> list[str]:
+    if not isinstance(entry, ScreenConfig):
+        return []
+    before = [one.path for one in campaign.config.screen if one.name == entry.name and one.path != entry.path]
+    return [
+        f"It takes the place of the screen of that name from `{path}`; record it under another `--name` to keep both."
+        for path in before
+    ]

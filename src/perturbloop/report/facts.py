@@ -1,0 +1,140 @@
+"""What a round leaves behind for its report, beside its tables: `facts.json` in its folder."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perturbloop.evaluate import Verdict
+from perturbloop.schema import CampaignConfig, frozen
+from perturbloop.store.files import read_json, write_json
+
+FILE = "facts.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stimulus:
+    """The stimulus that the two states look like."""
+
+    title: str
+    """Its name in words."""
+    raised_in: str
+    """start or goal."""
+    found: tuple[str, ...]
+    """Signature genes among the strongest of the states."""
+    n_measured: int
+    """Signature genes that the cells hold."""
+    pathway: tuple[str, ...]
+    """Genes that carry it."""
+    other: tuple[str, ...]
+    """Genes of the pathway of another stimulus."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """How much the held-out targets of one modality can tell."""
+
+    modality: str
+    n_genes: int
+    """Held-out targets."""
+    n_hits: int
+    """Hits toward the goal among them."""
+    sentence: str
+    """What so many can and cannot show."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundFacts:
+    """What decided a round and what it found, apart from its tables."""
+
+    config: CampaignConfig
+    """Options and recorded files, as they were."""
+    created: str
+    """When, in UTC."""
+    version: str
+    """Version of perturbloop."""
+    source: str
+    """File of the state cells."""
+    data_digest: str
+    model_digest: str
+    vocabulary_digest: str
+    vocabulary: str
+    """Generation of the vocabulary."""
+    design: str
+    """paired, nested or single."""
+    n_start: int
+    n_goal: int
+    """Cells of each state."""
+    check_lines: tuple[str, ...] = ()
+    """What the check of the input found."""
+    warnings: tuple[str, ...] = ()
+    """What the design costs."""
+    model_lines: tuple[str, ...] = ()
+    """What the model says of itself."""
+    models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Title of each state model -> `heldout_auroc`, `n_train`."""
+    full_rankings: tuple[str, ...] = ("frozen", "linear")
+    """Titles of those that rank all genes, and are not of one fold."""
+    verdicts: tuple[Verdict, ...] = ()
+    """Checks of the control gate."""
+    default: str = "frozen"
+    """Method of the ranking where targets of its kind were measured."""
+    network_skill: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Kind -> network -> how well it foretells measured genes that are left out."""
+    stimulus: Stimulus | None = None
+    """What the states look like; `None` where nothing was recognized."""
+    judged: tuple[Judged, ...] = ()
+    """Per modality, what the held-out targets can tell."""
+    gene_sets: str = ""
+    """Gene sets that tell pathway-disjoint targets, in words."""
+    pydeseq2: bool = True
+    """Whether the package for differential expression by pseudobulk was there."""
+
+    def save(self, folder: Path) -> Path:
+        """Write `facts.json` into a round's folder; return its path."""
+        write_json(folder / FILE, asdict(self) | {"config": self.config.to_dict()})
+        return folder / FILE
+
+
+def read_facts(folder: Path, *, todo: str = "") -> RoundFacts:
+    """Read the facts of a round; of one that an older version played, what its other files say.
+
+    Parameters
+    ----------
+    folder
+        Folder of the round.
+    todo
+        What to do where a file is damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return _of_an_older_round(folder, todo)
+    tree = frozen(read_json(path, todo=todo))
+    tree["config"] = CampaignConfig.from_dict(tree["config"])
+    tree["verdicts"] = tuple(Verdict(**entry) for entry in tree["verdicts"])
+    tree["judged"] = tuple(Judged(**entry) for entry in tree["judged"])
+    if tree["stimulus"] is not None:
+        tree["stimulus"] = Stimulus(**frozen(tree["stimulus"]))
+    return RoundFacts(**tree)
+
+
+def _of_an_older_round(folder: Path, todo: str) -> RoundFacts:
+    scores: dict[str, Any] = read_json(folder / "scores.json", todo=todo)
+    stamp: dict[str, Any] = read_json(folder / "evaluate.json", todo=todo)
+    config = CampaignConfig.from_dict(scores["config"])
+    return RoundFacts(
+        config=config,
+        created="",
+        version=stamp["version"],
+        source=Path(config.cells.path).name,
+        **{name: scores[name] for name in ("data_digest", "model_digest", "vocabulary_digest")},
+        vocabulary="",
+        design=config.cells.design or "",
+        n_start=0,
+        n_goal=0,
+        warnings=("This round was played by an older version, which kept less of it.",),
+        models=scores["models"],
+        verdicts=tuple(Verdict(**entry) for entry in scores.get("gate", ())),
+        default=scores.get("default", "frozen"),
+        network_skill=scores.get("network_skill", {}),
+    )

@@ -1,0 +1,48 @@
+"""What a table is: columns with a meaning, sign, unit and example, and checks."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from perturbloop.errors import InputError, some
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: its meaning with sign and unit, and an example value."""
+
+    name: str
+    meaning: str
+    example: object
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name, what one row is, and its columns."""
+
+    name: str
+    row: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return [column.name for column in self.columns]
+
+    def checked(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the frame with the columns in order; refuse one that lacks any."""
+        missing = [name for name in self.names if name not in frame.columns]
+        if missing:
+            msg = (
+                f"The table `{self.name}` needs the columns {some(self.names, limit=20)}; "
+                f"these are missing: {some(missing)}. Make it with the step that writes it."
+            )
+            raise InputError(msg)
+        return frame[self.names].reset_index(drop=True)
+
+
+def concat(table: Table, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Join frames of one table; an empty list gives an empty table with its columns."""
+    parts = [table.checked(frame) for frame in frames if len(frame)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=table.names)
