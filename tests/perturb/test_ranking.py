@@ -7,7 +7,7 @@ from scipy import sparse
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.perturb.ranking import rank, with_score
+from perturbloop.perturb.ranking import EITHER_WAY, by_posterior, completed, rank
 
 GENES = np.array([f"ENSG{number:011d}" for number in range(60)], dtype=object)
 
@@ -59,11 +59,69 @@ def test_every_gene_of_the_cells_is_listed_and_those_not_edited_come_last(shifts
     assert (table["status"] == "not_scored").sum() == 2
 
 
+def posterior_of(mean, sd=0.1):
+    return pd.DataFrame({"gene_id": GENES[:58], "mean": mean, "sd": sd})
+
+
 def test_spent_genes_have_no_place_among_the_scored(shifts, start):
     table = ranked(shifts, start).reset_index()
-    again = with_score(table, dict.fromkeys(GENES, 1.0), spent=frozenset({GENES[7]})).set_index("gene_id")
+    learnt = posterior_of(np.ones(58))
+    again = by_posterior(
+        table, dict.fromkeys(GENES, 1.0), learnt, spent=frozenset({GENES[7]}), with_model=True
+    ).set_index("gene_id")
     assert again.loc[GENES[7], "status"] == "spent"
     assert again.index.get_loc(GENES[7]) >= 57
+
+
+@pytest.mark.parametrize("with_model", [True, False])
+def test_once_the_posterior_ranks_every_number_of_a_row_is_of_it(shifts, start, with_model):
+    table = ranked(shifts, start).reset_index()
+    mean = np.linspace(-1, 1, 58)
+    score_of = dict(zip(GENES[:58], mean, strict=True))
+    again = by_posterior(table, score_of, posterior_of(mean), spent=frozenset(), with_model=with_model)
+    scored = again[again["status"] == "scored"]
+    assert scored["benefit"].is_monotonic_decreasing
+    np.testing.assert_allclose(scored["ci_high"] - scored["ci_low"], 2 * 1.96 * 0.1)
+    np.testing.assert_allclose(scored["effect"], scored["benefit"])
+    assert set(scored.loc[scored["call"] == "toward", "ci_low"] > 0) == {True}
+    assert set(scored.loc[scored["call"] == "none", "effect"].abs() < 0.196) == {True}
+    assert scored[["null_z", "pvalue", "padj", "cell_pvalue"]].isna().all(axis=None)
+    assert scored["logit_shift"].notna().all() == with_model
+    assert set(again["ranked_by"]) == {"posterior" if with_model else "posterior-alone"}
+
+
+def test_fewer_than_five_cells_give_no_interval_no_p_and_no_call(shifts, start):
+    few = shifts[(shifts["gene_id"] != GENES[7]) | (shifts["cell"] < 4)]
+    table = ranked(few, start)
+    own = table.loc[GENES[7]]
+    assert own["n_cells"] == 4
+    assert own[["ci_low", "ci_high", "pvalue", "padj", "cell_pvalue"]].isna().all()
+    assert own["call"] == "none"
+    assert table.drop(GENES[7])[["ci_low", "padj"]].dropna().shape == (57, 2)
+
+
+def test_a_call_needs_an_interval_that_excludes_zero(shifts, start):
+    wild = shifts.copy()
+    own = wild["gene_id"] == GENES[7]
+    wild.loc[own, "logit_shift"] = np.array([20.0, -14.0, 18.0, -12.0, 13.0])
+    table = ranked(wild, start)
+    assert table.loc[GENES[7], "padj"] < 0.05
+    assert table.loc[GENES[7], "ci_low"] < 0
+    assert table.loc[GENES[7], "call"] == "none"
+
+
+def test_genes_that_are_best_both_ways_are_flagged_and_differential_expression_stands_beside(shifts, start):
+    lowered = ranked(shifts, start).reset_index()
+    raised = lowered.assign(kind="overexpress", action="activate")
+    other = raised["gene_id"].map(dict(zip(GENES, range(60), strict=True)))
+    raised["benefit"] = np.where(raised["gene_id"] == GENES[7], 99.0, other)
+    de = pd.DataFrame({"gene_id": GENES[:50], "log2fc": 2.0, "padj": 0.01})
+    both = completed(pd.concat([lowered, raised], ignore_index=True), de, share=0.02)
+    flagged = both["flags"].str.split(",").map(lambda flags: EITHER_WAY in flags)
+    assert set(both.loc[flagged, "gene_id"]) == {GENES[7]}
+    assert flagged.sum() == 2
+    assert both.set_index("gene_id")["log2fc"].loc[GENES[:50]].eq(2).all()
+    assert both.set_index("gene_id")["de_padj"].loc[GENES[50:]].isna().all()
 
 
 def test_genes_that_were_only_put_in_are_ranked_as_the_deepest(shifts, start):

@@ -73,7 +73,7 @@ def combine(
         place = results_path(folder, path_or_genes, **cast("Any", options))
         precision = precision_of(place.parent, config.precision, trained.model.device)
         engine = ExactEngine(
-            trained.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
+            inputs.view.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
         )
         table = combination_shifts(
             engine,

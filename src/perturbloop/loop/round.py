@@ -43,7 +43,7 @@ from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, keep_in_round
 from perturbloop.perturb.interop import write_goal_state_csv
-from perturbloop.perturb.ranking import covariates, predictions_of, rank, with_null, with_score
+from perturbloop.perturb.ranking import by_posterior, completed, covariates, predictions_of, rank, with_null
 from perturbloop.report.facts import Judged, RoundFacts, Stimulus
 from perturbloop.schema import (
     GAINS,
@@ -106,7 +106,7 @@ def evaluate_round(
     called = _with_calls(inputs, predictions, rankings, perturbed, rng) if outcomes else predictions
     posterior, skills = _posteriors(inputs, frozen, evidence, default)
     tables = {
-        "ranking": _default(frozen, predictions, evidence, default),
+        "ranking": completed(_default(frozen, predictions, posterior, evidence, default), de),
         "predictions": predictions,
         **_judge(inputs, outcomes, predictions, called, evidence),
         "posterior": posterior,
@@ -308,17 +308,24 @@ def _posteriors(
 
 
 def _default(
-    frozen: pd.DataFrame, predictions: pd.DataFrame, evidence: Mapping[Kind, Evidence], default: str
+    frozen: pd.DataFrame,
+    predictions: pd.DataFrame,
+    posterior: pd.DataFrame,
+    evidence: Mapping[Kind, Evidence],
+    default: str,
 ) -> pd.DataFrame:
     """Rank by the posterior where enough targets of a kind were measured, else by the open loop."""
     parts = []
     full = predictions[predictions["method"].eq(default) & predictions["fold"].eq(-1)]
     for kind, rows in frozen.groupby("kind", sort=False):
         score = full[full["kind"].eq(kind)]
-        if not score.empty:  # else too few genes were measured
-            spent = trains(evidence[cast("Kind", kind)].fold_of, without=-1)
-            rows = with_score(rows, dict(zip(score["gene_id"], score["score"], strict=True)), spent=spent)
-        parts.append(rows)
+        if score.empty:  # too few genes were measured
+            parts.append(rows)
+            continue
+        spent = trains(evidence[cast("Kind", kind)].fold_of, without=-1)
+        score_of = dict(zip(score["gene_id"], score["score"], strict=True))
+        learnt = posterior[posterior["kind"].eq(kind)]
+        parts.append(by_posterior(rows, score_of, learnt, spent=spent, with_model=default == DEFAULT))
     return concat(RANKING, parts)
 
 

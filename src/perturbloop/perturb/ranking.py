@@ -14,6 +14,11 @@ from perturbloop.stats.aggregate import mean_by_gene
 from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.null import matched_null
 
+LEAST_CELLS = 5
+"""Fewest cells of which an interval or a p is given."""
+EITHER_WAY = "either-way"
+"""Flag of a gene that is among the best both to inhibit and to activate: its place tells no direction."""
+
 
 def rank(
     shifts: pd.DataFrame,
@@ -68,22 +73,28 @@ def rank(
     )
     frame = _with_basis(frame, kind, estimates)
     null = _null(frame["gene_id"], frame["logit_mean"], covariates(rows, start), null_genes)
-    away = (null["null_z"] < 0) & (frame["logit_mean"] < 0)
-    toward = (null["null_z"] > 0) & (frame["logit_mean"] > 0)
+    enough = frame["logit_n_cells"].ge(LEAST_CELLS)
+    frame[["logit_ci_low", "logit_ci_high", "logit_cell_pvalue", "logit_pvalue"]] = frame[
+        ["logit_ci_low", "logit_ci_high", "logit_cell_pvalue", "logit_pvalue"]
+    ].where(enough, np.nan)
+    pvalue = null["pvalue"].where(enough)
+    padj = benjamini_hochberg(pvalue.to_numpy(float))
+    toward = (padj < fdr) & (null["null_z"] > 0) & (frame["logit_ci_low"] > 0)
+    away = (padj < fdr) & (null["null_z"] < 0) & (frame["logit_ci_high"] < 0)
     scored = frame["logit_mean"].notna() & frame["gene_id"].isin(vocabulary.position)
     frame = frame.assign(
         kind=kind,
         action=ACTION[kind],
         benefit=frame["logit_mean"],
+        ranked_by="logit_shift",
+        effect=frame["logit_mean"],
         logit_shift=frame["logit_mean"],
         ci_low=frame["logit_ci_low"],
         ci_high=frame["logit_ci_high"],
         null_z=null["null_z"],
-        pvalue=null["pvalue"],
-        padj=null["padj"],
-        call=np.select(
-            [null["padj"].lt(fdr) & toward, null["padj"].lt(fdr) & away], ["toward", "away"], "none"
-        ),
+        pvalue=pvalue,
+        padj=padj,
+        call=np.select([toward, away], ["toward", "away"], "none"),
         n_cells=frame["logit_n_cells"].fillna(0).astype(int),
         n_donors=frame["logit_n_donors"].fillna(0).astype(int),
         cell_pvalue=frame["logit_cell_pvalue"],
@@ -93,6 +104,8 @@ def rank(
             essential_g=None if essential is None else frame["gene_id"].isin(essential).to_numpy(bool),
         ),
         status=np.where(scored, "scored", "not_scored"),
+        log2fc=np.nan,
+        de_padj=np.nan,
     )
     return RANKING.checked(_sorted(frame))
 
@@ -160,13 +173,72 @@ def _null(gene_ids: pd.Series, score: pd.Series, matched_by: pd.DataFrame, null_
     return pd.DataFrame({"null_z": null.z_g, "pvalue": null.pvalue_g, "padj": padj}, index=gene_ids.index)
 
 
-def with_score(
-    ranking: pd.DataFrame, score_of: Mapping[str, float], *, spent: frozenset[str]
+def by_posterior(
+    ranking: pd.DataFrame,
+    score_of: Mapping[str, float],
+    posterior: pd.DataFrame,
+    *,
+    spent: frozenset[str],
+    with_model: bool,
 ) -> pd.DataFrame:
-    """Rank by another method's score; targets it was trained on are marked as spent and ranked last."""
-    benefit = ranking["gene_id"].map(score_of)
-    status = np.where(ranking["gene_id"].isin(spent), "spent", ranking["status"])
-    return RANKING.checked(_sorted(ranking.assign(benefit=benefit.astype(float), status=status)))
+    """Rank one kind by what the measured effects say: every number of a row is then of the posterior.
+
+    Parameters
+    ----------
+    ranking
+        RANKING rows of the open loop, one kind.
+    score_of
+        Benefit of each gene: the probability of a worthwhile effect less that of one away from the goal.
+    posterior
+        POSTERIOR rows of the kind.
+    spent
+        Targets that the posterior learnt from: they are marked, and ranked last.
+    with_model
+        Whether the in-silico score is part of the posterior; where it is not, its columns are left empty.
+
+    Returns
+    -------
+    RANKING rows; a call is an interval of the effect that excludes 0.
+    """
+    own = posterior.set_index("gene_id").reindex(ranking["gene_id"])
+    mean, half = own["mean"].to_numpy(float), 1.96 * own["sd"].to_numpy(float)
+    insilico = ["null_z", "pvalue", "padj", "cell_pvalue", "donor_pvalue"]
+    insilico += [] if with_model else ["logit_shift", "shift_to_goal"]
+    frame = ranking.assign(
+        benefit=ranking["gene_id"].map(score_of).astype(float),
+        ranked_by="posterior" if with_model else "posterior-alone",
+        effect=mean,
+        ci_low=mean - half,
+        ci_high=mean + half,
+        call=np.select([mean - half > 0, mean + half < 0], ["toward", "away"], "none"),
+        status=np.where(ranking["gene_id"].isin(spent), "spent", ranking["status"]),
+    )
+    frame[insilico] = np.nan
+    return RANKING.checked(_sorted(frame))
+
+
+def completed(ranking: pd.DataFrame, de: pd.DataFrame, *, share: float = 0.05) -> pd.DataFrame:
+    """Put differential expression beside a ranking, and flag genes that are among the best both to inhibit and to activate.
+
+    Parameters
+    ----------
+    ranking
+        RANKING rows of all kinds.
+    de
+        Differential expression of goal against start cells: `gene_id`, `log2fc`, `padj`.
+    share
+        Best part of the scored genes of a kind.
+    """
+    tested = de.set_index("gene_id").reindex(ranking["gene_id"])
+    scored = ranking["status"].eq("scored")
+    place = ranking[scored].groupby("kind")["benefit"].rank(ascending=False, pct=True)
+    best = ranking.loc[place.index[place <= share]]
+    n_actions = best.groupby("gene_id")["action"].nunique()
+    both = ranking["gene_id"].isin(n_actions.index[n_actions > 1])
+    flags = ranking["flags"].where(~both, (ranking["flags"] + f",{EITHER_WAY}").str.lstrip(","))
+    return ranking.assign(
+        log2fc=tested["log2fc"].to_numpy(float), de_padj=tested["padj"].to_numpy(float), flags=flags
+    )
 
 
 def predictions_of(ranking: pd.DataFrame, *, method: str, fold: int = -1) -> pd.DataFrame:

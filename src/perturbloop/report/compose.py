@@ -13,6 +13,7 @@ from perturbloop.schema import (
     CURVE_MEANS,
     EFFECTS,
     PATHWAYS,
+    RANKING,
     EvaluateConfig,
     Recorded,
     RecordedCells,
@@ -42,6 +43,7 @@ def compose(folder: Path) -> RoundReport:
     """
     names = ("ranking", "metrics", "strata", "gains", "rank_correlations", "proposals")
     tables = {name: read_table(folder / f"{name}.parquet", todo=PLAY_AGAIN) for name in names}
+    tables["ranking"] = RANKING.completed(tables["ranking"])
     de_test = str(read_table(folder / "de.parquet", todo=PLAY_AGAIN)["de_test"].iloc[0])
     facts = read_facts(folder, todo=PLAY_AGAIN)
     effects, recorded = _measured(folder)

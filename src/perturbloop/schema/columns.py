@@ -41,6 +41,10 @@ class Table:
             raise InputError(msg)
         return frame[self.names].reset_index(drop=True)
 
+    def completed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the frame with the columns in order; those that an older version did not write yet are missing values."""
+        return frame.reindex(columns=self.names)
+
 
 def concat(table: Table, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Join frames of one table; an empty list gives an empty table with its columns."""

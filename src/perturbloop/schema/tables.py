@@ -21,6 +21,33 @@ RANKING = Table(
             1.9,
         ),
         Column(
+            "ranked_by",
+            "what benefit, effect, interval, p and call are of: logit_shift (in silico); posterior (in silico and measured "
+            "neighbors); posterior-alone (measured neighbors)",
+            "logit_shift",
+        ),
+        Column(
+            "effect",
+            "positive = toward the goal: `logit_shift`, or the expected effect of POSTERIOR in the unit of the measured effects",
+            0.08,
+        ),
+        Column("ci_low", "lower end of the 95 % interval of `effect`; missing below five cells", 0.02),
+        Column("ci_high", "upper end of the 95 % interval of `effect`", 0.14),
+        Column(
+            "null_z",
+            "`logit_shift` in standard deviations of rank- and expression-matched genes; missing once the posterior ranks",
+            3.1,
+        ),
+        Column(
+            "pvalue", "two-sided p of `null_z` against the matched genes; missing below five cells", 0.002
+        ),
+        Column("padj", "Benjamini-Hochberg over the genes of this kind", 0.04),
+        Column(
+            "call",
+            "toward, away or none: the interval excludes 0 and, in silico, the shift is beyond the matched null",
+            "toward",
+        ),
+        Column(
             "shift_to_goal",
             "mean change in cosine similarity to the goal state; positive = toward it",
             0.0021,
@@ -28,12 +55,6 @@ RANKING = Table(
         Column(
             "logit_shift", "mean change in the head's logit of the goal state; positive = toward it", 0.08
         ),
-        Column("ci_low", "lower end of the 95 % interval of `logit_shift`", 0.02),
-        Column("ci_high", "upper end of the 95 % interval of `logit_shift`", 0.14),
-        Column("null_z", "`logit_shift` in standard deviations of rank- and expression-matched genes", 3.1),
-        Column("pvalue", "two-sided p of `null_z` against the matched genes", 0.002),
-        Column("padj", "Benjamini-Hochberg over the genes of this kind", 0.04),
-        Column("call", "matched-null call: toward, away or none", "toward"),
         Column("n_cells", "start cells behind the number", 5),
         Column(
             "n_exact",
@@ -54,6 +75,10 @@ RANKING = Table(
         Column("donor_pvalue", "the same with donors as replicates; missing below two donors", 0.04),
         Column("n_donors", "donors behind those cells; 0 where none are named", 0),
         Column("detection", "share of start cells that express the gene", 0.31),
+        Column(
+            "log2fc", "log2 fold change of goal against start cells; missing where it was not tested", -1.2
+        ),
+        Column("de_padj", "padj of that difference", 0.003),
         Column("flags", "caution flags, separated by commas", "interferon"),
         Column("status", "scored, not_scored, spent or excluded", "scored"),
     ),
