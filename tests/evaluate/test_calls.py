@@ -19,6 +19,8 @@ def test_matched_null_calls_what_is_beyond_the_null_and_toward_the_goal():
     assert calls.call(table, by="matched-null", budget=1).tolist() == [True, False, False, False]
     below_its_like = table.assign(null_z=-4.0, benefit=0.1)
     assert not calls.call(below_its_like, by="matched-null", budget=1).any()
+    away_but_less_than_its_like = table.assign(null_z=4.0, benefit=-0.1)
+    assert not calls.call(away_but_less_than_its_like, by="matched-null", budget=1).any()
 
 
 def test_budget_k_calls_exactly_k_and_never_a_gene_without_a_score():

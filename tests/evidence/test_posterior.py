@@ -145,6 +145,20 @@ def test_errors_of_effects_widen_what_is_believed(modules, rng):
     assert np.abs(vague.influence_gp).sum() < np.abs(exact.influence_gp).sum()
 
 
+def test_a_tenth_of_the_variance_of_effects_is_always_taken_for_true(rng):
+    """Effects no larger than their errors still move the posterior, by little."""
+    effect_p = rng.normal(size=10)
+    found = posterior(
+        [], [constant_kernel(GENES)], np.zeros(80), np.arange(10), effect_p, np.full(10, 5.0), rng=rng
+    )
+    assert found.threshold == pytest.approx(np.sqrt(0.1 * np.mean(effect_p**2)))
+    assert np.abs(found.influence_gp).max() > 0
+    sure = posterior(
+        [], [constant_kernel(GENES)], np.zeros(80), np.arange(10), effect_p, np.full(10, 0.1), rng=rng
+    )
+    assert sure.threshold == pytest.approx(np.sqrt(np.mean(effect_p**2) - 0.1**2))
+
+
 @pytest.mark.parametrize(
     ("place", "effect", "se", "says"),
     [

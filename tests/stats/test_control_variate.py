@@ -57,6 +57,20 @@ def test_genes_without_exact_cells_borrow_from_genes_of_like_rank_and_are_covere
     assert ((found["ci_low"] <= truth) & (truth <= found["ci_high"])).mean() == pytest.approx(0.95, abs=0.04)
 
 
+@pytest.mark.parametrize(("n_known", "expected"), [(4, 2 * 4 / 24), (5, 2.0)])
+def test_fewer_than_five_genes_of_like_rank_borrow_from_those_of_all_ranks(n_known, expected):
+    """Five strata of ten genes; in the highest the residual is 2, elsewhere 0, where five genes each are verified."""
+    gene_e = np.repeat(np.arange(50), 3)
+    screen_e = np.repeat(np.arange(1.0, 51.0), 3)
+    verified_g = (np.arange(50) % 10) < np.where(np.arange(50) < 40, 5, n_known)
+    first_two_e = np.tile([True, True, False], 50)
+    exact_e = screen_e + np.where(gene_e >= 40, 2.0, 0.0)
+    found = corrected_means(screen_e, np.where(verified_g[gene_e] & first_two_e, exact_e, np.nan), gene_e)
+    assert found["basis"].iloc[49] == "screen+pooled"
+    assert found["correction"].iloc[49] == pytest.approx(expected)
+    assert found["correction"].iloc[39] == pytest.approx(0.0)
+
+
 def test_a_worthless_screen_leaves_the_mean_unbiased(rng):
     _, exact_e, known_e, gene_e = simulated(rng, n_genes=2000)
     found = corrected_means(rng.normal(size=gene_e.size), known_e, gene_e)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from perturbloop.errors import InputError
 from perturbloop.stats.null import matched_null, unexpressed_null
@@ -35,9 +35,17 @@ def test_a_shift_that_only_follows_rank_is_not_surprising(rng):
     assert (null.pvalue_g < 0.05).mean() < 0.12
 
 
-def test_p_is_uniform_for_genes_that_all_do_nothing(rng):
-    null = matched_null(*rng.normal(size=(3, 1500)), null_genes=100)
-    assert stats.kstest(null.pvalue_g, "uniform").pvalue > 0.001
+@pytest.mark.parametrize(("n_genes", "df"), [(300, 99), (41, 39)])
+def test_p_is_students_with_one_degree_of_freedom_fewer_than_matched_genes(n_genes, df, rng):
+    null = matched_null(*rng.normal(size=(3, n_genes)), null_genes=100)
+    by_incomplete_beta = special.betainc(df / 2, 1 / 2, df / (df + null.z_g**2))
+    np.testing.assert_allclose(null.pvalue_g, by_incomplete_beta, rtol=1e-10)
+
+
+def test_of_genes_that_all_do_nothing_hardly_more_than_a_share_of_p_has_a_p_below_p(rng):
+    pvalue = np.concatenate([matched_null(*rng.normal(size=(3, 1500))).pvalue_g for _ in range(10)])
+    share = [(pvalue < level).mean() for level in (0.01, 0.05, 0.2, 0.5, 0.8)]
+    np.testing.assert_allclose(share, [0.0135, 0.054, 0.2, 0.5, 0.8], rtol=0.1)
 
 
 def test_unit_and_offset_of_shifts_and_gene_order_do_not_matter(rng):
@@ -122,7 +130,9 @@ def test_a_handful_of_unexpressed_genes_is_refused(rng):
         unexpressed_null(rng.normal(size=5), np.append(rng.normal(size=9), np.nan))
 
 
-def test_the_whole_genome_is_matched_in_seconds_even_where_all_genes_tie(rng):
-    shift = rng.normal(size=20_000)
+def test_a_whole_genome_of_which_all_genes_tie_is_matched_without_a_gene_as_its_own_null(rng):
+    shift = np.append(rng.normal(size=19_999), 1e6)
     null = matched_null(shift, np.ones(20_000), np.ones(20_000))
     assert np.isfinite(null.z_g).all()
+    assert null.spread_g.max() < 3
+    assert null.z_g[-1] > 1e5

@@ -46,6 +46,16 @@ def test_a_failed_guide_widens_the_interval_but_not_the_test_for_being_inert():
     assert failed.se > 3 * alike.se
 
 
+def test_guides_below_half_quality_have_no_say_in_how_far_guides_disagree():
+    mean, variance = np.array([1.3, 1.3, 1.3, 0.1]), np.full(4, 0.01)
+    quality = np.array([1.0, 1.0, 1.0, 0.49])
+    weight = quality / quality.sum()
+    pooled = pool(mean, variance, null_variance=0.0, quality_r=quality)
+    np.testing.assert_allclose(pooled.se, np.sqrt(0.01 * (weight**2).sum()))
+    heard = pool(mean, variance, null_variance=0.0, quality_r=np.array([1.0, 1.0, 1.0, 0.5]))
+    assert heard.se > 3 * pooled.se
+
+
 def test_one_guide_of_few_cells_hardly_counts():
     pooled = pool(np.array([1.0, -5.0]), np.array([0.001, 1.0]), null_variance=0.0)
     assert pooled.mean > 0.98
