@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from perturbloop.errors import InputError
-from perturbloop.stats.null import matched_null, unexpressed_null
+from perturbloop.stats.null import matched_null
 
 
 def slow_null(shift, position, expression, k):
@@ -76,58 +75,6 @@ def test_too_few_genes_or_no_spread_give_no_z(rng):
     flat = matched_null(np.ones(30), *rng.normal(size=(2, 30)))
     assert np.isnan(flat.z_g).all()
     assert np.isnan(flat.pvalue_g).all()
-
-
-def test_p_against_unexpressed_genes_equals_the_count_by_hand(rng):
-    shift, silent = rng.normal(size=30), rng.normal(loc=0.4, size=41).round(1)
-    shift[:5] = silent[:5]  # ties count against the gene on both sides
-    null = unexpressed_null(shift, silent)
-    for gene, value in enumerate(shift):
-        tail = min(sum(other >= value for other in silent), sum(other <= value for other in silent))
-        assert null.pvalue_g[gene] == pytest.approx(min(1, 2 * (tail + 1) / 42))
-    spread = stats.median_abs_deviation(silent, scale="normal")
-    np.testing.assert_allclose(null.z_g, (shift - np.median(silent)) / spread)
-    assert (null.center, null.spread) == pytest.approx((np.median(silent), spread))
-
-
-def test_p_against_unexpressed_genes_is_honest_for_a_skewed_null(rng):
-    p = np.concatenate(
-        [unexpressed_null(*np.split(rng.exponential(size=239), [40])).pvalue_g for _ in range(100)]
-    )
-    assert (p < 0.05).mean() < 0.055
-    assert (p < 0.05).mean() > 0.03
-
-
-def test_unit_offset_sign_and_order_do_not_matter_to_the_unexpressed_null(rng):
-    shift, silent = rng.normal(size=20), rng.normal(size=25)
-    null = unexpressed_null(shift, silent)
-    moved = unexpressed_null(4 * shift - 7, rng.permutation(4 * silent - 7))
-    np.testing.assert_allclose(moved.pvalue_g, null.pvalue_g)
-    np.testing.assert_allclose(moved.z_g, null.z_g)
-    turned = unexpressed_null(-shift, -silent)
-    np.testing.assert_allclose(turned.pvalue_g, null.pvalue_g)
-    np.testing.assert_allclose(turned.z_g, -null.z_g)
-
-
-def test_missing_shifts_stay_missing_and_no_null(rng):
-    shift, silent = np.array([0.3, np.nan]), rng.normal(size=15)
-    null, gapped = unexpressed_null(shift, silent), unexpressed_null(shift, np.append(silent, [np.nan] * 3))
-    np.testing.assert_allclose(gapped.pvalue_g, null.pvalue_g)
-    assert np.isnan([null.pvalue_g[1], null.z_g[1]]).all()
-
-
-def test_no_null_gene_gives_less_than_the_least_p_and_equal_ones_no_z():
-    null = unexpressed_null(np.array([5.0, 1.0]), np.ones(19))
-    np.testing.assert_allclose(null.pvalue_g, [0.1, 1.0])
-    assert np.isnan(null.z_g).all()
-
-
-def test_a_handful_of_unexpressed_genes_is_refused(rng):
-    with pytest.raises(
-        InputError,
-        match=r"needs the shifts of 10 genes or more; 9 came\. Insert more genes that the start cells",
-    ):
-        unexpressed_null(rng.normal(size=5), np.append(rng.normal(size=9), np.nan))
 
 
 def test_a_whole_genome_of_which_all_genes_tie_is_matched_without_a_gene_as_its_own_null(rng):

@@ -7,8 +7,7 @@ method that used effects is judged by the rows that were made without the target
 `LeakageError`. Genes that a method could not score are never dropped in silence: every metric is given on the
 genes it `scored` and on `all` measured genes, the unscored ranked last.
 
-A *screen* (table SCREEN) can also be held against any ranking (`evaluate.screens`): each of its genes is scored, not scored or
-excluded (spent, or not expressed), hits are told by several definitions, and one donor's screen gives the ceiling of another's.
+One donor's *screen* (table SCREEN) gives the ceiling of another's (`evaluate.screens`).
 
 Sign: scores and benefits are positive toward the goal, by the action of their kind (delete or overexpress).
 """
@@ -26,7 +25,7 @@ from perturbloop.evaluate.gate import Verdict, failure, gate, positives
 from perturbloop.evaluate.metrics import METRICS
 from perturbloop.evaluate.pathways import static_pathway
 from perturbloop.evaluate.power import power
-from perturbloop.evaluate.screens import ceiling, score_of, sweep, truth
+from perturbloop.evaluate.screens import ceiling
 from perturbloop.evaluate.strata import strata
 
 __all__ = [
@@ -50,11 +49,8 @@ __all__ = [
     "power",
     "rank_correlation",
     "recognize",
-    "score_of",
     "scoreboard",
     "signed_de",
     "static_pathway",
     "strata",
-    "sweep",
-    "truth",
 ]

@@ -10,7 +10,6 @@ import pandas as pd
 
 from perturbloop.errors import InputError, some
 from perturbloop.evaluate import ceiling
-from perturbloop.evaluate.screens import as_read
 from perturbloop.evidence.measurement import Measurement, Study
 from perturbloop.evidence.recorded_cells import measure_cells
 from perturbloop.evidence.recorded_screens import detection, measure_screen
@@ -252,21 +251,17 @@ def _with_ceiling(
         found = ceiling(
             other,
             screens[recorded.name],
-            rng=np.random.default_rng(0),
             detection=detection(inputs.states) if own.min_detection else None,
             min_detection=own.min_detection,
-            definitions={"as read": as_read},
-            n_samples=2,
         )
-        rows = found[found["denominator"].eq("all") & found["expressed"].eq(own.min_detection > 0)]
         says = [
-            f"{row.regulators} regulators with AUROC {row.auroc:.2f} ({row.n_hits} hits)"
-            for row in rows.itertuples()
-            if row.regulators != "both" and not np.isnan(row.auroc)
+            f"{one.regulators} regulators with AUROC {one.auroc:.2f} ({one.n_hits} hits)"
+            for one in found
+            if not np.isnan(one.auroc)
         ]
         if says:
             lines.append(
-                f"ceiling: the scores of {name} find its {' and '.join(says)} among {rows['n_genes'].iloc[0]:,} genes; "
+                f"ceiling: the scores of {name} find its {' and '.join(says)} among {found[0].n_genes:,} genes; "
                 "no ranking can be expected to agree better"
             )
     return replace(recorded, lines=(*recorded.lines, *lines))

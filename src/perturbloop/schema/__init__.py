@@ -41,8 +41,6 @@ from perturbloop.schema.tables import (
     RANKING,
     REPLICATES,
     SCREEN,
-    SCREEN_SWEEP,
-    SCREEN_TRUTH,
     SHIFTS,
 )
 from perturbloop.schema.words import (
@@ -91,8 +89,6 @@ TABLES = (
     PROPOSALS,
     COMBINATIONS,
     SCREEN,
-    SCREEN_TRUTH,
-    SCREEN_SWEEP,
     CURVES,
     CURVE_MEANS,
 )
@@ -126,8 +122,6 @@ __all__ = [
     "RANK_CORRELATIONS",
     "REPLICATES",
     "SCREEN",
-    "SCREEN_SWEEP",
-    "SCREEN_TRUTH",
     "SHIFTS",
     "STRATA",
     "TABLES",

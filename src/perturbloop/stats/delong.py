@@ -199,42 +199,30 @@ def auroc_difference(
     return AurocDifference(value, se, float(low), float(high), float(2 * t.sf(abs(value) / se, df)))
 
 
-def delong_covariance(
+def components(
     hit_n: Bool[np.ndarray, " n"], score_rn: Float[np.ndarray, "r n"]
-) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "r r"]]:
-    r"""AUROCs of several rankings of the same genes, and the covariance matrix of their errors.
+) -> tuple[Float[np.ndarray, "r h"], Float[np.ndarray, "r o"]]:
+    r"""Share in the AUROC of every hit and of every other gene, in their order; ties count half.
 
     Parameters
     ----------
     hit_n
         Which genes are hits; at least one is, and one is not.
     score_rn
-        Scores, rankings × genes.
+        Scores, rankings × genes, higher = more likely a hit.
 
     Returns
     -------
-    AUROC per ranking, and their covariance; NaN below two hits or two other genes.
+    For each hit the part of the other genes it scores above, and for each other gene the part of the hits above it. The mean of
+    either is the AUROC, and :math:`S = S_h / n_h + S_o / n_o` the covariance of the rankings' errors, with the sample covariances of
+    the components :cite:`delong1988`.
 
     Notes
     -----
-    A gene's *component* is its own share in the AUROC: for a hit, the part of the other genes it scores above; for another gene, the
-    part of the hits above it. :math:`S = S_h / n_h + S_o / n_o`, with the sample covariances of the components among
-    hits and among others. The components come from midranks, in :math:`O(n \log n)` :cite:`sun2014`.
-    """
-    at_hit_rh, at_other_ro = components(hit_n, score_rn)
-    n_hits, n_other = at_hit_rh.shape[1], at_other_ro.shape[1]
-    value_r = at_hit_rh.mean(axis=1)
-    if min(n_hits, n_other) < 2:
-        return value_r, np.full((len(value_r), len(value_r)), np.nan)
-    cov_rr = np.atleast_2d(np.cov(at_hit_rh)) / n_hits + np.atleast_2d(np.cov(at_other_ro)) / n_other
-    return value_r, cov_rr
+    From midranks, in :math:`O(n \log n)` :cite:`sun2014`.
 
-
-def components(
-    hit_n: Bool[np.ndarray, " n"], score_rn: Float[np.ndarray, "r n"]
-) -> tuple[Float[np.ndarray, "r h"], Float[np.ndarray, "r o"]]:
-    """Share in the AUROC of every hit and of every other gene, in their order; ties count half.
-
+    Examples
+    --------
     >>> at_hit_rh, at_other_ro = components(np.array([True, False, True]), np.array([[3.0, 2.0, 1.0]]))
     >>> at_hit_rh.tolist(), at_other_ro.tolist()
     ([[1.0, 0.0]], [[0.5]])

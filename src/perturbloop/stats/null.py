@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy import stats
 from scipy.spatial import cKDTree
 
-from perturbloop.errors import InputError
+from perturbloop.stats.scale import standardized
 
 LEAST_GENES = 10
 """Fewest null genes from which a spread is worth computing."""
@@ -76,7 +76,7 @@ def matched_null(
     n_null = min(null_genes, known.size - 1)
     center, spread, z, pvalue = (np.full(shift_g.shape, np.nan) for _ in range(4))
     if n_null >= LEAST_GENES:
-        covariates = np.column_stack([_standardized(position_g[known]), _standardized(expression_g[known])])
+        covariates = np.column_stack([standardized(position_g[known]), standardized(expression_g[known])])
         null_shift = shift_g[known][_nearest_others(covariates, n_null)]
         center[known] = np.median(null_shift, axis=1)
         spread[known] = stats.median_abs_deviation(null_shift, axis=1, scale="normal")
@@ -84,77 +84,6 @@ def matched_null(
         z[varied] = (shift_g[varied] - center[varied]) / spread[varied]
         pvalue = 2 * stats.t.sf(np.abs(z), df=n_null - 1)
     return MatchedNull(z_g=z, pvalue_g=pvalue, center_g=center, spread_g=spread)
-
-
-@dataclass(frozen=True)
-class UnexpressedNull:
-    """Each gene beside genes that the cells do not express."""
-
-    z_g: Float[np.ndarray, " g"]
-    """Shift in standard deviations of the null genes; positive = further toward the goal than they go."""
-    pvalue_g: Float[np.ndarray, " g"]
-    """Two-sided empirical p."""
-    center: float
-    """Median shift of the null genes, in the unit of the shifts."""
-    spread: float
-    """Robust standard deviation of the null genes, same unit."""
-
-
-def unexpressed_null(
-    shift_g: Float[np.ndarray, " g"], null_shift_k: Float[np.ndarray, " k"]
-) -> UnexpressedNull:
-    r"""Compare each gene's mean shift with what inserting a gene does that the cells do not express.
-
-    Positive z: the edit moves cells further toward the goal than putting some silent gene at the front of the
-    encoding. Any insertion at the front moves the embedding, so compare genes brought to the front (overexpressed),
-    not deleted ones.
-
-    Parameters
-    ----------
-    shift_g
-        Mean shift per gene, any unit; NaN where the gene was not scored.
-    null_shift_k
-        Mean shifts of the null genes, each inserted at the front of the same cells; NaN are left out.
-
-    Returns
-    -------
-    `UnexpressedNull` in the order of `shift_g`. Genes that were not scored are NaN; z is NaN where the null genes
-    do not vary at all.
-
-    Notes
-    -----
-    With k null genes of which a lie at or above the gene and b at or below it,
-    :math:`p = \min(1, 2 \min(a + 1, b + 1) / (k + 1))`: valid whatever the distribution, as long as the null genes
-    are exchangeable with a gene that does nothing, and never below :math:`2 / (k + 1)`. Ten null genes thus
-    cannot give p < 0.05; thousands of tested genes need thousands of null genes to survive correction, or z. The
-    assumption a reviewer would attack: silent genes are rarer in the pretraining corpus than expressed ones, and a
-    model may have learnt less of what they do. :math:`z = (s_g - \mathrm{median}) / (1.4826\,\mathrm{MAD})`.
-
-    Examples
-    --------
-    >>> null = unexpressed_null(np.array([0.0, 9.0]), np.linspace(-1, 1, 19))
-    >>> null.pvalue_g
-    array([1. , 0.1])
-    """
-    known_k = np.sort(null_shift_k[~np.isnan(null_shift_k)])
-    if known_k.size < LEAST_GENES:
-        msg = (
-            f"A null of unexpressed genes needs the shifts of {LEAST_GENES} genes or more; {known_k.size} came. "
-            "Insert more genes that the start cells do not express."
-        )
-        raise InputError(msg)
-    above_g = known_k.size - np.searchsorted(known_k, shift_g, side="left")
-    below_g = np.searchsorted(known_k, shift_g, side="right")
-    pvalue_g = np.minimum(1.0, 2 * (np.minimum(above_g, below_g) + 1) / (known_k.size + 1))
-    center = float(np.median(known_k))
-    spread = float(stats.median_abs_deviation(known_k, scale="normal"))
-    z_g = (shift_g - center) / (spread if spread > 0 else np.nan)
-    return UnexpressedNull(z_g, np.where(np.isnan(shift_g), np.nan, pvalue_g), center, spread)
-
-
-def _standardized(value_g: np.ndarray) -> np.ndarray:
-    spread = value_g.std()
-    return (value_g - value_g.mean()) / (spread if spread > 0 else 1)
 
 
 def _nearest_others(point_gc: np.ndarray, k: int) -> np.ndarray:
