@@ -19,6 +19,8 @@ def looks_like_control(
     expression_ng: sparse.csr_matrix,
     replicate_n: Shaped[np.ndarray, " n"],
     is_control_n: Bool[np.ndarray, " n"],
+    *,
+    rng: np.random.Generator,
 ) -> Float[np.ndarray, " n"] | None:
     r"""Probability that a cell of one target looks like a control cell, along the target's own direction.
 
@@ -30,6 +32,8 @@ def looks_like_control(
         Log-normalized expression of the target's cells and of control cells, without the target's own gene.
     replicate_n, is_control_n
         Replicate of each cell, and whether it is a control.
+    rng
+        Deals the cells to halves, and starts the mixture. Drawn, since every second cell of a file may be of one kind.
 
     Returns
     -------
@@ -48,7 +52,6 @@ def looks_like_control(
         return None
     centered_ng = _centered(expression_ng.toarray(), replicate_n, is_control_n)
     half_n = np.zeros(len(is_control_n), dtype=bool)
-    rng = np.random.default_rng(0)  # drawn, since every second cell of a file may be of one kind
     for group_n in (is_control_n, ~is_control_n):
         half_n[rng.permutation(np.flatnonzero(group_n))[::2]] = True
     place_n = np.zeros(len(is_control_n))
@@ -60,7 +63,8 @@ def looks_like_control(
         control = read_ng[is_control_n[~found_n]]
         place_n[~found_n] = (read_ng - control.mean()) / control.std()
     means = np.array([[0.0], [place_n[~is_control_n].mean()]])
-    mixture = GaussianMixture(2, covariance_type="tied", means_init=means, random_state=0)
+    start = int(rng.integers(2**31))
+    mixture = GaussianMixture(2, covariance_type="tied", means_init=means, random_state=start)
     mixture.fit(place_n[:, None])
     center = mixture.means_.ravel()
     one = GaussianMixture(1).fit(place_n[:, None])

@@ -13,6 +13,7 @@ from perturbloop.evidence.escape import escape_share, looks_like_control
 from perturbloop.evidence.guides import KnockDown, Quality
 from perturbloop.evidence.replicates import ReplicateEffects
 from perturbloop.schema import Modality, raises
+from perturbloop.stats.streams import stream
 
 LEAST_DETECTION = 0.1
 """Least share of cells that express a gene by which escaping cells are sought."""
@@ -23,7 +24,7 @@ LEAST_GUIDE_CELLS = 10
 
 
 def control_like(
-    perturbed: PerturbedCells, target: str, left_out: frozenset[str]
+    perturbed: PerturbedCells, target: str, left_out: frozenset[str], *, seed: int = 0
 ) -> Float[np.ndarray, " n"] | None:
     """Probability that a cell looks like a control, one per cell of the file; missing for other targets' cells.
 
@@ -35,12 +36,17 @@ def control_like(
         Label of the target.
     left_out
         Genes that are not read: the target's own.
+    seed
+        Deals the cells to halves, each target by its own stream.
     """
     rows_n = np.flatnonzero((perturbed.target_n == target) | perturbed.is_control_n)
     cells = perturbed.cells.select(rows_n)
     read_g = (cells.detection() >= LEAST_DETECTION) & ~np.isin(cells.gene_ids.astype(str), list(left_out))
     expression_ng = _cut(cells, read_g).log_normalized()
-    like = looks_like_control(expression_ng, perturbed.replicate_n[rows_n], perturbed.is_control_n[rows_n])
+    rng = stream(seed, "halves of a target's cells", target)
+    like = looks_like_control(
+        expression_ng, perturbed.replicate_n[rows_n], perturbed.is_control_n[rows_n], rng=rng
+    )
     if like is None:
         return None
     like_n = np.full(perturbed.cells.n_cells, np.nan)

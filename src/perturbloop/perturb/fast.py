@@ -21,6 +21,7 @@ from perturbloop.perturb.plan import COLUMNS, Plan
 from perturbloop.perturb.screen import READINGS, screen
 from perturbloop.schema import ESTIMATES, SHIFTS, PerturbConfig
 from perturbloop.stats.control_variate import STRATA, corrected_means
+from perturbloop.stats.streams import stream
 from perturbloop.store.files import own, read_table, write_table
 
 RANDOM_SHARE = 0.02
@@ -185,7 +186,7 @@ def _next(table: pd.DataFrame, config: PerturbConfig, *, first: bool) -> pd.Data
         gene_ids, gene_e = np.unique(rows["gene_id"].to_numpy(str), return_inverse=True)
         turn_e = _turns(rows, config.seed)
         if first:
-            rng = np.random.default_rng([config.seed, len(str(kind))])
+            rng = stream(config.seed, "genes that verify the screen", str(kind))
             wanted_g = _random_genes(rows["logit_shift"].to_numpy(), gene_e, len(gene_ids), rng)
         else:
             wanted_g = _undecided(rows, gene_e, config)
@@ -202,7 +203,7 @@ def _turns(rows: pd.DataFrame, seed: int) -> np.ndarray:
     draw = np.empty(len(rows))
     for cell, places in rows.groupby("cell", sort=False).indices.items():
         token = rows["token"].to_numpy()[places]
-        draw[places] = np.random.default_rng([seed, int(cell)]).random(int(token.max()) + 1)[token]
+        draw[places] = stream(seed, "order of verification", int(cell)).random(int(token.max()) + 1)[token]
     order = pd.DataFrame({"token": rows["token"].to_numpy(), "draw": draw})
     return order.groupby("token")["draw"].rank(method="first").to_numpy(int) - 1
 

@@ -12,6 +12,7 @@ from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.perturb.edit import Perturbation, Policy, Row, Target, edited
 from perturbloop.schema import ACTION, Kind, PerturbConfig
+from perturbloop.stats.streams import stream
 
 COLUMNS = ["cell", "kind", "token", "position"]
 
@@ -110,7 +111,7 @@ def plan(
                 by_cell = np.argsort(cell, kind="stable")
                 cell, position = cell[by_cell], position[by_cell]
             eligible = np.flatnonzero(_changes(kind, position, n_genes_n[cell], config.dose))
-            draw = np.random.default_rng([config.seed, token]).permutation(len(eligible))
+            draw = stream(config.seed, "cells of a gene", int(token)).permutation(len(eligible))
             chosen = eligible[np.sort(draw[: config.cells_per_gene])]
             kind_e, own_e = np.full(len(chosen), kind, dtype=object), np.full(len(chosen), token)
             parts.append((cell[chosen], kind_e, own_e, position[chosen]))
@@ -138,8 +139,8 @@ def plan_together(
         )
         if row is not None:
             found.append((cell, row))
-    seed = [config.seed, *sorted(target.token for target in perturbation.targets)]
-    kept = np.sort(np.random.default_rng(seed).permutation(len(found))[: config.cells_per_gene])
+    rng = stream(config.seed, "cells of a set", *sorted(int(target.token) for target in perturbation.targets))
+    kept = np.sort(rng.permutation(len(found))[: config.cells_per_gene])
     return np.array([found[place][0] for place in kept], dtype=int), [found[place][1] for place in kept]
 
 
