@@ -83,6 +83,8 @@ def test_inert_targets_are_not_called_although_guides_differ(lab):
     screen = lab.screen(inert, guide_spread=0.15, n_controls=1200, n_control_guides=40)
     measured = measure_effects(*lab.states(), screen, config=replace(CONFIG, min_effect=0.0))
     assert measured.guide_spread.source == "40 control guides"
+    assert measured.guide_spread.from_controls
+    assert not any("inert guides" in warning for warning in measured.warnings)
     assert measured.guide_spread.variance > 0
     assert (measured.by_gene["pvalue"] < 0.05).mean() < 0.2
     assert measured.by_gene["hit"].sum() <= 1
@@ -115,6 +117,7 @@ def test_control_guides_that_are_all_one_fall_back_on_the_targets_and_say_so(lab
     one_guide = np.where(screen.is_control_n, "NT", screen.guide_n).astype(object)
     measured = measure_effects(*lab.states(), replace(screen, guide_n=one_guide), config=CONFIG)
     assert "median over 6 targets" in measured.guide_spread.source
+    assert not measured.guide_spread.from_controls
     assert any("for want of control guides" in warning for warning in measured.warnings)
 
 

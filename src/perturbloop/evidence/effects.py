@@ -42,6 +42,8 @@ class GuideSpread:
     """Degrees of freedom behind it."""
     source: str
     """What it was learnt from, in words."""
+    from_controls: bool = False
+    """Whether it was learnt from control guides; where it was not, p-values may be too small."""
 
 
 @dataclass(frozen=True)
@@ -318,7 +320,7 @@ def _guide_spread(score_n: np.ndarray, perturbed: PerturbedCells) -> GuideSpread
             spread[str(target)] = variance, by_guide.ngroups
     variance, n_guides = spread.pop(perturbed.control, (0.0, 1))
     if n_guides >= LEAST_CONTROL_GUIDES:
-        return GuideSpread(variance, n_guides - 1.0, f"{n_guides} control guides")
+        return GuideSpread(variance, n_guides - 1.0, f"{n_guides} control guides", from_controls=True)
     if not spread:
         return GuideSpread(
             0.0, np.inf, "neither controls nor targets have several guides, so they are taken not to differ"
@@ -455,7 +457,7 @@ def _warnings(
             f"The state score tells held-out start from goal cells with AUROC {score.heldout_auroc:.2f} only: "
             "on the shared genes the states can hardly be read, and neither can effects."
         )
-    if "control guides" not in guide_spread.source or "want" in guide_spread.source:
+    if not guide_spread.from_controls:
         said.append(f"Spread of inert guides: {guide_spread.source}; p-values may be too small.")
     unmapped = [target for target in perturbed.targets if target not in own and not perturbed.compounds]
     if unmapped:
