@@ -76,7 +76,14 @@ def test_a_difference_between_groups_makes_no_genes_alike(rng):
 
 
 def test_bad_vectors_are_refused_by_name():
-    with pytest.raises(GeneIdError, match="'sets' needs one vector; these have several: 'ENSG1'"):
+    with pytest.raises(
+        GeneIdError, match="The kernel 'sets' needs one vector for each gene; these have several: 'ENSG1'"
+    ):
         vector_kernel("sets", np.array(["ENSG1", "ENSG1"], dtype=object), np.eye(2))
-    with pytest.raises(InputError, match="needs one row of finite numbers for each of its 2 genes; it got 3"):
+    with pytest.raises(InputError, match="needs one row for each of its 2 genes; 3 came"):
         vector_kernel("sets", np.array(["ENSG1", "ENSG2"], dtype=object), np.eye(3))
+    for made in (np.asarray, sparse.csr_matrix):
+        with pytest.raises(InputError, match="must be finite numbers; those of 'ENSG2' are not"):
+            vector_kernel(
+                "sets", np.array(["ENSG1", "ENSG2"], dtype=object), made([[1.0, 0.0], [0.0, np.inf]])
+            )

@@ -162,10 +162,20 @@ def test_a_tenth_of_the_variance_of_effects_is_always_taken_for_true(rng):
 @pytest.mark.parametrize(
     ("place", "effect", "se", "says"),
     [
-        ([3], [1.0], [0.1], "at least 2 measured genes, each once; it got 1 rows of 1 genes"),
-        ([3, 3], [1.0, 2.0], [0.1, 0.1], "it got 2 rows of 1 genes"),
-        ([3, 4], [1.0, np.nan], [0.1, 0.1], "must be finite, errors not negative"),
-        ([3, 4], [1.0, 1.0], [0.1, -0.1], "must be finite, errors not negative"),
+        ([3], [1.0], [0.1], "At least 2 measured genes are needed; 1 came"),
+        ([3, 3], [1.0, 2.0], [0.1, 0.1], "needs one effect; these have several: '3'. Keep"),
+        (
+            [3, 4],
+            [1.0, np.nan],
+            [0.1, 0.1],
+            "must be finite and their errors not negative; those of '4' are not",
+        ),
+        (
+            [3, 4],
+            [1.0, 1.0],
+            [0.1, -0.1],
+            "must be finite and their errors not negative; those of '4' are not",
+        ),
     ],
 )
 def test_effects_that_say_nothing_are_refused(place, effect, se, says, rng):

@@ -8,7 +8,9 @@ from jaxtyping import Float, Shaped
 from scipy import sparse
 
 from perturbloop.data.cells import Cells
-from perturbloop.errors import GeneIdError, InputError, closest, some
+from perturbloop.errors import GeneIdError, InputError, closest
+from perturbloop.evidence.measured import require_vectors
+from perturbloop.stats.scale import unit
 
 _CHUNK = 512
 
@@ -132,9 +134,13 @@ def from_vectors(
            [1., 0., 0.],
            [0., 0., 0.]])
     """
-    _require_vectors(gene_ids, vector_gd, k)
-    norm_g = np.linalg.norm(vector_gd, axis=1, keepdims=True)
-    unit_gd = vector_gd / np.where(norm_g > 0, norm_g, 1)
+    require_vectors("A gene graph", gene_ids, vector_gd)
+    if k < 1 or len(gene_ids) < 2:
+        msg = (
+            f"A gene graph needs at least 2 genes and 1 neighbor; it got {len(gene_ids)} and {k}. Raise them."
+        )
+        raise InputError(msg)
+    unit_gd = unit(vector_gd)
     k = min(k, len(gene_ids) - 1)
     rows, columns, weights = [], [], []
     for first in range(0, len(gene_ids), _CHUNK):
@@ -165,19 +171,3 @@ def _rows_to_one(weights_gg: sparse.csr_matrix) -> sparse.csr_matrix:
     total_g = np.asarray(weights_gg.sum(axis=1)).ravel()
     scale_g = np.divide(1.0, total_g, out=np.zeros_like(total_g), where=total_g > 0)
     return sparse.csr_matrix(sparse.diags_array(scale_g) @ weights_gg)
-
-
-def _require_vectors(gene_ids: np.ndarray, vector_gd: np.ndarray, k: int) -> None:
-    twice = pd.Index(gene_ids)[pd.Index(gene_ids).duplicated()].unique()
-    if len(twice):
-        msg = f"Each gene of a graph needs one vector; these have several: {some(twice)}. Keep one of each."
-        raise GeneIdError(msg)
-    broken = gene_ids[~np.isfinite(vector_gd).all(axis=1)]
-    if len(broken):
-        msg = f"Gene vectors must be finite numbers; those of {some(broken)} are not. Remove these genes."
-        raise InputError(msg)
-    if k < 1 or len(gene_ids) < 2:
-        msg = (
-            f"A gene graph needs at least 2 genes and 1 neighbor; it got {len(gene_ids)} and {k}. Raise them."
-        )
-        raise InputError(msg)

@@ -10,9 +10,10 @@ from jaxtyping import Float, Int, Shaped
 from scipy import sparse
 
 from perturbloop.data.gene_sets import GeneSets
-from perturbloop.errors import GeneIdError, InputError, some
 from perturbloop.evidence.graphs import GeneGraph
+from perturbloop.evidence.measured import require_vectors
 from perturbloop.stats.coexpression import coexpression_vectors
+from perturbloop.stats.scale import standardized, unit
 
 Vectors = np.ndarray | sparse.csr_matrix
 
@@ -113,7 +114,7 @@ def vector_kernel(
            [0.35],
            [0.  ]])
     """
-    _require_vectors(name, gene_ids, vector_gd)
+    require_vectors(f"The kernel '{name}'", gene_ids, vector_gd)
     return Kernel(name, gene_ids, _unit(vector_gd), power=power)
 
 
@@ -145,9 +146,7 @@ def graph_kernel(graph: GeneGraph) -> Kernel:
 
 def feature_kernel(name: str, gene_ids: Shaped[np.ndarray, " g"], value_g: Float[np.ndarray, " g"]) -> Kernel:
     """Effects rise or fall along one number per gene, such as its expression; a gene without it stands at the mean."""
-    spread = float(np.nanstd(value_g)) or 1.0
-    value_g = np.nan_to_num((value_g - np.nanmean(value_g)) / spread)
-    return Kernel(name, gene_ids, value_g[:, None])
+    return Kernel(name, gene_ids, np.nan_to_num(standardized(value_g))[:, None])
 
 
 def constant_kernel(gene_ids: Shaped[np.ndarray, " g"]) -> Kernel:
@@ -165,20 +164,4 @@ def _unit(vector_gd: Vectors) -> Vectors:
         length_g = np.sqrt(np.asarray(vector_gd.multiply(vector_gd).sum(axis=1)).ravel())
         scale_g = np.divide(1.0, length_g, out=np.zeros_like(length_g), where=length_g > 0)
         return sparse.csr_matrix(sparse.diags_array(scale_g) @ vector_gd)
-    dense_gd = np.asarray(vector_gd, dtype=float)
-    length_g = np.linalg.norm(dense_gd, axis=1, keepdims=True)
-    return dense_gd / np.where(length_g > 0, length_g, 1)
-
-
-def _require_vectors(name: str, gene_ids: np.ndarray, vector_gd: Vectors) -> None:
-    twice = pd.Index(gene_ids)[pd.Index(gene_ids).duplicated()].unique()
-    if len(twice):
-        msg = f"Each gene of the kernel '{name}' needs one vector; these have several: {some(twice)}. Keep one of each."
-        raise GeneIdError(msg)
-    values = vector_gd.data if sparse.issparse(vector_gd) else np.asarray(vector_gd)
-    if vector_gd.shape[0] != len(gene_ids) or not np.isfinite(values).all():
-        msg = (
-            f"The kernel '{name}' needs one row of finite numbers for each of its {len(gene_ids):,} genes; it got "
-            f"{vector_gd.shape[0]:,} rows. Correct the table."
-        )
-        raise InputError(msg)
+    return unit(np.asarray(vector_gd, dtype=float))

@@ -8,8 +8,9 @@ from jaxtyping import Float, Int, Shaped
 from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import norm
 
-from perturbloop.errors import InputError, some
 from perturbloop.evidence.kernels import Kernel
+from perturbloop.evidence.measured import require_effects
+from perturbloop.stats.scale import standardized, true_variance
 
 PRIOR_WEIGHT = 0.3
 """Prior mean of an effect, in standard deviations of the true effects, for a gene that is far up in silico."""
@@ -21,6 +22,8 @@ ALL_NETWORKS = 0.5
 """Largest amplitude of all networks together, same unit."""
 OWN_SHARE = 0.2
 """Variance of an effect that nothing explains, as a share of the variance of the true effects."""
+LEAST_MEASURED = 2
+"""Fewest measured genes."""
 SHUFFLES = 30
 """Permutations of the effects that a network's skill is read against."""
 
@@ -108,8 +111,8 @@ def posterior(
     >>> bool(found.mean_g[5] > 0 > found.mean_g[15]), bool(found.probability_g[5] > found.probability_g[15])
     (True, True)
     """
-    _require_effects(place_p, effect_p, se_p)
-    variance = _true_variance(effect_p, se_p)
+    require_effects(place_p, effect_p, se_p, least=LEAST_MEASURED)
+    variance = true_variance(effect_p, se_p) or 1.0
     scale = float(np.sqrt(variance))
     if skill_k is None:
         skill_k = network_skills(networks, place_p, effect_p, se_p, rng=rng)
@@ -117,7 +120,7 @@ def posterior(
     network_k *= min(1.0, ALL_NETWORKS / max(float(np.linalg.norm(network_k)), 1e-9))
     amplitude_k = np.append(network_k, np.full(len(features), FEATURE_AMPLITUDE))
     kernels = (*networks, *features)
-    saturated_g = np.tanh(2 * _standardized(insilico_g))
+    saturated_g = np.tanh(2 * np.nan_to_num(standardized(insilico_g)))
     prior_g = PRIOR_WEIGHT * scale * saturated_g
     cross_gp = np.zeros((len(insilico_g), len(place_p)))
     self_g = np.zeros(len(insilico_g))
@@ -196,7 +199,7 @@ def neighbors(
 
 def _left_out_correlation(near_pp: np.ndarray, effect_p: np.ndarray, se_p: np.ndarray) -> float:
     """Correlation of effects with what the network adds to the constant's leave-one-out prediction."""
-    variance = _true_variance(effect_p, se_p)
+    variance = true_variance(effect_p, se_p) or 1.0
     own_p = se_p**2 + OWN_SHARE * variance
     with_network = _left_out(np.diag(own_p) + variance * (1 + near_pp), effect_p)  # 1 = a free mean
     without = _left_out_of_mean(own_p + variance * np.diag(near_pp), variance, effect_p)
@@ -221,27 +224,3 @@ def _left_out_of_mean(own_p: np.ndarray, variance: float, effect_p: np.ndarray) 
     shared = variance / (1 + variance * weight_p.sum())
     solved_p = weight_p * (effect_p - shared * (weight_p @ effect_p))
     return effect_p - solved_p / (weight_p - shared * weight_p**2)
-
-
-def _true_variance(effect_p: np.ndarray, se_p: np.ndarray) -> float:
-    total = float((effect_p**2).mean())
-    return max(total - float((se_p**2).mean()), 0.1 * total) or 1.0
-
-
-def _standardized(value_g: np.ndarray) -> np.ndarray:
-    known = value_g[~np.isnan(value_g)]
-    spread = float(known.std()) if known.size else 0.0
-    return np.nan_to_num((value_g - known.mean()) / spread) if spread > 0 else np.zeros_like(value_g)
-
-
-def _require_effects(place_p: np.ndarray, effect_p: np.ndarray, se_p: np.ndarray) -> None:
-    if len(place_p) < 2 or len(set(place_p.tolist())) < len(place_p):
-        msg = (
-            f"A posterior needs at least 2 measured genes, each once; it got {len(place_p)} rows of "
-            f"{len(set(place_p.tolist()))} genes. Record more targets, or keep one row of each."
-        )
-        raise InputError(msg)
-    wrong = place_p[~np.isfinite(effect_p) | ~np.isfinite(se_p) | (se_p < 0)]
-    if len(wrong):
-        msg = f"Effects and their errors must be finite, errors not negative; those at {some(wrong)} are not. Measure them again."
-        raise InputError(msg)

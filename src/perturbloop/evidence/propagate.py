@@ -5,8 +5,9 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 from scipy import sparse
 
-from perturbloop.errors import InputError, some
 from perturbloop.evidence.graphs import GeneGraph
+from perturbloop.evidence.measured import require_effects
+from perturbloop.stats.scale import standardized, true_variance
 
 
 def propagate(
@@ -62,7 +63,7 @@ def propagate(
     >>> propagate(graph, target, np.array([2.0]), np.array([0.1]), doubt=0.0)["score"].tolist()
     [0.0, 2.0, 2.0]
     """
-    _require_effects(gene_ids, effect_p, se_p)
+    require_effects(gene_ids, effect_p, se_p, missing=True)
     place_p = graph.places(gene_ids)
     known_p = (place_p >= 0) & ~np.isnan(effect_p)
     place_p, effect_p = place_p[known_p], effect_p[known_p]
@@ -97,7 +98,7 @@ def combine(a_g: Float[np.ndarray, " g"], b_g: Float[np.ndarray, " g"]) -> Float
     >>> combine(np.array([1.0, 2.0, 3.0]), np.array([5.0, 5.0, 5.0])).round(2)
     array([-1.22,  0.  ,  1.22])
     """
-    both = _z(a_g), _z(b_g)
+    both = standardized(a_g), standardized(b_g)
     none_g = np.isnan(both[0]) & np.isnan(both[1])
     return np.where(none_g, np.nan, np.nan_to_num(both[0]) + np.nan_to_num(both[1]))
 
@@ -149,29 +150,7 @@ def _reach(
 def _precision(effect_p: np.ndarray, se_p: np.ndarray) -> np.ndarray:
     if not len(effect_p):
         return effect_p
-    total = float((effect_p**2).mean())
-    between = max(total - float((se_p**2).mean()), 0.1 * total)
-    variance_p = between + se_p**2
+    variance_p = true_variance(effect_p, se_p) + se_p**2
     if not variance_p.all():
         return np.ones_like(effect_p)
     return 1 / variance_p / (1 / variance_p).mean()
-
-
-def _z(value_g: np.ndarray) -> np.ndarray:
-    known = value_g[~np.isnan(value_g)]
-    spread = known.std() if len(known) else 0.0
-    return (value_g - known.mean()) / spread if spread > 0 else value_g * 0.0
-
-
-def _require_effects(gene_ids: np.ndarray, effect_p: np.ndarray, se_p: np.ndarray) -> None:
-    twice = pd.Index(gene_ids)[pd.Index(gene_ids).duplicated()].unique()
-    if len(twice):
-        msg = (
-            f"Each target needs one effect; these have several: {some(twice)}. "
-            "Keep the gene-level rows of one modality."
-        )
-        raise InputError(msg)
-    wrong = gene_ids[np.isinf(effect_p) | np.isinf(se_p) | (se_p < 0)]
-    if len(wrong):
-        msg = f"Effects must be finite and their errors not negative; those of {some(wrong)} are not. Measure them again."
-        raise InputError(msg)

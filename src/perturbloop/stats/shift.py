@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from perturbloop.errors import InputError, some
+from perturbloop.stats.scale import unit
 
 
 def shift_to_goal(
@@ -71,9 +72,4 @@ def shift_to_states(
 
 
 def _cosine(a_nd: np.ndarray, b_sd: np.ndarray) -> np.ndarray:
-    return _unit(a_nd) @ _unit(b_sd).T
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norm > 0, norm, 1)
+    return unit(a_nd) @ unit(b_sd).T
