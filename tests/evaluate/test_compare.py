@@ -246,5 +246,14 @@ def test_the_order_of_rows_does_not_matter_and_the_seed_decides_the_intervals(ef
     pd.testing.assert_frame_equal(board, mixed)
 
 
+@pytest.mark.parametrize("hits", [(), GENES[:20]])
+def test_without_a_hit_or_another_target_no_number_has_an_interval(hits, rng):
+    board = scoreboard(predictions_of("frozen", rng.normal(size=40)), effects_of(0, hits=hits), config=CONFIG)
+    assert np.isnan(value(board, "auroc"))
+    assert value(board, "prevalence") == bool(hits)
+    assert board[["ci_low", "ci_high"]].isna().all(axis=None)
+    assert board["interval"].eq("").all()
+
+
 def test_no_held_out_target_gives_an_empty_scoreboard(rng):
     assert scoreboard(predictions_of("de", rng.normal(size=40)), effects_of(-1), config=CONFIG).empty

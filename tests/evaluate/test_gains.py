@@ -52,6 +52,16 @@ def test_a_gain_is_the_difference_of_two_aurocs_on_the_same_genes(predictions, e
     assert (gain.n_genes, gain.n_hits) == (40, 10)
 
 
+@pytest.mark.parametrize(("n_hits", "defined"), [(0, False), (1, True), (39, True), (40, False)])
+def test_one_hit_or_one_other_target_gives_a_difference_without_an_interval(
+    predictions, effects, n_hits, defined
+):
+    few = effects.assign(hit=np.arange(40) < n_hits)
+    gain = paired_gain(predictions, few, "frozen", "de", kind="delete", config=CONFIG)
+    assert np.isnan(gain.value) != defined
+    assert np.isnan([gain.ci_low, gain.ci_high, gain.delong_low, gain.pvalue]).all()
+
+
 def test_a_method_gains_nothing_over_itself(predictions, effects):
     gain = paired_gain(predictions, effects, "de", "de", kind="delete", config=CONFIG)
     assert (gain.value, gain.ci_low, gain.ci_high) == (0, 0, 0)

@@ -22,6 +22,7 @@ from perturbloop.evaluate.deseq import chosen_test, differential
 from perturbloop.evaluate.disjoint import pathway_disjoint
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evaluate.gate import Verdict, failure, gate, positives
+from perturbloop.evaluate.judgeable import Judgeable, judgeable
 from perturbloop.evaluate.metrics import METRICS
 from perturbloop.evaluate.pathways import static_pathway
 from perturbloop.evaluate.power import power
@@ -30,6 +31,7 @@ from perturbloop.evaluate.strata import strata
 
 __all__ = [
     "CONTROLS",
+    "Judgeable",
     "METRICS",
     "RULES",
     "Verdict",
@@ -42,6 +44,7 @@ __all__ = [
     "ceiling",
     "gate",
     "in_ranking",
+    "judgeable",
     "kept_by_control",
     "paired_gain",
     "positives",

@@ -143,6 +143,15 @@ def _with_interval(
     if statistic is auroc:
         found = auroc_interval(hit_n, value_n)
         return {"value": found.value, "ci_low": found.low, "ci_high": found.high, "interval": found.method}
+    if (
+        hit_n.all() or not hit_n.any()
+    ):  # nothing to tell apart: what is defined has its value, and nothing an interval
+        return {
+            "value": float(statistic(hit_n, value_n)),
+            "ci_low": np.nan,
+            "ci_high": np.nan,
+            "interval": "",
+        }
     drawn = bootstrap_interval(
         statistic, hit_n, value_n, rng=np.random.default_rng(config.seed), n_samples=config.bootstrap
     )

@@ -11,6 +11,7 @@ from perturbloop.data.gene_sets import GeneSets
 from perturbloop.errors import InputError, closest
 from perturbloop.evaluate.disjoint import pathway_disjoint
 from perturbloop.evaluate.held_out import Judged, Truth, held_out, judge, rankings_by_fold
+from perturbloop.evaluate.judgeable import Judgeable
 from perturbloop.evaluate.metrics import auroc
 from perturbloop.schema import PREDICTIONS, EvaluateConfig, Kind
 from perturbloop.stats.delong import auroc_difference
@@ -87,7 +88,8 @@ def paired_gain(
 
     Returns
     -------
-    `Gain`; NaN where the shared targets hold no hit or nothing but hits.
+    `Gain`; NaN where the shared targets hold no hit or nothing but hits, and without an interval where they hold a single
+    hit, or a single other target: see `judgeable`.
 
     Raises
     ------
@@ -107,13 +109,14 @@ def paired_gain(
     if gene_sets is not None:
         both_n &= pathway_disjoint(truth, effects, gene_sets)
     hit_n = truth.toward_n[both_n]
+    comparable = Judgeable(kind, hit_n.size, int(hit_n.sum())).comparable
     interval = bootstrap_interval(
         _auroc_difference,
         hit_n,
         place_n[both_n],
         other_n[both_n],
         rng=np.random.default_rng(config.seed),
-        n_samples=config.bootstrap,
+        n_samples=config.bootstrap if comparable else 0,
     )
     delong = auroc_difference(hit_n, place_n[both_n], other_n[both_n])
     return Gain(

@@ -17,6 +17,7 @@ from scipy import stats
 
 from perturbloop.errors import some
 from perturbloop.evaluate.controls import Recognized
+from perturbloop.evaluate.metrics import auroc
 from perturbloop.schema import ACTION, Kind
 
 LOW_AUROC = 0.7
@@ -214,10 +215,10 @@ def _places(scored: pd.DataFrame, members: list[Positive], action: str, *, least
         )
         return Verdict(check, None, said)
     shift_g = rows["logit_shift"].to_numpy(float)
-    auroc, pvalue = _mann_whitney(shift_g[is_control], shift_g[~is_control], greater=better)
+    pvalue = _pvalue(shift_g[is_control], shift_g[~is_control], greater=better)
     passed = pvalue < ALPHA
     said = (
-        f"{head}: {n} of {len(names)} scored, by `{kind}` AUROC {auroc:.2f} against {n_others:,} other genes "
+        f"{head}: {n} of {len(names)} scored, by `{kind}` AUROC {auroc(is_control, shift_g):.2f} against {n_others:,} other genes "
         f"({'above' if better else 'below'} 0.5 is right), one-sided Mann-Whitney p = {pvalue:.2g}, below {ALPHA} is needed: "
         f"{_word(passed)}."
     )
@@ -234,16 +235,13 @@ def _kind(scored: pd.DataFrame, action: str) -> tuple[str, bool]:
     return "", True
 
 
-def _mann_whitney(control_k: np.ndarray, other_m: np.ndarray, *, greater: bool) -> tuple[float, float]:
-    """AUROC of the controls and its one-sided p; of a single control the exact share of genes that stand as well."""
-    test = stats.mannwhitneyu(
-        control_k, other_m, alternative="greater" if greater else "less", method="asymptotic"
-    )
-    auroc = float(test.statistic) / (control_k.size * other_m.size)
+def _pvalue(control_k: np.ndarray, other_m: np.ndarray, *, greater: bool) -> float:
+    """One-sided Mann-Whitney p; of a single control the exact share of genes that stand as well."""
     if control_k.size > 1:
-        return auroc, float(test.pvalue)
+        side = "greater" if greater else "less"
+        return float(stats.mannwhitneyu(control_k, other_m, alternative=side, method="asymptotic").pvalue)
     as_well = (other_m >= control_k[0]) if greater else (other_m <= control_k[0])
-    return auroc, float((as_well.sum() + 1) / (other_m.size + 1))
+    return float((as_well.sum() + 1) / (other_m.size + 1))
 
 
 def _negative(kind: str, rows: pd.DataFrame, named: set[str], fdr: float) -> Verdict:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-MOST_HITS, OTHERS_PER_HIT, LEAST_OTHERS = 60, 10, 300
-"""Most hits that are simulated, and how many other genes beside them: what a genome-wide screen can afford."""
+from perturbloop.stats.delong import auroc_difference, auroc_interval
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,6 @@ def power(
     high: float = 0.85,
     correlation: float = 0.0,
     simulations: int = 300,
-    samples: int = 300,
 ) -> Power:
     r"""Simulate two methods with known AUROC on as many hits and genes as there are.
 
@@ -61,8 +59,6 @@ def power(
         Correlation of their scores within hits and within other genes.
     simulations
         Simulated studies.
-    samples
-        Bootstrap samples over genes in each.
 
     Returns
     -------
@@ -70,11 +66,9 @@ def power(
 
     Notes
     -----
-    Binormal: other genes score :math:`N(0, 1)`, hits :math:`N(\sqrt 2\,\Phi^{-1}(\mathrm{AUROC}), 1)`; intervals are
-    percentiles of the bootstrap over genes, as on the scoreboard, samples without hits left out. Real scores are
-    not normal, and real hits not independent; the sentence is about orders of magnitude. Of many genes a part is drawn:
-    beyond ten other genes a hit the width hardly depends on their number, and with more than 60 hits it falls with the
-    square root of the number of hits.
+    Binormal: other genes score :math:`N(0, 1)`, hits :math:`N(\sqrt 2\,\Phi^{-1}(\mathrm{AUROC}), 1)` :cite:`hanley1982`; intervals and
+    paired comparisons are DeLong's, as on the scoreboard. Real scores are not normal, and real hits not independent; the sentence
+    is about orders of magnitude. Of a single hit no comparison has an interval, so nothing is detected.
 
     Examples
     --------
@@ -85,30 +79,16 @@ def power(
     if n_hits < 1 or n_hits >= n_genes:
         return Power(n_hits, n_genes, low, high, np.nan, 0.0, simulations)
     shift = np.sqrt(2) * norm.ppf([low, high])
-    drawn_hits = min(n_hits, MOST_HITS)
-    drawn = drawn_hits + min(n_genes - n_hits, max(OTHERS_PER_HIT * drawn_hits, LEAST_OTHERS))
-    hit_n = np.arange(drawn) < drawn_hits
+    hit_n = np.arange(n_genes) < n_hits
     widths, detected = np.empty(simulations), np.empty(simulations, dtype=bool)
     for study in range(simulations):
-        score_2n = _correlated(rng, drawn, correlation) + np.outer(shift, hit_n)
-        copies_bn = rng.multinomial(drawn, np.full(drawn, 1 / drawn), size=samples)
-        weak_b, strong_b = (_auroc_of_copies(score_n, hit_n, copies_bn) for score_n in score_2n)
-        ends = np.nanpercentile(strong_b, [2.5, 97.5])
-        widths[study] = (ends[1] - ends[0]) / 2
-        detected[study] = np.nanpercentile(strong_b - weak_b, 2.5) > 0
-    half_width = float(widths.mean()) * np.sqrt(drawn_hits / n_hits)
-    return Power(n_hits, n_genes, low, high, float(half_width), float(detected.mean()), simulations)
+        weak_n, strong_n = _correlated(rng, n_genes, correlation) + np.outer(shift, hit_n)
+        interval = auroc_interval(hit_n, strong_n)
+        widths[study] = (interval.high - interval.low) / 2
+        detected[study] = auroc_difference(hit_n, strong_n, weak_n).low > 0
+    return Power(n_hits, n_genes, low, high, float(widths.mean()), float(detected.mean()), simulations)
 
 
 def _correlated(rng: np.random.Generator, n: int, correlation: float) -> np.ndarray:
     first_n, second_n = rng.normal(size=(2, n))
     return np.vstack([first_n, correlation * first_n + np.sqrt(1 - correlation**2) * second_n])
-
-
-def _auroc_of_copies(score_n: np.ndarray, hit_n: np.ndarray, copies_bn: np.ndarray) -> np.ndarray:
-    """AUROC of each bootstrap sample from how often it drew each gene; ties have probability zero."""
-    above = (score_n[hit_n][:, None] > score_n[~hit_n]).astype(float)
-    hits_bh, others_bm = copies_bn[:, hit_n].astype(float), copies_bn[:, ~hit_n].astype(float)
-    pairs_b = hits_bh.sum(axis=1) * others_bm.sum(axis=1)
-    won_b = ((hits_bh @ above) * others_bm).sum(axis=1)
-    return np.divide(won_b, pairs_b, out=np.full(len(pairs_b), np.nan), where=pairs_b > 0)

@@ -1,0 +1,76 @@
+"""Whether the held-out targets can say anything of a method, before anything is computed to ask them."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from perturbloop.evaluate.held_out import held_out
+from perturbloop.schema import Kind
+
+LEAST_HITS = 2
+"""Fewest hits, and fewest other targets, by which two methods can be told apart: with one a difference has no error."""
+
+
+@dataclass(frozen=True)
+class Judgeable:
+    """What the held-out targets of one kind can say of methods."""
+
+    kind: Kind
+    n_genes: int
+    """Held-out targets, once per gene and modality."""
+    n_hits: int
+    """Hits toward the goal among them."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether a method can be judged at all: a hit toward the goal and another target are there."""
+        return 0 < self.n_hits < self.n_genes
+
+    @property
+    def comparable(self) -> bool:
+        """Whether two methods can be told apart; where not, controls and arms made only to compare are spared."""
+        return LEAST_HITS <= self.n_hits <= self.n_genes - LEAST_HITS
+
+    @property
+    def sentence(self) -> str:
+        """Why not, in words, with what to do; empty where methods can be told apart."""
+        if self.comparable:
+            return ""
+        todo = (
+            "Record more targets."
+            if self.n_hits < LEAST_HITS
+            else "Record targets that are not expected to be hits."
+        )
+        if not self.n_genes:
+            return f"No target is held out for `{self.kind}`, so no method is judged. {todo}"
+        targets = f"{self.n_genes:,} held-out target{'s' if self.n_genes > 1 else ''}"
+        if not self.n_hits:
+            return f"`{self.kind}`: none of {targets} is a hit toward the goal, so no method can be judged. {todo}"
+        if not self.judged:
+            return f"`{self.kind}`: all of {targets} are hits toward the goal, so no method can be judged. {todo}"
+        few = self.n_hits if self.n_hits < LEAST_HITS else self.n_genes - self.n_hits
+        what = "hit toward the goal" if self.n_hits < LEAST_HITS else "target that is no hit"
+        return f"`{self.kind}`: {few} {what} among {targets} cannot tell methods apart. {todo}"
+
+
+def judgeable(effects: pd.DataFrame, kind: Kind) -> Judgeable:
+    """Count what a scoreboard of one kind would rest on.
+
+    Parameters
+    ----------
+    effects
+        EFFECTS rows.
+    kind
+        Kind of edit.
+
+    Returns
+    -------
+    `Judgeable`; ask it before arms are trained, edits are made or controls are shuffled for a comparison.
+
+    Raises
+    ------
+    LeakageError
+        If a gene is held out in one modality of the kind and spent, or in another fold, in the next.
+    """
+    truth = held_out(effects, kind)
+    return Judgeable(kind, int(truth.gene_ids.size), int(truth.toward_n.sum()))
