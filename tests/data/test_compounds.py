@@ -41,7 +41,7 @@ def test_a_compound_has_signed_targets_in_the_words_of_the_field(written):
     ("text", "message"),
     [
         ("compound\tgene\na\tb\n", r"columns 'compound', 'gene', 'action'; .* Add 'action'"),
-        (f"compound\tgene\taction\na\t{GENES[0]}\tinhibitr\n", r"also holds 'inhibitr'.*is 'inhibitor'"),
+        (f"compound\tgene\taction\na\t{GENES[0]}\tinhibitr\n", r"also hold 'inhibitr'.*is 'inhibitor'"),
         (
             f"compound\tgene\taction\na\t{GENES[0]}\tagonist\na\t{GENES[0]}\tantagonist\n",
             rf"these do two: 'a: {GENES[0]}'",

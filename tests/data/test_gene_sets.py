@@ -101,7 +101,9 @@ def test_sets_of_one_name_stay_apart(gmt, vocabulary):
 
 
 def test_what_is_no_gmt_is_refused_with_its_lines(gmt, vocabulary, tmp_path):
-    with pytest.raises(InputError, match=r"of 2 lines these do not: '2'. Give a file in GMT format"):
+    with pytest.raises(
+        InputError, match=r"of 2 lines these do not: '2: STAT1, JAK1, TYK2'. Give a file in GMT format"
+    ):
         read_gmt(gmt(LINES[0], "STAT1, JAK1, TYK2"), vocabulary=vocabulary)
     with pytest.raises(InputError, match="divided by tabs"):
         read_gmt(gmt(""), vocabulary=vocabulary)

@@ -92,6 +92,12 @@ def test_unknown_names_are_missing_genes_where_that_is_asked_for(write):
     assert targets_of(found) == {"NONE1": [], "STAT1": [(2, "delete", 1.0)], "NONE2": [], NO_TOKEN: []}
 
 
+def test_a_table_of_compounds_is_read_by_its_own_column_names(write):
+    names = write("drugs.tsv", "name\tgene\tkind\nd\tTNF\tantagonist\n")
+    compounds = write("compounds.tsv", "compound\ttarget\taction\tnote\nd\tTNF\tantagonist\t,\n")
+    assert read_perturbations(compounds, WORDS) == read_perturbations(names, WORDS)
+
+
 def test_pairs_are_all_pairs_of_a_list_once():
     found = pairs(["STAT1", "JAK2", IDS[0], "IL6"], WORDS, kind="overexpress")
     assert [one.name for one in found] == ["STAT1 + JAK2", "STAT1 + IL6", "JAK2 + IL6"]
@@ -114,11 +120,11 @@ HEAD = "name\tgene\tkind\tdose\n"
         ("genes.txt", "STAT1\n", {"kind": "deleet"}, ["'activate'", "'deleet'", "Did you mean 'delete'"]),
         ("genes.txt", "STAT1\n", {"dose": 1.5, "kind": "inhibit"}, ["between 0 and 1", "1.5", "Correct"]),
         ("genes.txt", "STAT1\n", {"dose": 0.5}, ["'inhibit' or 'activate'", "0.5 for 'delete'", "Change"]),
-        ("sets.gmt", "first\tSTAT1\n", {}, ["name, description and genes", "'first\\tSTAT1'", "Correct"]),
-        ("sets.gmt", "a\t\tTNF\na\t\tIL6\n", {}, ["one set", "second set of its name", "Correct"]),
+        ("sets.gmt", "first\tSTAT1\n", {}, ["a description and its genes", "'1: first\\tSTAT1'", "GMT"]),
+        ("sets.gmt", "a\t\tTNF\na\t\tIL6\n", {}, ["a name of its own", "'a'", "Rename"]),
         ("sets.gmt", f"good\t\tTNF\nlost\t\t{NO_TOKEN}\n", {}, ["with a token", "'lost'", "Remove"]),
-        ("drugs.tsv", "name\tgenes\nd\tTNF\n", {}, ["'name', 'gene' and 'kind'", "'genes'", "'gene', 'kind'"]),
-        ("drugs.tsv", HEAD, {}, ["below its column names", "no rows", "Fill"]),
+        ("drugs.tsv", "name\tgenes\nd\tTNF\n", {}, ["'compound', 'gene', 'action'", "'genes'", "Add 'gene', 'action'"]),
+        ("drugs.tsv", HEAD, {}, ["one row", "'name'", "no row"]),
         ("drugs.tsv", HEAD + "\tTNF\tdelete\t\n", {}, ["name a perturbation and a gene", "'TNF'", "Fill", "row 1 "]),
         ("drugs.tsv", HEAD + "d\tTNF\tagonst\t\n", {}, ["`kind`", "'agonst'", "Did you mean 'agonist'", "row 1 "]),
         ("drugs.tsv", HEAD + "d\tTNF\tinhibit\thalf\n", {}, ["`dose`", "'half'", "Correct", "row 1 "]),

@@ -24,6 +24,41 @@ COLUMNS = {
 """Columns of a table of targets, and the names that each may have."""
 
 
+def read_actions(path: Path | str) -> pd.DataFrame:
+    """Read a table of compounds, or other perturbations, and the genes they act on, as it is written.
+
+    Parameters
+    ----------
+    path
+        A text table (tab, comma or semicolon) with columns of the names in `COLUMNS`, and more if wanted.
+
+    Returns
+    -------
+    Columns `compound`, `gene` and `action`, then the others; every value is text without spaces around it, '' where it is missing.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read or lacks a column.
+    """
+    path = Path(path)
+    frame = read_table(path, as_text=True)
+    lower = {name.lower(): name for name in frame.columns}
+    found = {
+        role: next((lower[name] for name in names if name in lower), None) for role, names in COLUMNS.items()
+    }
+    lacking = [role for role, name in found.items() if name is None]
+    if lacking:
+        msg = (
+            f"`{path.name}` needs the columns {some(COLUMNS)}; its columns are {some(frame.columns)}. Add {some(lacking)}; "
+            "columns are separated by tabs, commas or semicolons."
+        )
+        raise InputError(msg)
+    table = frame.rename(columns={name: role for role, name in found.items()}).fillna("")
+    others = [name for name in table.columns if name not in COLUMNS]
+    return table[[*COLUMNS, *others]].apply(lambda column: column.str.strip())
+
+
 @dataclass(frozen=True)
 class Compound:
     """What a compound does, by the table that was given."""
@@ -65,27 +100,15 @@ def read_targets(path: Path | str) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        frame = read_table(path, as_text=True)
+        table = read_actions(path)
     except (InputError, OSError) as error:
         msg = f"`{path}` must be a table of compounds; it cannot be read: {error} Correct `--targets`."
         raise InputError(msg) from None
-    lower = {name.lower(): name for name in frame.columns}
-    found = {
-        role: next((lower[name] for name in names if name in lower), None) for role, names in COLUMNS.items()
-    }
-    lacking = [role for role, name in found.items() if name is None]
-    if lacking:
-        msg = (
-            f"`{path.name}` needs the columns {some(COLUMNS)}; its columns are {some(frame.columns)}. Add {some(lacking)}; "
-            "columns are separated by tabs, commas or semicolons."
-        )
-        raise InputError(msg)
-    table = pd.DataFrame({role: frame[name].fillna("").str.strip() for role, name in found.items()})
     words = table["action"].str.lower()
     unknown = sorted(set(words) - set(SIGNS))
     if unknown:
         msg = (
-            f"`{found['action']}` in `{path.name}` must be among {some(SIGNS, limit=20)}; it also holds {some(unknown)}. The "
+            f"The actions in `{path.name}` must be among {some(SIGNS, limit=20)}; they also hold {some(unknown)}. The "
             f"closest to the first is {closest(unknown[0], SIGNS, limit=1)}. Say of each target whether it is lowered or raised."
         )
         raise InputError(msg)

@@ -98,7 +98,7 @@ def read_gmt(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | N
     A numeric weight behind a gene (`STAT1,0.8`, as Enrichr writes it) is dropped: membership is yes or no.
     """
     path = Path(path)
-    rows = _rows(path)
+    rows = read_sets(path)
     labels = list(dict.fromkeys(label for _, genes in rows for label in genes))
     mouse = mouse_labels(labels)
     if len(mouse) > len(labels) / 2:
@@ -179,8 +179,15 @@ def _ids(labels: list[str], vocabulary: Vocabulary | Mapping[str, str] | None) -
     ]
 
 
-def _rows(path: Path) -> list[tuple[str, list[str]]]:
-    """Name and gene labels of each line."""
+def read_sets(path: Path | str) -> list[tuple[str, list[str]]]:
+    """Name and gene labels of each line of a GMT file, as they are written; without the weights behind genes.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, holds no line, or one without name or genes.
+    """
+    path = Path(path)
     rows, broken = [], []
     for number, line in enumerate(_text(path).splitlines(), start=1):
         name, *rest = line.rstrip().split("\t")
@@ -188,7 +195,7 @@ def _rows(path: Path) -> list[tuple[str, list[str]]]:
         if not line.strip():
             continue
         if not name.strip() or not any(genes):
-            broken.append(number)
+            broken.append(f"{number}: {line[:40]}")
         rows.append((name.strip(), [label for label in genes if label]))
     if broken or not rows:
         msg = (

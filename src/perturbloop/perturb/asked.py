@@ -1,12 +1,13 @@
 """Gene sets, lists of genes, pairs and drugs, as they are asked for in a small file."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import cast
 
+from perturbloop.data.compounds import read_actions
+from perturbloop.data.gene_sets import read_sets
 from perturbloop.data.genes import resolve
 from perturbloop.data.text_files import read_bytes
 from perturbloop.data.vocabulary import Vocabulary
@@ -40,8 +41,8 @@ def read_perturbations(
     ----------
     path
         `.gmt`: name, description and genes of a set in each line, separated by tabs; a set is edited together. `.txt`: one
-        gene a line, tested one by one. `.tsv`: the columns `name`, `gene`, `kind` and, if wanted, `dose`; rows of one name
-        are one perturbation.
+        gene a line, tested one by one. `.tsv`: the columns `name` (or `compound`), `gene`, `kind` (or `action`) and, if wanted, `dose`; rows of one
+        name are one perturbation.
     vocabulary
         Names the genes: Ensembl ids or symbols.
     kind
@@ -70,10 +71,9 @@ def read_perturbations(
         )
         raise InputError(msg)
     kind_of_all = _kind(kind, dose, graded_only=path.suffix != ".tsv")
-    lines = _lines(path)
     if path.suffix == ".txt":
-        return singles(_listed(lines, path), vocabulary, kind=kind, dose=dose, skip_unknown=skip_unknown)
-    asked = _sets(lines, path, kind_of_all, dose) if path.suffix == ".gmt" else _table(lines, path, dose)
+        return singles(_listed(path), vocabulary, kind=kind, dose=dose, skip_unknown=skip_unknown)
+    asked = _sets(path, kind_of_all, dose) if path.suffix == ".gmt" else _table(path, dose)
     return _built(asked, vocabulary, skip_unknown=skip_unknown)
 
 
@@ -132,8 +132,7 @@ def _kind(kind: str, dose: float, *, graded_only: bool = True) -> Kind:
     return kind
 
 
-def _lines(path: Path) -> list[str]:
-    """Lines of a text file that hold anything."""
+def _listed(path: Path) -> list[str]:
     raw = read_bytes(path, what="a text file of genes")
     try:
         lines = [line for line in raw.decode("utf-8-sig").splitlines() if line.strip()]
@@ -143,10 +142,6 @@ def _lines(path: Path) -> list[str]:
     if not lines:
         msg = f"`{path}` must name at least one gene; it is empty. Fill it."
         raise InputError(msg)
-    return lines
-
-
-def _listed(lines: list[str], path: Path) -> list[str]:
     genes = [line.strip() for line in lines if not line.startswith("#")]
     spaced = [gene for gene in genes if len(gene.split()) > 1]
     if spaced or not genes:
@@ -155,58 +150,37 @@ def _listed(lines: list[str], path: Path) -> list[str]:
     return genes
 
 
-def _sets(lines: list[str], path: Path, kind: Kind, dose: float) -> Asked:
-    asked: Asked = {}
-    for line in lines:
-        name, *rest = [part.strip() for part in line.split("\t")]
-        genes = [gene for gene in rest[1:] if gene]
-        if not name or not genes or name in asked:
-            why = "a second set of its name" if name in asked else "one without name or genes"
-            msg = (
-                f"Each line of `{path}` must hold name, description and genes of one set, separated by tabs; "
-                f"{line[:40]!r} is {why}. Correct that line."
-            )
-            raise InputError(msg)
-        asked[name] = [(gene, kind, dose) for gene in genes]
-    return asked
-
-
-def _table(lines: list[str], path: Path, dose: float) -> Asked:
-    reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    columns = [str(name).strip() for name in reader.fieldnames or ()]
-    lacking = [name for name in ("name", "gene", "kind") if name not in columns]
-    if lacking:
-        msg = (
-            f"`{path}` needs the columns 'name', 'gene' and 'kind', separated by tabs; its columns are {some(columns)}. "
-            f"Add {some(lacking)}."
-        )
+def _sets(path: Path, kind: Kind, dose: float) -> Asked:
+    sets = read_sets(path)
+    names = [name for name, _ in sets]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        msg = f"Each set of `{path}` needs a name of its own; these have several: {some(twice)}. Rename them."
         raise InputError(msg)
+    return {name: [(gene, kind, dose) for gene in genes] for name, genes in sets}
+
+
+def _table(path: Path, dose: float) -> Asked:
     asked: Asked = {}
-    for number, row in enumerate(reader, start=1):
-        cells = {
-            str(key).strip(): (value or "").strip() for key, value in row.items() if isinstance(key, str)
-        }
+    for number, row in enumerate(read_actions(path).to_dict("records"), start=1):
         try:
-            entry = _entry(cells, dose)
+            entry = _entry(row, dose)
         except InputError as error:
             error.add_note(f"in row {number:,} of `{path}`")
             raise
-        asked.setdefault(cells["name"], []).append(entry)
-    if not asked:
-        msg = f"`{path}` must name at least one gene below its column names; it has no rows. Fill it."
-        raise InputError(msg)
+        asked.setdefault(row["compound"], []).append(entry)
     return asked
 
 
 def _entry(cells: dict[str, str], dose: float) -> tuple[str, Kind, float]:
     """Gene, kind and dose of one row."""
-    if not cells["name"] or not cells["gene"]:
+    if not cells["compound"] or not cells["gene"]:
         msg = f"Each row must name a perturbation and a gene; this one holds {some(cells.values())}. Fill it or remove it."
         raise InputError(msg)
-    word = cells["kind"].lower()
+    word = cells["action"].lower()
     if word not in KINDS and word not in SIGNS:
         msg = (
-            f"`kind` must be among {some([*KINDS, *SIGNS], limit=20)}; it is {cells['kind']!r}. "
+            f"`kind` must be among {some([*KINDS, *SIGNS], limit=20)}; it is {cells['action']!r}. "
             f"Did you mean {closest(word, [*KINDS, *SIGNS], limit=1)}?"
         )
         raise InputError(msg)
