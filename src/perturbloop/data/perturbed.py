@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.compounds import Compound, read_compounds
 from perturbloop.data.genes import resolve
+from perturbloop.data.states import column
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, StateError, closest, some
 from perturbloop.schema import Modality, PerturbedConfig
@@ -85,7 +86,7 @@ def read_perturbed(
         holds it, a `condition` label says nothing, or no target has enough cells.
     """
     cells, genes = read_cells(config.path, vocabulary=vocabulary, gene_column=config.gene_column)
-    target_n = _labels(cells, config.target_column, "--target-column")
+    target_n = column(cells, config.target_column, "--target-column", blank=True)
     _require_control(target_n, config, cells)
     kept_n, dropped, purity_column = _kept(cells, target_n, config)
     target_n = target_n[kept_n]
@@ -99,12 +100,14 @@ def read_perturbed(
     perturbed = PerturbedCells(
         cells=chosen,
         target_n=target_n,
-        guide_n=_labels(chosen, config.guide_column, "--guide-column") if config.guide_column else None,
+        guide_n=column(chosen, config.guide_column, "--guide-column", blank=True)
+        if config.guide_column
+        else None,
         replicate_n=_replicates(chosen, config),
         control=config.control,
         modality=config.modality,
         config=config,
-        condition_n=_labels(chosen, config.condition_column, "--condition-column")
+        condition_n=column(chosen, config.condition_column, "--condition-column", blank=True)
         if config.condition_column
         else None,
         target_ids=target_ids,
@@ -148,18 +151,6 @@ def condition_labels(perturbed: PerturbedCells, *, start: str, goal: str) -> Flo
     return (condition_n == goal).astype(float)
 
 
-def _labels(cells: Cells, name: str, option: str) -> np.ndarray:
-    """Return a column of `obs` as text, '' where it is missing."""
-    if name not in cells.obs.columns:
-        msg = (
-            f"`obs` of {cells.source} needs the column '{name}'; it has {some(cells.obs.columns, limit=20)}. "
-            f"Name it with `{option}`; the closest is {closest(name, cells.obs.columns, limit=1)}."
-        )
-        raise StateError(msg)
-    values = cells.obs[name]
-    return np.where(values.isna(), "", values.astype(str)).astype(object)
-
-
 def _require_control(target_n: np.ndarray, config: PerturbedConfig, cells: Cells) -> None:
     if not (target_n == config.control).any():
         known = [label for label in pd.unique(target_n) if label]
@@ -176,11 +167,13 @@ def _kept(
     """Cells that carry every label and a pure enough call; how many do not, by the first reason that applies."""
     reasons = {"no target": target_n == ""}
     if config.replicate_column:
-        reasons["no replicate"] = _labels(cells, config.replicate_column, "--replicate-column") == ""
+        reasons["no replicate"] = (
+            column(cells, config.replicate_column, "--replicate-column", blank=True) == ""
+        )
     if config.dose_column:
         reasons["no dose"], reasons["lower dose"] = _doses(cells, target_n, config)
     if config.guide_column:
-        reasons["no guide"] = _labels(cells, config.guide_column, "--guide-column") == ""
+        reasons["no guide"] = column(cells, config.guide_column, "--guide-column", blank=True) == ""
     purity_column = _purity_column(cells, config)
     if purity_column is not None:
         purity_n = pd.to_numeric(cells.obs[purity_column], errors="coerce").to_numpy(dtype=float)
@@ -198,7 +191,7 @@ def _purity_column(cells: Cells, config: PerturbedConfig) -> str | None:
     if config.min_purity == 0:
         return None
     if config.purity_column is not None:
-        _labels(cells, config.purity_column, "--purity-column")
+        column(cells, config.purity_column, "--purity-column", blank=True)
         if not _is_share(cells.obs[config.purity_column]):
             msg = (
                 f"`obs['{config.purity_column}']` must hold purities between 0 and 1; it does not: "
@@ -244,7 +237,7 @@ def _enough(target_n: np.ndarray, config: PerturbedConfig) -> tuple[np.ndarray, 
 def _replicates(cells: Cells, config: PerturbedConfig) -> np.ndarray:
     if config.replicate_column is None:
         return np.full(cells.n_cells, "all", dtype=object)
-    return _labels(cells, config.replicate_column, "--replicate-column")
+    return column(cells, config.replicate_column, "--replicate-column", blank=True)
 
 
 def _require_controls_everywhere(perturbed: PerturbedCells) -> dict[str, int]:
@@ -274,7 +267,9 @@ def _refuse_one_condition(cells: Cells, target_n: np.ndarray, config: PerturbedC
             "Name it with `--condition-column`, or use `--label-source state_score`."
         )
         raise InputError(msg)
-    condition_n = _labels(cells, config.condition_column, "--condition-column")[target_n != config.control]
+    condition_n = column(cells, config.condition_column, "--condition-column", blank=True)[
+        target_n != config.control
+    ]
     if len(set(condition_n)) < 2:
         msg = (
             f"Labels of source `condition` need perturbed cells of at least two conditions; all {len(condition_n):,} in "
@@ -295,7 +290,7 @@ def _target_ids(cells: Cells, targets: list[str], vocabulary: Vocabulary | None)
 def _doses(cells: Cells, target_n: np.ndarray, config: PerturbedConfig) -> tuple[np.ndarray, np.ndarray]:
     """Treated cells without a dose, and those below the highest dose of their compound."""
     name = str(config.dose_column)
-    written = _labels(cells, name, "--dose-column")
+    written = column(cells, name, "--dose-column", blank=True)
     dose_n = pd.to_numeric(pd.Series(written), errors="coerce").to_numpy(dtype=float)
     treated_n = (target_n != config.control) & (target_n != "")
     wrong = sorted(set(written[np.isnan(dose_n) & (written != "") & treated_n]))

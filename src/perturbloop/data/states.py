@@ -81,8 +81,24 @@ def state_cells(cells: Cells, config: CellsConfig, *, seed: int) -> StateCells:
     return StateCells(chosen, is_goal_n, train_n, donor_n, design, (*mixed, *warnings))
 
 
-def column(cells: Cells, name: str, option: str) -> np.ndarray:
-    """Return a column of `obs` as objects; a missing one is refused with the closest names."""
+def column(cells: Cells, name: str, option: str, *, blank: bool = False) -> np.ndarray:
+    """Return a column of `obs` as objects; a missing one is refused with the closest names.
+
+    Parameters
+    ----------
+    cells
+        The cells.
+    name
+        The column.
+    option
+        Option that names it, for the message.
+    blank
+        Whether a cell may have no value: the column is then text, '' where it is missing.
+
+    Returns
+    -------
+    One value per cell, dtype object.
+    """
     if name not in cells.obs.columns:
         msg = (
             f"`obs` of {cells.source} needs the column '{name}'; it has {some(cells.obs.columns, limit=20)}. "
@@ -90,6 +106,8 @@ def column(cells: Cells, name: str, option: str) -> np.ndarray:
         )
         raise StateError(msg)
     values = cells.obs[name]
+    if blank:
+        return np.where(values.isna(), "", values.astype(str)).astype(object)
     if values.isna().any():
         msg = (
             f"`obs['{name}']` of {cells.source} must have a value for each cell; {int(values.isna().sum()):,} cells have "

@@ -84,9 +84,7 @@ def auroc_interval(
         return AurocInterval(np.nan, np.nan, np.nan, np.nan, "")
     at_hit_rh, at_other_ro = components(hit_n, score_n[None])
     value, (se, df) = float(at_hit_rh.mean()), _error(at_hit_rh[0], at_other_ro[0])
-    if min(n_hits, n_other) < 2 or value in (0.0, 1.0):
-        return AurocInterval(value, se, *_newcombe(value, n_hits, n_other, level), "newcombe")
-    return AurocInterval(value, se, *_on_logit_scale(value, se, df, level), "delong")
+    return _interval(value, se, df, n_hits, n_other, level)
 
 
 def stratified_auroc(
@@ -144,9 +142,7 @@ def stratified_auroc(
         for side, column in enumerate(zip(*parts, strict=True))
     )
     se, df = _error(np.concatenate(share_h) * n_hits / n_pairs, np.concatenate(share_o) * n_other / n_pairs)
-    if min(n_hits, n_other) < 2 or value in (0.0, 1.0):
-        return AurocInterval(value, se, *_newcombe(value, n_hits, n_other, level), "newcombe")
-    return AurocInterval(value, se, *_on_logit_scale(value, se, df, level), "delong")
+    return _interval(value, se, df, n_hits, n_other, level)
 
 
 def auroc_difference(
@@ -247,6 +243,13 @@ def _error(at_hit_h: Float[np.ndarray, " h"], at_other_o: Float[np.ndarray, " o"
         return 0.0, np.inf
     df = total**2 / (of_hits**2 / (at_hit_h.size - 1) + of_others**2 / (at_other_o.size - 1))
     return float(np.sqrt(total)), float(df)
+
+
+def _interval(value: float, se: float, df: float, n_hits: int, n_other: int, level: float) -> AurocInterval:
+    """DeLong's interval, or Newcombe's where that has no width."""
+    if min(n_hits, n_other) < 2 or value in (0.0, 1.0):
+        return AurocInterval(value, se, *_newcombe(value, n_hits, n_other, level), "newcombe")
+    return AurocInterval(value, se, *_on_logit_scale(value, se, df, level), "delong")
 
 
 def _on_logit_scale(value: float, se: float, df: float, level: float) -> tuple[float, float]:
