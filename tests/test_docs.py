@@ -1,5 +1,6 @@
 """The documentation keeps up with the code: names, commands, links, and the file tree."""
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -102,6 +103,60 @@ def test_the_reference_names_everything_and_drops_what_is_gone(generate, tmp_pat
     assert all(f"| `{entry.name}` |" in pages["flags.md"] for entry in FLAGS)
     assert all(f"| `{kind.__name__}` |" in pages["errors.md"] for kind in generate.error_types())
     assert all(f"api_{name}.md" in pages for name in generate.packages())
+
+
+ARGUMENTS_DESCRIBED = ("stats", "evaluate", "evidence", "data", "design")
+"""Packages whose functions of three or more arguments describe each."""
+
+
+def described(text):
+    """Arguments that the Parameters section of a docstring describes."""
+    section = (text or "").partition("Parameters\n----------\n")[2]
+    section = re.split(r"^\w+\n-+$", section, maxsplit=1, flags=re.MULTILINE)[0]
+    heads = [line for line in section.splitlines() if line and not line.startswith(" ")]
+    return {name for line in heads for name in line.replace("*", "").split(", ")}
+
+
+def functions_of_many_arguments(package):
+    """Public functions and methods of three or more arguments: where, the arguments, and those that are described.
+
+    A method that a base class of the package declares is described there.
+    """
+    trees = {path: ast.parse(path.read_text()) for path in sorted(package.rglob("*.py"))}
+    classes = {
+        node.name: node for tree in trees.values() for node in tree.body if isinstance(node, ast.ClassDef)
+    }
+    inherited = {
+        (name, node.name): ast.get_docstring(node)
+        for name, base in classes.items()
+        for node in base.body
+        if isinstance(node, ast.FunctionDef)
+    }
+    for path, tree in trees.items():
+        for owner in (tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))):
+            bases = [base.id for base in getattr(owner, "bases", ()) if isinstance(base, ast.Name)]
+            for node in owner.body:
+                if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                    continue
+                every = [*node.args.posonlyargs, *node.args.args, node.args.vararg, *node.args.kwonlyargs]
+                names = {one.arg for one in every if one is not None} - {"self", "cls"}
+                texts = [ast.get_docstring(node), *(inherited.get((base, node.name)) for base in bases)]
+                if len(names) >= 3:
+                    yield f"{path.stem}.{node.name}", names, set().union(*map(described, texts))
+
+
+def test_what_counts_as_described():
+    text = "Do it.\n\nParameters\n----------\na, b\n    Both.\n*rest\n    More.\n\nReturns\n-------\nc\n"
+    assert described(text) == {"a", "b", "rest"}
+    assert described("Do a and b.") == set()
+
+
+@pytest.mark.parametrize("package", ARGUMENTS_DESCRIBED)
+def test_nine_of_ten_functions_of_many_arguments_describe_each(package):
+    found = list(functions_of_many_arguments(ROOT / "src" / "perturbloop" / package))
+    silent = [f"{name}: {', '.join(sorted(names - said))}" for name, names, said in found if names - said]
+    assert found
+    assert len(silent) <= 0.1 * len(found), silent
 
 
 # -------------------------------------------------------------------------------- pages match what exists

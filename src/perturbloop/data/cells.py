@@ -119,7 +119,25 @@ def from_adata(
     gene_column: str | None = None,
     digest: str | None = None,
 ) -> tuple[Cells, GeneReport]:
-    """Check an AnnData object and bring its genes to Ensembl ids; the object is not changed."""
+    """Check an AnnData object and bring its genes to Ensembl ids; the object is not changed.
+
+    Parameters
+    ----------
+    adata
+        Raw counts in `X`, cells × genes.
+    source
+        What messages call it: the path of the file.
+    vocabulary
+        Maps symbols; without it only Ensembl ids are understood.
+    gene_column
+        Column of `var` with the genes; found by itself where it is `None`.
+    digest
+        Digest of the file; of the counts and genes where it is `None`.
+
+    Returns
+    -------
+    The cells, and what became of their genes.
+    """
     if adata.X is None or 0 in adata.shape:
         msg = f"{source} must hold cells and genes; it holds {adata.n_obs:,} × {adata.n_vars:,}. Give another file."
         raise InputError(msg)

@@ -46,6 +46,15 @@ def by_list(
 ) -> tuple[Hits, tuple[str, ...]]:
     """Genes that a file lists, one a line, as symbols or Ensembl ids; and the listed ones that are not in the screen.
 
+    Parameters
+    ----------
+    screen
+        Rows of the table SCREEN.
+    path
+        Text file with one hit a line.
+    vocabulary
+        Maps symbols.
+
     Raises
     ------
     InputError

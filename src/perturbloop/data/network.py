@@ -60,7 +60,21 @@ class Network:
         rng: np.random.Generator,
         program_spread: float = 1.0,
     ) -> Float[np.ndarray, "n g"]:
-        """Draw each cell's log deviations before they run down the network: factors, donor, gene by gene."""
+        """Draw each cell's log deviations before they run down the network: factors, donor, gene by gene.
+
+        Parameters
+        ----------
+        donor_n
+            Donor of each cell.
+        rng
+            Source of the deviations.
+        program_spread
+            How much programs vary from cell to cell, beside 1 for modules.
+
+        Returns
+        -------
+        Deviation of each cell and gene, in natural logarithms of expression.
+        """
         n_factors, n_genes = self.loading_fg.shape
         _, donor = np.unique(donor_n, return_inverse=True)
         n_donors = donor.max() + 1
@@ -104,7 +118,21 @@ class Network:
         *,
         log_dose: float,
     ) -> Float[np.ndarray, " g"]:
-        """Mean change of S when each gene in turn has its log dose changed in the same cells; the world's truth."""
+        """Mean change of S when each gene in turn has its log dose changed in the same cells; the world's truth.
+
+        Parameters
+        ----------
+        noise_ng
+            Deviations of each cell and gene: see `noise`.
+        stimulus_n
+            Stimulus of each cell: 0 = resting, 1 = stimulated.
+        log_dose
+            Change of the gene's log dose: negative = lowered.
+
+        Returns
+        -------
+        Change of the state S by gene, positive = toward activation.
+        """
         before_ng = (noise_ng + stimulus_n[:, None] * self.induction_g) @ self._spread_gg
         drive_n, loop_n = self._drive(before_ng, stimulus_n)
         always_g, gated_g = self._spread_gg @ self._always_g, self._spread_gg @ self._gated_g
@@ -150,11 +178,18 @@ def _fixed_point(drive: np.ndarray, loop: np.ndarray) -> np.ndarray:
 def draw(n_genes: int, *, misleading: bool, rng: np.random.Generator, scale: int = 1) -> Network:
     """Draw a network: roles in random places, random edges and weights, thresholds set to the two mean states.
 
-    With `misleading`, each causal regulator trades its co-expression with a gene outside the modules: the modules
-    are left to bystanders, and the causes are scattered over programs and lone genes. Edges and effects stay.
-
-    A larger network has `scale` times as many genes of every role but housekeeping. Its causes are weaker by the root of `scale`, so
-    that the state varies from cell to cell as it does in a small one.
+    Parameters
+    ----------
+    n_genes
+        Genes of the network.
+    misleading
+        Whether each causal regulator trades its co-expression with a gene outside the modules: the modules are left to bystanders,
+        and the causes are scattered over programs and lone genes. Edges and effects stay.
+    rng
+        Source of the network.
+    scale
+        How many times as many genes of every role but housekeeping there are as in a small network. Causes are weaker by its root,
+        so that the state varies from cell to cell as it does in a small one.
     """
     role_g, factor_g = _roles(n_genes, scale, rng)
     weight_g = _weights(role_g, factor_g, scale, rng) / np.sqrt(scale)

@@ -133,6 +133,13 @@ def read_perturbed(
 def condition_labels(perturbed: PerturbedCells, *, start: str, goal: str) -> Float[np.ndarray, " n"]:
     """Label of source `condition`, one value per cell: 1 = the condition is the goal state, 0 = the start state.
 
+    Parameters
+    ----------
+    perturbed
+        Perturbed and control cells, with a condition each.
+    start, goal
+        Names of the states.
+
     Raises
     ------
     StateError

@@ -203,6 +203,8 @@ def perturb(
         `resting` or `stimulated` cells.
     n_cells, n_controls
         Cells of each target, and cells with a non-targeting guide.
+    rng
+        Source of guides, donors and counts.
 
     Returns
     -------
@@ -265,6 +267,8 @@ def treat(
     n_cells, n_controls
         Cells of each compound, a third of them at a tenth of its dose, which does a tenth as much; and cells with the
         vehicle.
+    rng
+        Source of doses, donors and counts.
 
     Returns
     -------
@@ -312,6 +316,8 @@ def panel(
 
     Parameters
     ----------
+    world
+        The world whose hits are meant.
     k
         Number of genes.
     how
@@ -320,6 +326,8 @@ def panel(
         of its targets, so that of 40 genes 20 train. `random`: any genes.
     reading
         Start state and kind whose hits are meant; `None` = knock-downs in stimulated or activations in resting cells.
+    rng
+        Source of the order.
 
     Returns
     -------
@@ -356,6 +364,21 @@ def write(
 ) -> None:
     """Write cells.h5ad, corpus.h5ad, perturbed.h5ad (k knock-downs in stimulated cells) and truth.csv.
 
+    Parameters
+    ----------
+    world
+        The world that is written.
+    folder
+        Where; it is made where it is missing.
+    k
+        Genes of the panel.
+    n_cells
+        Cells of each target.
+    how
+        How the panel is drawn: see `panel`.
+
+    Notes
+    -----
     truth.csv holds both kinds for both start states.
     """
     rng = np.random.default_rng([world.seed, 4])

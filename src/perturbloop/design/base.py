@@ -49,7 +49,23 @@ class Acquisition(ABC):
 def candidates(ranking: pd.DataFrame, *, pending: Collection[str], budget: int) -> pd.DataFrame:
     """Genes that may be proposed, each once in its better kind, highest benefit first.
 
-    Ties are broken by gene id, so that the order of the rows does not matter.
+    Parameters
+    ----------
+    ranking
+        RANKING rows.
+    pending
+        Gene ids whose experiments are under way.
+    budget
+        How many genes are needed.
+
+    Returns
+    -------
+    RANKING rows, at least `budget`. Ties are broken by gene id, so that the order of the rows does not matter.
+
+    Raises
+    ------
+    DesignError
+        If fewer genes than the budget are left.
     """
     if budget < 1:
         msg = f"A batch holds at least 1 gene; the budget is {budget}. Raise it."
@@ -70,7 +86,17 @@ def candidates(ranking: pd.DataFrame, *, pending: Collection[str], budget: int) 
 
 
 def as_proposals(chosen: pd.DataFrame, *, policy: str, reasons: list[str]) -> pd.DataFrame:
-    """Write chosen RANKING rows as PROPOSALS, in their order."""
+    """Write chosen RANKING rows as PROPOSALS, in their order.
+
+    Parameters
+    ----------
+    chosen
+        RANKING rows, best first.
+    policy
+        Name of the policy.
+    reasons
+        Why each was chosen, in words.
+    """
     return PROPOSALS.checked(
         chosen.assign(policy=policy, place=np.arange(1, len(chosen) + 1), reason=reasons)
     )

@@ -106,6 +106,19 @@ def chosen_test(
 ) -> tuple[str, str]:
     """Which test will be made of these cells, and what must be said about the choice.
 
+    Parameters
+    ----------
+    is_goal_n
+        Whether a cell is in the goal state.
+    donor_n
+        Donor of each cell; `None` where no donors are known.
+    by
+        Test that was asked for: auto, pseudobulk, metacells or rank-sum.
+
+    Returns
+    -------
+    pseudobulk, metacells or rank-sum; and, in brackets, why it is not the better one, '' where it is.
+
     Raises
     ------
     StateError
@@ -142,6 +155,19 @@ def pseudobulks(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], donor_n: Shaped
 
     Pseudobulks of fewer than ten cells are left out. Where at least three donors have both states they are paired, and donors
     with one state are left out.
+
+    Parameters
+    ----------
+    cells
+        Start and goal cells, raw counts.
+    is_goal_n
+        Whether a cell is in the goal state.
+    donor_n
+        Donor of each cell.
+
+    Returns
+    -------
+    `Bulks`: summed counts per donor and state.
     """
     start, goal = _donors(is_goal_n, donor_n)
     paired = len(start & goal) >= LEAST_REPLICATES
@@ -161,6 +187,19 @@ def pseudobulks(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], donor_n: Shaped
 
 def metacells(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], *, seed: int) -> Bulks:
     """Sum the counts of alike cells of a state: about ten groups each, by k-means on principal components.
+
+    Parameters
+    ----------
+    cells
+        Start and goal cells, raw counts.
+    is_goal_n
+        Whether a cell is in the goal state.
+    seed
+        Start of the solver and of k-means.
+
+    Returns
+    -------
+    `Bulks`: summed counts per metacell, unpaired.
 
     Notes
     -----

@@ -85,6 +85,15 @@ def average_precision(hit_n: Hits, score_n: Scores) -> float:
 def precision_at_k(hit_n: Hits, score_n: Scores, *, k: int) -> float:
     """Share of hits among the k best genes: the hit rate of a batch of k experiments.
 
+    Parameters
+    ----------
+    hit_n
+        Which genes are hits.
+    score_n
+        Score, higher = more likely a hit.
+    k
+        Genes of the batch; NaN below 1 or above the number of genes.
+
     Notes
     -----
     Where the k-th place is tied, the expected value over random orders of the tied genes.
@@ -100,6 +109,17 @@ def precision_at_k(hit_n: Hits, score_n: Scores, *, k: int) -> float:
 def recall_at_k(hit_n: Hits, score_n: Scores, *, k: int) -> float:
     """Share of all hits that are among the k best genes.
 
+    Parameters
+    ----------
+    hit_n
+        Which genes are hits.
+    score_n
+        Score, higher = more likely a hit.
+    k
+        Genes of the batch; NaN below 1 or above the number of genes.
+
+    Examples
+    --------
     >>> recall_at_k(np.array([True, False, True, False]), np.array([4.0, 3.0, 2.0, 1.0]), k=3)
     1.0
     """

@@ -41,6 +41,17 @@ class StaticPathway:
         Where the pathway raises the state that the action takes cells away from (inhibiting a pathway that raises the
         goal), its genes come last instead, the most expressed at the very end.
 
+        Parameters
+        ----------
+        gene_names
+            Symbols.
+        expression_g
+            Expression in the start cells, 0 or more.
+        kind
+            Kind of edit, whose action decides the side.
+
+        Examples
+        --------
         >>> tcr = StaticPathway("tcr", frozenset({"CD3E"}), raised_in="start")
         >>> names = np.array(["ACTB", "CD3E"], dtype=object)
         >>> tcr.score(names, np.array([5.0, 1.0]), "delete"), tcr.score(names, np.array([5.0, 1.0]), "overexpress")

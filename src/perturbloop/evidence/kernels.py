@@ -106,6 +106,17 @@ def vector_kernel(
 ) -> Kernel:
     """Genes whose vectors point the same way have like effects: a model's embeddings, gene sets, or other screens.
 
+    Parameters
+    ----------
+    name
+        What the vectors are.
+    gene_ids
+        Ensembl ids, each once.
+    vector_gd
+        One vector per gene, dense or sparse; a zero vector is like nothing.
+    power
+        Exponent of the cosine; odd, so that genes that point apart have opposite effects, and the higher, the nearer genes must be.
+
     Examples
     --------
     >>> ids = np.array(["STAT1", "STAT2", "MYC"], dtype=object)
@@ -145,7 +156,17 @@ def graph_kernel(graph: GeneGraph) -> Kernel:
 
 
 def feature_kernel(name: str, gene_ids: Shaped[np.ndarray, " g"], value_g: Float[np.ndarray, " g"]) -> Kernel:
-    """Effects rise or fall along one number per gene, such as its expression; a gene without it stands at the mean."""
+    """Effects rise or fall along one number per gene, such as its expression; a gene without it stands at the mean.
+
+    Parameters
+    ----------
+    name
+        What the number is.
+    gene_ids
+        Ensembl ids, each once.
+    value_g
+        The number, any unit; NaN where it is not known.
+    """
     return Kernel(name, gene_ids, np.nan_to_num(standardized(value_g))[:, None])
 
 

@@ -153,7 +153,17 @@ def network_skills(
     *,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, " k"]:
-    """Skill of each network, see `network_skill`; the costly part of a posterior of many effects."""
+    """Skill of each network, see `network_skill`; the costly part of a posterior of many effects.
+
+    Parameters
+    ----------
+    networks
+        Kernels of the networks, in one order of genes.
+    place_p, effect_p, se_p
+        Rows of the measured genes, their effects and standard errors.
+    rng
+        Shuffles the effects.
+    """
     return np.array(
         [network_skill(kernel, place_p, effect_p, se_p, rng=rng) for kernel in networks], dtype=float
     )
@@ -168,6 +178,15 @@ def network_skill(
     rng: np.random.Generator,
 ) -> float:
     """How much better a network foretells left-out genes than it foretells shuffled effects; 0 = no better.
+
+    Parameters
+    ----------
+    kernel
+        The network.
+    place_p, effect_p, se_p
+        Rows of the measured genes, their effects and standard errors.
+    rng
+        Shuffles the effects.
 
     Returns
     -------
@@ -189,6 +208,17 @@ def neighbors(
 ) -> str:
     """Measured genes that move a gene's expected effect most, in words; empty where none does.
 
+    Parameters
+    ----------
+    influence_p
+        What each measured gene adds to it: a row of `Posterior.influence_gp`.
+    names_p
+        Their symbols.
+    most
+        How many are named; one that adds less than 0.005 never is.
+
+    Examples
+    --------
     >>> neighbors(np.array([0.21, 0.0, -0.04]), np.array(["JAK2", "MYC", "CUL3"]))
     '+0.21 by JAK2, -0.04 by CUL3'
     """

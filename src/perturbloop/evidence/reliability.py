@@ -110,7 +110,15 @@ def guide_rows(
 
 
 def replicate_rows(target: str, gene_id: str, found: ReplicateEffects) -> list[Mapping[str, object]]:
-    """Rows of the table `REPLICATES` of one target, without its symbol."""
+    """Rows of the table `REPLICATES` of one target, without its symbol.
+
+    Parameters
+    ----------
+    target, gene_id
+        Label of the target and its own gene, '' where it has none.
+    found
+        Its effect in each replicate.
+    """
     return [
         {
             "target": target,

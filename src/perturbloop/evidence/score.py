@@ -147,7 +147,19 @@ def scores_by_target(
 ) -> dict[str, tuple[Readout, Float[np.ndarray, " n"]]]:
     """Readout of each target and the score of every cell under it, the target's own genes left out.
 
-    The key '' holds the readout on all genes; targets whose own genes are not read share it.
+    Parameters
+    ----------
+    score
+        The state score on all readout genes.
+    perturbed
+        Perturbed and control cells.
+    own
+        Genes that no score of a target's cells may read: see `left_out`.
+
+    Returns
+    -------
+    Target -> its readout and one score per cell, positive = toward the goal. The key '' holds the readout on all genes; targets
+    whose own genes are not read share it.
     """
     nothing: frozenset[str] = frozenset()
     groups = {nothing, *(own.get(target, nothing) for target in perturbed.targets)}

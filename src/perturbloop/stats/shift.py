@@ -55,6 +55,17 @@ def shift_to_states(
 
     Each column equals `shift_to_goal` with that state as the goal.
 
+    Parameters
+    ----------
+    original_nd, perturbed_nd
+        Cell embeddings before and after the perturbation, same cells, same order.
+    state_sd
+        Mean embedding of each state.
+
+    Returns
+    -------
+    Shift of each cell toward each state, unitless, in [-2, 2].
+
     Examples
     --------
     >>> resting, activated = [1.0, 0.0], [0.0, 1.0]
