@@ -237,8 +237,8 @@ def deseq(bulks: Bulks) -> pd.DataFrame:
 
     Notes
     -----
-    Model :math:`\log \mu = \log s_r + x_r\beta`, design `~ donor + state` where donors are paired, else `~ state`. Size
-    factors are medians of ratios; where fewer than 50 genes are seen in every sample, of the positive counts.
+    DESeq2 :cite:`love2014` by PyDESeq2 :cite:`muzellec2023`: :math:`\log \mu = \log s_r + x_r\beta`, design `~ donor + state` where donors are
+    paired, else `~ state`. Size factors are medians of ratios; where fewer than 50 genes are seen in every sample, of the positive counts.
     """
     api = _pydeseq2()
     tested_g = bulks.counts_rg.sum(axis=0) >= LEAST_COUNTS

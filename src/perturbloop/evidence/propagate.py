@@ -52,7 +52,7 @@ def propagate(
     With :math:`R = \sum_{h=1}^{H} d^{h-1} W^h` and precision :math:`a_p \propto 1/(\tau^2 + \mathrm{se}_p^2)`, scaled to a
     mean of 1, :math:`s_g = \sum_p R_{gp} a_p y_p \,/\, (\sum_p R_{gp} a_p + c)`. :math:`\tau^2` is the variance between the
     targets' true effects (total minus mean squared error, at least a tenth of the total), so that one very precise effect
-    does not silence the others. The assumption: genes that vary together act alike. Regulators of opposite sign in one
+    does not silence the others. It is network propagation :cite:`cowen2017` of few steps. The assumption: genes that vary together act alike. Regulators of opposite sign in one
     module break it, and so do bystanders.
 
     Examples

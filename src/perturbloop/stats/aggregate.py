@@ -58,7 +58,7 @@ def mean_by_gene(
     -----
     With donors, cells are averaged to one value per donor and :math:`\bar x \pm t_{r-1} s / \sqrt r` is taken over
     the r donors, each with equal weight; cells of one donor are not independent, and a test over cells would say
-    more than is known. Without donors r counts cells, and the interval speaks of these cells only.
+    more than is known :cite:`squair2021`. Without donors r counts cells, and the interval speaks of these cells only.
 
     `cell_se` and `cell_pvalue` are of the plain mean over cells, which is `mean` where donors have equally many
     cells. They are there for comparison with tools that test cells. Where donors exist they are anti-conservative:

@@ -39,11 +39,11 @@ def corrected_means(
 
     Notes
     -----
-    :math:`\hat\mu_g = \bar f_g + \frac1{n_g} \sum_c (e_{gc} - f_{gc})`, the control variate (prediction-powered) estimate,
-    unbiased whatever the screen is worth. Its variance is :math:`\tilde s_g^2 / n_g \cdot (1 - n_g / N_g)`: the cells are a
+    :math:`\hat\mu_g = \bar f_g + \frac1{n_g} \sum_c (e_{gc} - f_{gc})`, the control variate (prediction-powered
+    :cite:`angelopoulos2023`) estimate, unbiased whatever the screen is worth. Its variance is :math:`\tilde s_g^2 / n_g \cdot (1 - n_g / N_g)`: the cells are a
     finite population. With two or three cells a gene's own residual variance is hardly known, so it is moderated toward
     that of its rank stratum by an inverse-chi-squared prior whose degrees of freedom are fitted over genes
-    (Smyth 2004); t has those added. A pooled correction is unbiased over the genes of a stratum, not gene by gene; its
+    :cite:`smyth2004`; t has those added. A pooled correction is unbiased over the genes of a stratum, not gene by gene; its
     interval holds the spread of genes. A reviewer would attack that t is read off residuals that are skewed; the
     coverage is measured in `benchmarks/isp`.
 

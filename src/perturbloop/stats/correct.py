@@ -21,7 +21,7 @@ def benjamini_hochberg(pvalue_g: Float[np.ndarray, " g"]) -> Float[np.ndarray, "
 
     Notes
     -----
-    Benjamini and Hochberg's step-up rule through statsmodels. It assumes independent or positively dependent
+    Benjamini and Hochberg's step-up rule :cite:`benjamini1995` through statsmodels. It assumes independent or positively dependent
     tests; genes of one pathway are positively dependent, which the rule allows.
 
     Examples

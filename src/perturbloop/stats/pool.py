@@ -27,7 +27,7 @@ class Pooled:
 
 
 def between_variance(mean_r: Float[np.ndarray, " r"], variance_r: Float[np.ndarray, " r"]) -> float:
-    """Variance between guides beyond their sampling noise (DerSimonian and Laird); 0 for fewer than two guides.
+    """Variance between guides beyond their sampling noise :cite:`dersimonian1986`; 0 for fewer than two guides.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def bootstrap_interval(
 
     Notes
     -----
-    Genes are drawn with replacement; samples in which the statistic is NaN are left out and counted in
+    Genes are drawn with replacement :cite:`efron1979`; samples in which the statistic is NaN are left out and counted in
     `n_undefined`, so that the interval is conditional on the statistic being defined. Genes are taken as
     independent; those of one pathway are not, so the interval is too narrow for families of genes. With a
     handful of hits percentile intervals are too narrow as well: four hits are four facts.
