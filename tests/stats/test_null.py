@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from perturbloop.stats.null import matched_null
+from perturbloop.stats.null import beyond_null, matched_null
 
 
 def slow_null(shift, position, expression, k):
@@ -83,3 +83,31 @@ def test_a_whole_genome_of_which_all_genes_tie_is_matched_without_a_gene_as_its_
     assert np.isfinite(null.z_g).all()
     assert null.spread_g.max() < 3
     assert null.z_g[-1] > 1e5
+
+
+@pytest.mark.parametrize(
+    ("shift", "z", "padj", "low", "high", "side"),
+    [
+        (1.0, 4.0, 0.049, 0.1, 1.9, 1),
+        (1.0, 4.0, 0.05, 0.1, 1.9, 0),  # the rate itself is not included
+        (-1.0, -4.0, 0.01, -1.9, -0.1, -1),
+        (1.0, -4.0, 0.01, 0.1, 1.9, 0),  # toward, but less than its like
+        (-1.0, 4.0, 0.01, -1.9, -0.1, 0),  # away, but less than its like
+        (1.0, 4.0, 0.01, 0.0, 1.9, 0),  # an interval that reaches 0
+        (-1.0, -4.0, 0.01, -1.9, 0.0, 0),
+        (1.0, 4.0, 0.01, np.nan, np.nan, 0),
+        (np.nan, 4.0, 0.01, 0.1, 1.9, 0),
+        (1.0, np.nan, 0.01, 0.1, 1.9, 0),
+        (1.0, 4.0, np.nan, 0.1, 1.9, 0),
+        (0.0, 4.0, 0.01, 0.1, 1.9, 0),
+    ],
+)
+def test_a_call_needs_padj_sign_and_interval_to_agree(shift, z, padj, low, high, side):
+    numbers = [np.array([value]) for value in (shift, z, padj)]
+    interval = {"ci_low_g": np.array([low]), "ci_high_g": np.array([high])}
+    assert beyond_null(*numbers, fdr=0.05, **interval).tolist() == [side]
+
+
+def test_without_intervals_padj_and_signs_decide():
+    shift, z, padj = np.array([1.0, -1.0, -1.0]), np.array([4.0, -4.0, 4.0]), np.full(3, 0.01)
+    assert beyond_null(shift, z, padj, fdr=0.05).tolist() == [1, -1, 0]

@@ -14,6 +14,7 @@ from scipy.stats import norm
 
 from perturbloop.errors import InputError, closest, some
 from perturbloop.stats.correct import benjamini_hochberg
+from perturbloop.stats.null import beyond_null
 
 POOL = 100_000
 """Most shifts in the pool of the published rule; more are thinned by seed."""
@@ -32,8 +33,8 @@ class Rule:
 
 
 def _matched_null(table: pd.DataFrame, budget: int, fdr: float) -> Bool[np.ndarray, " n"]:
-    beyond = (table["padj"] < fdr) & (table["null_z"] > 0)
-    return (beyond & (table["benefit"] > 0)).to_numpy(bool)
+    shift_g, z_g, padj_g = (table[name].to_numpy(float) for name in ("benefit", "null_z", "padj"))
+    return beyond_null(shift_g, z_g, padj_g, fdr=fdr) > 0
 
 
 def _geneformer(table: pd.DataFrame, budget: int, fdr: float) -> Bool[np.ndarray, " n"]:

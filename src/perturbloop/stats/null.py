@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import stats
 from scipy.spatial import cKDTree
 
@@ -84,6 +84,54 @@ def matched_null(
         z[varied] = (shift_g[varied] - center[varied]) / spread[varied]
         pvalue = 2 * stats.t.sf(np.abs(z), df=n_null - 1)
     return MatchedNull(z_g=z, pvalue_g=pvalue, center_g=center, spread_g=spread)
+
+
+def beyond_null(
+    shift_g: Float[np.ndarray, " g"],
+    z_g: Float[np.ndarray, " g"],
+    padj_g: Float[np.ndarray, " g"],
+    *,
+    fdr: float,
+    ci_low_g: Float[np.ndarray, " g"] | None = None,
+    ci_high_g: Float[np.ndarray, " g"] | None = None,
+) -> Int[np.ndarray, " g"]:
+    """Which genes are called by the rule `matched-null`: 1 = toward the goal, -1 = away from it, 0 = neither.
+
+    Parameters
+    ----------
+    shift_g
+        Shift or score, positive = toward the goal.
+    z_g, padj_g
+        `MatchedNull.z_g`, and its p-values adjusted over genes.
+    fdr
+        Highest padj of a call, itself not included.
+    ci_low_g, ci_high_g
+        Interval of the shift, where it has one: then a call needs an interval that excludes 0.
+
+    Returns
+    -------
+    One value per gene; 0 where any of its numbers is missing.
+
+    Notes
+    -----
+    Shift and z must agree in sign. A gene beyond its null in the other direction than it moves cells (less than its like) is not
+    called: that it does less harm than its like is no benefit.
+
+    Examples
+    --------
+    >>> shift, z, padj = np.array([2.0, -2.0, -0.1, 3.0]), np.array([4.0, -4.0, 4.0, 1.0]), np.array([0.01, 0.01, 0.01, 0.2])
+    >>> beyond_null(shift, z, padj, fdr=0.05)
+    array([ 1, -1,  0,  0])
+    >>> beyond_null(shift, z, padj, fdr=0.05, ci_low_g=shift - 2.5, ci_high_g=shift + 1)
+    array([ 0, -1,  0,  0])
+    """
+    side_g = np.where((shift_g > 0) & (z_g > 0), 1, np.where((shift_g < 0) & (z_g < 0), -1, 0))
+    called_g = padj_g < fdr
+    if ci_low_g is not None:
+        called_g &= np.where(side_g > 0, ci_low_g > 0, True)
+    if ci_high_g is not None:
+        called_g &= np.where(side_g < 0, ci_high_g < 0, True)
+    return np.where(called_g, side_g, 0)
 
 
 def _nearest_others(point_gc: np.ndarray, k: int) -> np.ndarray:
