@@ -11,7 +11,7 @@ from perturbloop.schema import METRICS, EvaluateConfig
 from perturbloop.stats.delong import auroc_interval
 
 GENES = [f"ENSG{place:02}" for place in range(40)]
-CONFIG = EvaluateConfig(bootstrap=30, budget=5)
+CONFIG = EvaluateConfig(bootstrap=30, k=5)
 
 
 def effects_of(fold, *, hits=(), away=(), genes=GENES[:20], modality="crispr_ko"):
@@ -187,7 +187,7 @@ def test_every_rule_a_method_has_the_columns_of_is_judged_and_the_declared_one_l
         "shift_to_goal": np.where(frozen_n, 1.0, np.nan),
     }
     for declared in ("matched-null", "geneformer", "budget-k"):
-        config = EvaluateConfig(bootstrap=30, budget=5, call=declared)
+        config = EvaluateConfig(bootstrap=30, k=5, call=declared)
         board = scoreboard(predictions.assign(**beside), effects, config=config)
         rows = board.query("metric == 'sensitivity' and denominator == 'all' and method == 'frozen'")
         found = dict(zip(rows["rule"], rows["value"], strict=True))

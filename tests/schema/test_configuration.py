@@ -13,7 +13,7 @@ from perturbloop.loop.folder import (
     create_campaign,
     open_campaign,
 )
-from perturbloop.schema import CampaignConfig, EvaluateConfig, PerturbConfig, TrainConfig
+from perturbloop.schema import CampaignConfig, DesignConfig, EvaluateConfig, PerturbConfig, TrainConfig
 from perturbloop.train.pretrain_config import PretrainConfig
 
 TREE = {
@@ -68,7 +68,12 @@ def written(config, folder):
         (PerturbConfig, {"width": float("inf")}, "`width` must be a finite number; it is inf"),
         (PerturbConfig, {"dose": 10**400}, "`dose` must be a finite number"),
         (PerturbConfig, {"seed": 2**32}, "`seed` must be between .* Lower"),
-        (PerturbConfig, {"kinds": ("delete", 3)}, "`kinds` must be a list of texts"),
+        (PerturbConfig, {"kinds": ("delete", 3)}, "`kinds` must be among 'delete' .*; it is 3"),
+        (PerturbConfig, {"kinds": ("knockout",)}, r"'delete' \(a knockout\).*; it is 'knockout'"),
+        (PerturbConfig, {"kinds": ()}, "`kinds` must name one or more of 'delete'"),
+        (TrainConfig, {"perturbed_share": 0.6}, "must be above 0 and at most 0.5; it is 0.6. Lower it"),
+        (EvaluateConfig, {"fdr": 1}, "`fdr` must be above 0 and below 1; it is 1. Lower it"),
+        (DesignConfig, {"budget": 0}, "`budget` must be between 1 and"),
         (PretrainConfig, {"layers": 10**6}, "`layers` must be between 1 and 256"),
         (PretrainConfig, {"minutes": float("inf")}, "`minutes` must be a finite number"),
         (PretrainConfig, {"seed": -1}, "`seed` must be between"),

@@ -227,7 +227,7 @@ def test_the_clock_ends_a_run_that_has_no_fixed_steps(structured, tmp_path):
     ("change", "message"),
     [
         ({"mask_share": 0.0}, "`mask_share` must be above 0"),
-        ({"minutes": 0.0}, "`minutes` must be positive"),
+        ({"minutes": 0.0}, "`minutes` must be above 0"),
         ({"layers": 0}, "`layers` must be between 1 and 256"),
         ({"hidden": 130, "heads": 4}, "`hidden` must be a multiple of `heads`"),
     ],

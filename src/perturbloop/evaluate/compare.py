@@ -114,7 +114,7 @@ def _calls(
     for by in sorted({*usable, "budget-k"}, key=lambda name: (name != declared, RULES.index(rule(name)))):
         called_n, printed = np.zeros(truth.gene_ids.size, dtype=bool), by
         for fold, table in tables.items():
-            k = max(1, round(config.budget * len(table) / longest))
+            k = max(1, round(config.k * len(table) / longest))
             called = table.loc[call(table, by=by, budget=k, fdr=config.fdr), "gene_id"]
             called_n |= (truth.fold_n == fold) & np.isin(truth.gene_ids.astype(str), called.to_numpy(str))
             printed = f"budget-k, k = {k} of {len(table):,}" if by == "budget-k" else by
@@ -165,7 +165,7 @@ def _statistics(
     """Name, rule, function and its two columns; a gene that was not scored ranks last in every direction."""
     place_n, size_n = (np.nan_to_num(value_n, nan=-1.0) for value_n in (judged.place_n, judged.size_n))
     away_n = np.nan_to_num(1 - judged.place_n, nan=-1.0)
-    k = min(config.budget, max(1, n_kept // 4))  # of few targets, the best k must stay a choice
+    k = min(config.k, max(1, n_kept // 4))  # of few targets, the best k must stay a choice
     for record in RECORDS:
         if record.needs == "score":
             yield record.name, "", True, record.function, truth.toward_n, place_n

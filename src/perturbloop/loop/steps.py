@@ -130,7 +130,7 @@ def _propose(work: Work, folder: Path) -> tuple[Path, ...]:
     proposals = pd.DataFrame(columns=PROPOSALS.names)
     if free:
         rng = np.random.default_rng([config.evaluate.seed, number])
-        proposals = propose(pool, budget=min(config.evaluate.budget, free), rng=rng)
+        proposals = propose(pool, budget=min(config.design.budget, free), rng=rng)
     path = folder / "proposals.parquet"
     write_table(path, proposals)
     work.campaign.store.save_proposals(number, proposals)
@@ -163,7 +163,7 @@ def _decides_evaluate(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
 
 
 def _decides_propose(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
-    return {}
+    return {"design": config.to_dict()["design"]}
 
 
 def _decides_report(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:

@@ -5,14 +5,15 @@ action named beside it (`inhibit` or `activate`). Inside, measured effects are a
 effect of *raising* the gene product, so that modalities can be compared without guessing signs.
 """
 
+from perturbloop.schema.checks import file_fields
 from perturbloop.schema.columns import Column, Table, concat
 from perturbloop.schema.configuration import (
+    SECTIONS,
     CampaignConfig,
     CellsConfig,
+    DesignConfig,
     EvaluateConfig,
     PerturbConfig,
-    PerturbedConfig,
-    ScreenConfig,
     TrainConfig,
 )
 from perturbloop.schema.judging import (
@@ -30,6 +31,7 @@ from perturbloop.schema.methods import (
     method,
 )
 from perturbloop.schema.recorded import Recorded, RecordedCells, RecordedScreen, frozen, recorded_from
+from perturbloop.schema.recording import PerturbedConfig, ScreenConfig
 from perturbloop.schema.tables import (
     COMBINATIONS,
     EFFECTS,
@@ -97,11 +99,14 @@ TABLES = (
 __all__ = [
     "CampaignConfig",
     "CellsConfig",
+    "DesignConfig",
     "EvaluateConfig",
     "PerturbConfig",
     "PerturbedConfig",
     "ScreenConfig",
+    "SECTIONS",
     "TrainConfig",
+    "file_fields",
     "METHODS",
     "Method",
     "method",

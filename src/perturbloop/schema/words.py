@@ -1,9 +1,13 @@
 """The words that name edits, modalities and choices, and how they relate."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 Kind = Literal["delete", "overexpress", "inhibit", "activate"]
-Modality = Literal["crispr_ko", "crispri", "crispra", "drug", "inhibitor", "activator"]
+CellModality = Literal["crispr_ko", "crispri", "crispra", "drug"]
+"""Modalities of perturbed cells."""
+ScreenModality = Literal["crispr_ko", "crispri", "crispra", "inhibitor", "activator"]
+"""Modalities that raise a gene or lower it, and so can be those of a screen."""
+Modality = Literal[CellModality, ScreenModality]
 """What was done. A `drug` hits several genes, up or down; what it says of one of them, or what a screen of compounds says of
 it, stands in tables as `inhibitor` or `activator`."""
 Design = Literal["paired", "nested", "single"]
@@ -33,15 +37,25 @@ unperturbed: control cells of their study in their place."""
 
 KINDS: tuple[Kind, ...] = ("delete", "overexpress", "inhibit", "activate")
 DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")
-MODALITIES: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra", "drug")
-"""Modalities of perturbed cells."""
-ARMS: tuple[Modality, ...] = ("crispr_ko", "crispri", "crispra", "inhibitor", "activator")
-"""Modalities that raise a gene or lower it, and so can be those of a screen."""
+MODALITIES: tuple[CellModality, ...] = get_args(CellModality)
+ARMS: tuple[ScreenModality, ...] = get_args(ScreenModality)
 SIGNS: dict[str, Kind] = {
     **dict.fromkeys(("-1", "inhibits", "inhibitor", "antagonist"), "delete"),
     **dict.fromkeys(("+1", "1", "activates", "activator", "agonist"), "overexpress"),
 }
 """Words of drug tables and the edit each is read as."""
+MEANT = {
+    "delete": "a knockout",
+    "inhibit": "a knockdown, by degrees",
+    "activate": "overexpression, by degrees",
+    "crispr_ko": "a knockout",
+    "crispri": "a knockdown",
+    "crispra": "activation of the own gene",
+    "drug": "cells under compounds",
+    "inhibitor": "a table of compounds that lower",
+    "activator": "a table of compounds that raise",
+}
+"""What the laboratory says to a word, where it is told which words may come."""
 ACTION: dict[Kind, str] = {
     "delete": "inhibit",
     "inhibit": "inhibit",

@@ -1,76 +1,56 @@
 """How a small model is pretrained, and what came of it."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from perturbloop.schema.checks import (
-    MOST,
-    MOST_SEED,
-    require,
-    require_between,
-    require_choice,
-    require_types,
-)
+from annotated_types import Interval
+
+from perturbloop.schema.checks import MOST, Count, Seed, check, require
 
 Positions = Literal["smooth", "learned"]
 """smooth: slow sine waves that stay as they are, so that neighboring ranks are alike; learned: as published models have
 them, random at first and trained with the rest."""
+Part = Annotated[float, Interval(gt=0, le=0.5)]
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
     """Shape of a small model and how long it learns."""
 
-    layers: int = 4
+    layers: Annotated[int, Interval(ge=1, le=256)] = 4
     """Transformer layers."""
-    hidden: int = 128
+    hidden: Annotated[int, Interval(ge=1, le=16_384)] = 128
     """Length of a gene vector and of a cell embedding."""
-    heads: int = 0
+    heads: Annotated[int, Interval(ge=0, le=256)] = 0
     """Attention heads; 0 = one for every 32 dimensions."""
-    intermediate: int = 0
+    intermediate: Annotated[int, Interval(ge=0, le=65_536)] = 0
     """Width of the feed-forward part; 0 = twice `hidden`."""
-    max_length: int = 512
+    max_length: Count = 512
     """Most tokens of a cell; genes of lower rank are cut off."""
-    minutes: float = 20.0
+    minutes: Annotated[float, Interval(gt=0, le=MOST)] = 20.0
     """Wall time, from the start of the work to the last step; not used where `steps` is given."""
-    steps: int = 0
+    steps: Annotated[int, Interval(ge=0, le=MOST)] = 0
     """Number of steps; 0 = as many as fit into `minutes`. Only with `steps` is the result reproducible."""
-    epochs: int = 20
+    epochs: Count = 20
     """Most passes over the cells."""
-    learning_rate: float = 1e-3
+    learning_rate: Annotated[float, Interval(gt=0, le=10)] = 1e-3
     """Highest learning rate (AdamW); it rises over the first 5 % and then falls to zero."""
-    mask_share: float = 0.15
+    mask_share: Part = 0.15
     """Share of a cell's genes to hide and guess."""
-    batch_tokens: int = 4096
+    batch_tokens: Count = 4096
     """Tokens in a batch."""
-    holdout: float = 0.05
+    holdout: Part = 0.05
     """Share of cells held out, to measure the loss on."""
     positions: Positions = "smooth"
     """How ranks become vectors."""
     warm_start: bool = True
     """Start the gene vectors from co-expression; otherwise at random, for comparison."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of hold-out, first weights, batches and masks."""
 
     def __post_init__(self) -> None:
         """Fill in the derived widths and refuse values outside their range."""
-        require_types(self)
-        require_between(self, 1, 256, "layers")
-        require_between(self, 1, 16_384, "hidden")
-        require_between(self, 1, MOST, "max_length", "epochs", "batch_tokens")
-        require_between(self, 0, 256, "heads")
-        require_between(self, 0, 65_536, "intermediate")
-        require_between(self, 0, MOST, "steps")
-        require_between(self, 0, MOST_SEED, "seed")
-        for name in ("minutes", "learning_rate"):
-            value = getattr(self, name)
-            require(
-                0 < value <= MOST, f"`{name}` must be positive and at most {MOST:,}", value, "Correct it."
-            )
-        for name in ("mask_share", "holdout"):
-            value = getattr(self, name)
-            require(0 < value <= 0.5, f"`{name}` must be above 0 and at most 0.5", value, "Correct it.")
-        require_choice(self, "positions", get_args(Positions))
+        check(self)
         object.__setattr__(self, "heads", self.heads or max(1, self.hidden // 32))
         object.__setattr__(self, "intermediate", self.intermediate or 2 * self.hidden)
         todo = f"Choose a multiple of {self.heads}."

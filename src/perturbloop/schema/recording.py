@@ -1,0 +1,136 @@
+"""What is recorded: options of one file of perturbed cells, and of one screen."""
+
+from dataclasses import dataclass
+
+from perturbloop.schema.checks import Count, FileName, Open, Share, check, require
+from perturbloop.schema.words import CellModality, HigherIs, LabelSource, ScreenModality
+
+
+@dataclass(frozen=True)
+class PerturbedConfig:
+    """One file of really perturbed cells."""
+
+    path: FileName
+    """AnnData file (h5ad) with raw counts, by its full path."""
+    target_column: str
+    """Column of `obs` that holds the perturbed gene, or the compound."""
+    control: str
+    """Label of the control cells in that column."""
+    modality: CellModality
+    """What was done to the cells."""
+    targets: FileName | None = None
+    """Table with the columns `compound` (or `name`), `gene` and `action` (or `kind`: inhibitor, activator, …), for modality
+    `drug`: every gene a compound hits is spent with it."""
+    dose_column: str | None = None
+    """Column of `obs` with the dose of a drug, a number; cells at each compound's highest dose are used."""
+    gene_column: str | None = None
+    """Column of `var` that holds gene ids; found by itself where it is `None`."""
+    replicate_column: str | None = None
+    """Column of `obs` that holds the replicate; effects are read against controls of the same one."""
+    guide_column: str | None = None
+    """Column of `obs` that holds the guide."""
+    purity_column: str | None = None
+    """Column of `obs` with the purity of the guide call, 0 to 1; found by itself where it is `None`."""
+    min_purity: Share = 0.0
+    """Least purity of a cell's guide call; needs a purity column when positive."""
+    condition_column: str | None = None
+    """Column of `obs` with the condition; only needed for labels of source `condition`."""
+    phenotype_column: str | None = None
+    """Column of `obs` with a phenotype of each cell, for labels of source `phenotype`: a probability of the goal state (0 to
+    1), or a gate that names the start or the goal state."""
+    label_table: FileName | None = None
+    """Table with the columns `gene` and `call` (goal, start or none), for labels of source `screen`: what each perturbation,
+    as it is done here, did in another screen."""
+    label_source: LabelSource = "state_score"
+    """Where the training label of a perturbed cell comes from: a soft `state_score`; `phenotype`, its own measured phenotype;
+    `condition`, whose values must be the names of the start and the goal state; `screen`, its target's call in
+    `label_table`."""
+    drop_escaped: bool = False
+    """Whether cells that look like controls, along their target's own direction, are left out of training; effects always
+    keep them."""
+    min_cells: Count = 10
+    """Least number of cells of a target."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown modalities and purities outside 0 to 1."""
+        check(self)
+        require(
+            self.modality != "drug" or bool(self.targets),
+            "Cells of modality `drug` need `targets`, the table of what each compound hits",
+            self.targets,
+            "Name it with `--targets`.",
+        )
+        require(
+            self.modality == "drug" or self.targets is None,
+            "`targets` belongs to compounds, so the `modality` of these cells must be drug",
+            self.modality,
+            "Correct one of them.",
+        )
+        read_from = (("phenotype", "phenotype_column"), ("screen", "label_table"))
+        for source, option in read_from:
+            require(
+                self.label_source != source or bool(getattr(self, option)),
+                f"Labels of source `{source}` need `{option}`",
+                getattr(self, option),
+                f"Name it with `--{option.replace('_', '-')}`, or use `--label-source state_score`.",
+            )
+        for source, option in read_from:
+            require(
+                self.label_source == source or getattr(self, option) is None,
+                f"`{option}` belongs to labels of source `{source}`",
+                self.label_source,
+                f"Ask for them with `--label-source {source}`, or leave `--{option.replace('_', '-')}` out.",
+            )
+
+
+@dataclass(frozen=True)
+class ScreenConfig:
+    """One table with a score for each gene: a CRISPR screen, differential expression, or drug responses."""
+
+    path: FileName
+    """Text table (tab, comma or semicolon; .gz too), by its full path."""
+    name: str
+    """Name of the screen in reports; recording the same name again replaces it."""
+    modality: ScreenModality
+    """What was done to the genes."""
+    higher_is: HigherIs
+    """State that a high score, as it was measured, stands for; `start` turns the sign."""
+    fdr: Open | None = None
+    """A gene is a hit below this false discovery rate; 0.05 where no other rule is given."""
+    top: Open | None = None
+    """Rather: the genes with this share of the largest absolute scores are hits."""
+    hits: FileName | None = None
+    """Rather: the genes listed in this file, one a line, are hits."""
+    hit_column: str | None = None
+    """Rather: the genes for which this column is true are hits."""
+    min_detection: Share = 0.01
+    """Genes that are seen in less than this share of the cells of either state are excluded; 0 = none is."""
+    gene_column: str | None = None
+    """Column with symbols or Ensembl ids; found by itself where it is `None`, as are the next four."""
+    score_column: str | None = None
+    """Column with the signed score."""
+    pvalue_column: str | None = None
+    """Column with two-sided p-values."""
+    fdr_column: str | None = None
+    """Column with false discovery rates."""
+    se_column: str | None = None
+    """Column with standard errors of the score."""
+    screen_column: str = "screen"
+    """Column that names the screen of each row, in a file of several."""
+    screen: str | None = None
+    """Which of them, as the column names it."""
+    targets: FileName | None = None
+    """Table of compounds and their targets, as that of perturbed cells, where each row of the file is a compound."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown modalities and more than one rule for hits."""
+        check(self)
+        rules = [name for name in ("fdr", "top", "hits", "hit_column") if getattr(self, name) is not None]
+        require(len(rules) <= 1, "A hit is told by one rule", rules, "Keep one of them.")
+        require(bool(self.name.strip()), "`name` must not be empty", self.name, "Name the screen.")
+        require(
+            self.targets is None or self.modality in ("inhibitor", "activator"),
+            "`targets` belongs to compounds, so `modality` must be inhibitor or activator",
+            self.modality,
+            "Correct one of them.",
+        )
