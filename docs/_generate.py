@@ -118,18 +118,6 @@ def tables() -> str:
     return "\n".join(parts)
 
 
-def sections() -> dict[str, type]:
-    """Sections of `campaign.toml` and the dataclass behind each."""
-    return {
-        "cells": schema.CellsConfig,
-        "train": schema.TrainConfig,
-        "perturb": schema.PerturbConfig,
-        "evaluate": schema.EvaluateConfig,
-        "perturbed": schema.PerturbedConfig,
-        "screen": schema.ScreenConfig,
-    }
-
-
 def field_docs(kind: type) -> dict[str, str]:
     """Docstrings under the fields of a dataclass; a field without one has none."""
     body = ast.parse(inspect.getsource(kind)).body[0].body
@@ -146,7 +134,7 @@ def configuration() -> str:
         "# Configuration\n",
         "A campaign is one `campaign.toml`. Its sections, and what each option means:\n",
     ]
-    for section, kind in sections().items():
+    for section, kind in schema.SECTIONS.items():
         title = f"## `[[{section}]]`" if section in ("perturbed", "screen") else f"## `[{section}]`"
         parts += [f"{title}\n", _fields(kind)]
     parts += [

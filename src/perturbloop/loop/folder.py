@@ -1,7 +1,6 @@
 """The campaign folder: its config file, its ledger, its places."""
 
 import json
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,20 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import tomlkit
 
 from perturbloop import __version__
 from perturbloop.errors import StoreError
-from perturbloop.schema import CampaignConfig, PerturbedConfig, ScreenConfig
+from perturbloop.loop.campaign_file import CONFIG_FILE, read_config, with_full_paths, write_config
+from perturbloop.schema import CampaignConfig, PerturbedConfig, ScreenConfig, file_fields
 from perturbloop.store import CampaignStore, create_store, lock, open_store
-from perturbloop.store.files import file_digest, own, read_table, sweep, write_text
+from perturbloop.store.files import file_digest, own, read_table, sweep
 
-CONFIG_FILE = "campaign.toml"
 LEDGER_FILE = "campaign.sqlite"
 RecordedFile = PerturbedConfig | ScreenConfig
 """A file of perturbed cells, or a screen, and how it is read."""
-FILES = ("path", "label_table", "targets", "hits")
-"""Options of a recorded file that name one: what decides is what it holds, not where it lies."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,8 @@ class CampaignFolder:
 
     def with_config(self, config: CampaignConfig) -> "CampaignFolder":
         """Return the campaign with other options, saved."""
-        _write_config(self.folder, config)
+        config = with_full_paths(config)
+        write_config(self.folder, config)
         self.store.save_config(config.to_dict())
         return replace(self, config=config)
 
@@ -67,9 +64,9 @@ def create_campaign(folder: Path, config: CampaignConfig) -> None:
         refuse_taken(folder)  # another process may have been first
         ledger = folder / LEDGER_FILE
         ledger.unlink(missing_ok=True)  # left by an `init` that was killed before its config was written
-        tree = config.to_dict()
-        create_store(ledger, name=folder.name, config=tree, package_version=__version__).close()
-        _write_config(folder, config)
+        config = with_full_paths(config)
+        create_store(ledger, name=folder.name, config=config.to_dict(), package_version=__version__).close()
+        write_config(folder, config)
 
 
 def refuse_taken(folder: Path) -> None:
@@ -93,7 +90,7 @@ def working(folder: Path) -> Iterator[CampaignFolder]:
         with store:
             config = _read_config(folder, store)
             if not (folder / CONFIG_FILE).is_file():
-                _write_config(folder, config)
+                write_config(folder, config)
             if store.campaign().config != config.to_dict():  # edited by hand, or killed between the two
                 store.save_config(config.to_dict())
             store.targets()  # refused here, by every command, where held-out targets were changed by hand
@@ -128,31 +125,23 @@ def _require_campaign(folder: Path) -> None:
 
 def _read_config(folder: Path, store: CampaignStore) -> CampaignConfig:
     """Read `campaign.toml`; where it is gone, what the ledger remembers of it."""
-    path = folder / CONFIG_FILE
-    if not path.is_file():
+
+    def remembered() -> CampaignConfig:
         return CampaignConfig.from_dict(store.campaign().config)
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        problem = "" if tree else "it is empty"
-    except (ValueError, RecursionError) as error:  # no TOML, no text, numbers too long, lists too deep
-        problem = f"it cannot be read: {error}"
-    if problem:
-        msg = (
-            f"`{path}` must be a TOML file of options; {problem}. Correct it, or delete `{path}` and run the same command again: the "
-            "ledger remembers the options of the last run."
-        )
-        raise StoreError(msg)
-    return CampaignConfig.from_dict(tree)
+
+    if not (folder / CONFIG_FILE).is_file():
+        return remembered()
+    return read_config(folder, remembered=remembered)
 
 
 def options_of(entry: RecordedFile) -> dict[str, Any]:
     """Every option of a recorded file but the paths, which say nothing of the content."""
-    return {name: value for name, value in vars(entry).items() if name not in FILES}
+    return {name: value for name, value in vars(entry).items() if name not in file_fields(type(entry))}
 
 
 def digests_of(entry: RecordedFile) -> list[str]:
     """Role and digest of a recorded file and of those that its options name."""
-    named = {role: getattr(entry, role, None) for role in FILES}
+    named = {role: getattr(entry, role) for role in file_fields(type(entry))}
     return [
         f"{role} {file_digest(Path(path)) if Path(path).is_file() else ''}"
         for role, path in named.items()
@@ -182,13 +171,3 @@ def kept_report(folder: Path) -> dict[str, Any]:
 
 def _record_again(folder: Path) -> str:
     return f"Delete the folder `{folder}` and run the same command again: the recorded file is read anew."
-
-
-def _write_config(folder: Path, config: CampaignConfig) -> None:
-    """Write the options, once it is sure that they can be read back as they are."""
-    tree = {name: section for name, section in config.to_dict().items() if section}
-    text = tomlkit.dumps(tree)
-    if CampaignConfig.from_dict(tomllib.loads(text)) != config:
-        msg = f"`{CONFIG_FILE}` cannot hold these options as they are: {tree!r}. Use plain names and numbers."
-        raise StoreError(msg)
-    write_text(folder / CONFIG_FILE, text)

@@ -69,7 +69,8 @@ def check(owner: Any) -> None:
     """
     values = {field.name: getattr(owner, field.name) for field in fields(owner)}
     try:
-        _model(type(owner)).model_validate(values)
+        kind: Any = type(owner)
+        _model(kind).model_validate(values)
     except ValidationError as error:
         _refuse(error.errors(include_url=False)[0], values, get_type_hints(type(owner), include_extras=True))
     for name, value in values.items():
