@@ -87,7 +87,9 @@ def test_every_option_of_the_configuration_has_a_docstring(generate):
 
 
 def test_every_section_of_a_campaign_is_on_the_configuration_page(generate):
-    assert all(f"[{section}]" in generate.configuration() for section in schema.CampaignConfig.__dataclass_fields__)
+    assert all(
+        f"[{section}]" in generate.configuration() for section in schema.CampaignConfig.__dataclass_fields__
+    )
 
 
 def test_the_reference_names_everything_and_drops_what_is_gone(generate, tmp_path):

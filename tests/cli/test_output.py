@@ -2,8 +2,10 @@
 
 import errno
 import json
+import logging
 import re
 import sqlite3
+import warnings
 
 import pytest
 import typer
@@ -11,8 +13,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from perturbloop.cli import app
-from perturbloop.cli.output import refusals, say
+from perturbloop.cli.output import STOPPED, Answer, Lines, refusals, say
 from perturbloop.errors import GeneIdError, StoreError
+from perturbloop.progress import tell
 from perturbloop.report.layout import Grid, Section
 from perturbloop.report.terminal import _section
 
@@ -53,6 +56,10 @@ def test_a_refusal_is_json_for_machines_and_a_sentence_for_people(capsys):
         "init new --cells none --state-column s --start a --goal b --model none --seed -1 --json",
         "pretrain new none --vocabulary none --json",
         "demo new --seed -1 --json",
+        "status none --json",
+        "unrecord none screen --json",
+        "relocate none --cells other.h5ad --json",
+        "gene none STAT1 --json",
     ],
 )
 def test_every_command_refuses_in_json(tmp_path, monkeypatch, line):
@@ -98,9 +105,9 @@ def test_what_is_no_refusal_goes_on_as_it_is():
 
 
 def test_control_characters_in_names_never_reach_a_terminal(capsys):
-    say({"gene": HOSTILE}, [f"1 {HOSTILE} up"], as_json=False)
+    say(Answer({"gene": HOSTILE}, [f"1 {HOSTILE} up"]), as_json=False)
     assert capsys.readouterr().out == "1 \\x1b]0;x\\x07\\x1b[2JCD3E\\x9b up\n"
-    say({"gene": HOSTILE}, [], as_json=True)
+    say(Answer({"gene": HOSTILE}, []), as_json=True)
     assert "\x1b" not in capsys.readouterr().out
     assert "\x1b" not in refused(StoreError(f"No {HOSTILE}."), capsys, as_json=False).err
     grid = Grid(HOSTILE, ("gene", HOSTILE), ((HOSTILE, "1"),), frozenset({"gene"}), frozenset())
@@ -108,3 +115,78 @@ def test_control_characters_in_names_never_reach_a_terminal(capsys):
     for table in _section(Section("key", HOSTILE, lines=(HOSTILE,), grids=(grid,))):
         console.print(table)
     assert not set(console.export_text()) & {"\x1b", "\x07", "\x9b"}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (
+            "init new --cells c.h5ad --json",
+            "needs '--cells', .*; '--state-column', '--start', '--goal', '--model' did not come",
+        ),
+        ("check --json", "Missing argument 'DIR'"),
+        ("check none --badly --json", "No such option"),
+        ("nothing --json", "No such command"),
+    ],
+)
+def test_what_was_typed_wrongly_is_json_for_machines_and_told_to_people(line, says):
+    done = CliRunner().invoke(app, line.split(), catch_exceptions=False)
+    assert done.exit_code == 2
+    tree = json.loads(done.stdout)
+    assert tree["kind"] == "UsageError"
+    assert re.search(says, tree["error"])
+    plain = CliRunner(env={"COLUMNS": "200"}).invoke(app, line.replace(" --json", "").split())
+    assert plain.exit_code == 2
+    assert re.search(says.split(";")[0], plain.stderr)
+
+
+def told(monkeypatch, work):
+    """What `perturbloop check` says while its work does this."""
+
+    def checked(folder):
+        work()
+        return ["All is well."]
+
+    monkeypatch.setattr("perturbloop.loop.campaign.checked", checked)
+    return CliRunner().invoke(app, ["check", "study"], catch_exceptions=False)
+
+
+def test_an_interrupted_command_says_how_to_go_on(monkeypatch):
+    def stop():
+        raise KeyboardInterrupt
+
+    done = told(monkeypatch, stop)
+    assert (done.exit_code, done.stdout, done.stderr) == (130, "", f"{STOPPED}\n")
+
+
+def test_where_there_is_no_terminal_progress_is_lines_on_standard_error(monkeypatch):
+    done = told(monkeypatch, lambda: tell("train full\x1b[2J", 1, 40))
+    assert (done.exit_code, done.stdout) == (0, "All is well.\n")
+    assert done.stderr == "train full\\x1b[2J: 1 of 40\n"
+
+
+def test_lines_of_progress_are_few_and_say_the_beginning_and_the_end(capsys):
+    now = [0.0]
+    lines = Lines(clock=lambda: now[0])
+    for second in range(61):
+        now[0] = float(second)
+        lines("perturb", second, 60)
+    for short in range(15):  # pieces of a tenth of a second
+        now[0] += 0.1
+        lines(f"fold {short}", 1, 1)
+    assert capsys.readouterr().err.splitlines() == [
+        "perturb: 0 of 60",
+        "perturb: 20 of 60",
+        "perturb: 40 of 60",
+        "perturb: done in 60 s",
+    ]
+
+
+def test_what_libraries_warn_of_never_reaches_the_terminal(monkeypatch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        done = told(
+            monkeypatch, lambda: warnings.warn("Precision loss occurred", RuntimeWarning, stacklevel=1)
+        )
+        assert warnings.showwarning is not logging._showwarning
+    assert (done.exit_code, done.stderr) == (0, "")

@@ -1,15 +1,16 @@
 """`perturbloop combine`: gene sets, pairs and drugs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from perturbloop.cli.output import progress, refusals, say
+from perturbloop.cli.options import Folder
+from perturbloop.cli.output import Answer
 
 
 def combine(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Campaign folder.")],
+    folder: Folder,
     file: Annotated[
         Path,
         typer.Argument(metavar="FILE", help="Gene sets (.gmt), genes (.txt), or pairs and drugs (.tsv)."),
@@ -28,24 +29,14 @@ def combine(
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Count unknown gene names as missing, do not refuse them.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
-) -> None:
+) -> Answer:
     """Perturb gene sets, pairs and drugs in silico, and say which pairs are more than their sum."""
     from perturbloop.loop.combine import combine as run
     from perturbloop.loop.combine import results_path
 
-    with refusals(as_json=as_json), progress():
-        table = run(
-            folder,
-            file,
-            kind=kind,
-            dose=dose,
-            pairs=pairs,
-            not_expressed=not_expressed,
-            skip_unknown=skip_unknown,
-        )
-    path = results_path(folder, file, kind=kind, dose=dose, pairs=pairs, not_expressed=not_expressed)
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    edits: dict[str, Any] = {"kind": kind, "dose": dose, "pairs": pairs, "not_expressed": not_expressed}
+    table = run(folder, file, **edits, skip_unknown=skip_unknown)
+    path = results_path(folder, file, **edits)
     lines = [f"{'logit shift':>11} {'95 % interval':>18} {'synergy':>8} {'cells':>6}  name: what is done"]
     lines += [
         f"{_signed(row.logit_shift):>11} {_signed(row.ci_low):>9}{_signed(row.ci_high):>9} {_signed(row.synergy):>8} "
@@ -59,7 +50,7 @@ def combine(
             "all of them; `--not-expressed insert` edits those it has."
         )
     lines.append(f"Table: {path}")
-    say({"path": str(path), "combinations": rows}, lines, as_json=as_json)
+    return Answer({"path": str(path), "combinations": table.to_dict("records")}, lines)
 
 
 def _signed(value: float) -> str:

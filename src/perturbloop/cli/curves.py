@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
-from perturbloop.cli.output import progress, refusals, say
+from perturbloop.cli.options import Workers, listed
+from perturbloop.cli.output import Answer
 from perturbloop.errors import DesignError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def curves(
@@ -30,36 +33,32 @@ def curves(
         ),
     ] = None,
     trained_at: Annotated[str, typer.Option(help="Sizes at which models are trained, by commas.")] = "0,20",
-    workers: Annotated[
-        int,
-        typer.Option(help="Processes of a local Ray cluster for the in-silico edits; 0 = this one alone."),
-    ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
-) -> None:
+    workers: Workers = 0,
+) -> Answer:
     """Draw learning curves: held-out hits found after k measured genes, beside controls and baselines."""
     from perturbloop.loop.curves import curves as run
 
-    with refusals(as_json=as_json), progress():
-        done = run(
-            folder,
-            ks=_numbers(k, "--k"),
-            panels=_listed(panels),
-            seeds=seeds,
-            levels=None if levels is None else [name for name in _listed(levels) if name != "none"],
-            trained_at=_numbers(trained_at, "--trained-at"),
-            workers=workers,
-        )
-    rows = done.means.astype(object).where(done.means.notna(), None).to_dict("records")
+    done = run(
+        folder,
+        ks=_numbers(k, "--k"),
+        panels=listed(panels),
+        seeds=seeds,
+        levels=None if levels is None else [name for name in listed(levels) if name != "none"],
+        trained_at=_numbers(trained_at, "--trained-at"),
+        workers=workers,
+    )
     lines = [*_lines(done.means), *done.notes, f"Figure: {done.figure}"]
     tree = {
         "path": str(done.folder / "curves.parquet"),
         "figure": str(done.figure),
         "n_computed": done.n_computed,
+        "notes": list(done.notes),
+        "means": done.means.to_dict("records"),
     }
-    say(tree | {"notes": list(done.notes), "means": rows}, lines, as_json=as_json)
+    return Answer(tree, lines)
 
 
-def _lines(means: pd.DataFrame) -> Iterator[str]:
+def _lines(means: "pd.DataFrame") -> Iterator[str]:
     """AUROC by method and k, a block per kind and panel; the rows at k = 0 stand once per kind."""
     table = means[means["metric"].eq("auroc")]
     for (kind, panel), rows in table.groupby(["kind", "panel"], sort=False):
@@ -71,18 +70,14 @@ def _lines(means: pd.DataFrame) -> Iterator[str]:
         yield f"  {'':20}" + "".join(f"{f'k = {k}':>9}" for k in sizes)
         for method, line in rows.groupby("method", sort=False):
             value = line.set_index("k")["value"].reindex(sizes)
-            yield f"  {method:20}" + "".join(f"{'-' if pd.isna(one) else f'{one:.3f}':>9}" for one in value)
-
-
-def _listed(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+            yield f"  {method:20}" + "".join(f"{'-' if one != one else f'{one:.3f}':>9}" for one in value)
 
 
 def _numbers(text: str, option: str) -> list[int]:
-    wrong = [name for name in _listed(text) if not name.isdecimal()]
+    wrong = [name for name in listed(text) if not name.isdecimal()]
     if wrong:
         msg = (
             f"`{option}` takes whole numbers separated by commas, such as 0,5,20; {text!r} came. Correct it."
         )
         raise DesignError(msg)
-    return [int(name) for name in _listed(text)]
+    return [int(name) for name in listed(text)]

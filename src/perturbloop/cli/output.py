@@ -1,19 +1,31 @@
-"""How commands speak: a progress bar on standard error, a table or JSON on standard output."""
+"""How commands speak: progress on standard error, a table or JSON on standard output, and refusals in one sentence."""
 
 import errno
 import json
+import logging
+import math
 import re
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from typer.core import TyperGroup
 
-from perturbloop.errors import PerturbloopError, printable
+from perturbloop.errors import PerturbloopError, printable, some
 from perturbloop.progress import heard_by
+
+UsageError: Any = typer.BadParameter.__bases__[0]
+"""What Typer raises where a command was not typed as it takes it; it has no public name for it."""
+STOPPED = "Stopped. Type the same command to go on."
+PAUSE = 2.0
+"""Seconds between two lines of progress that say that a piece of work began or ended."""
+LONG_PAUSE = 20.0
+"""Seconds between two lines on the same piece of work."""
 
 _ROOM = "Make room and run the same command again; nothing that was already computed is lost."
 _MAY = "Ask for permission, or work in a copy; nothing is lost."
@@ -36,6 +48,56 @@ _REASONS = {
 _CODE = re.compile(r"(?:errno[ =:]*|os error )(\d+)", re.IGNORECASE)
 
 
+class Answer(NamedTuple):
+    """What a command says."""
+
+    tree: Mapping[str, Any]
+    """For machines."""
+    lines: Sequence[Any]
+    """For people: texts, and tables of rich."""
+
+
+class Commands(TyperGroup):
+    """All commands. What was typed wrongly is said in JSON too where JSON was asked for; Ctrl-C says how to go on."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep what was typed."""
+        ctx.obj = tuple(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what libraries warn of goes to the log `py.warnings` and not to the terminal."""
+        logging.captureWarnings(True)
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            error = _all_missing(error, ctx.obj)
+            if "--json" not in ctx.obj:
+                raise error from None
+            _print_refusal(error.format_message(), "UsageError")
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as stop:
+            typer.echo(STOPPED, err=True)
+            raise typer.Exit(130) from stop
+        finally:
+            logging.captureWarnings(False)
+
+
+def _all_missing(error: Any, typed: Sequence[str]) -> Any:
+    """Name all options that must come and did not, where Typer names the first."""
+    if type(error).__name__ != "MissingParameter" or error.ctx is None:
+        return error
+    came = {word.partition("=")[0] for word in typed}
+    needed = [
+        one.opts[0] for one in error.ctx.command.params if one.required and one.opts[0].startswith("--")
+    ]
+    missing = [option for option in needed if option not in came]
+    if len(missing) < 2:
+        return error
+    msg = f"`{error.ctx.command.name}` needs {some(needed, limit=9)}; {some(missing, limit=9)} did not come. Add them."
+    return UsageError(msg, ctx=error.ctx)
+
+
 @contextmanager
 def refusals(*, as_json: bool = False) -> Iterator[None]:
     """Say what perturbloop or the computer refuses to do, for people or for machines, and exit with 1."""
@@ -52,11 +114,15 @@ def refusals(*, as_json: bool = False) -> Iterator[None]:
 
 def _refuse(error: Exception, lines: list[str], *, as_json: bool) -> NoReturn:
     if as_json:
-        typer.echo(json.dumps({"error": "\n".join(lines), "kind": type(error).__name__}, indent=2))
+        _print_refusal("\n".join(lines), type(error).__name__)
     else:
         for line in (f"Error: {lines[0]}", *lines[1:]):
             typer.echo(printable(line), err=True)
     raise typer.Exit(1) from error
+
+
+def _print_refusal(text: str, kind: str) -> None:
+    typer.echo(json.dumps({"error": text, "kind": kind}, indent=2))
 
 
 def _reason(error: BaseException | None) -> str | None:
@@ -79,29 +145,79 @@ def _reason(error: BaseException | None) -> str | None:
 
 @contextmanager
 def progress() -> Iterator[None]:
-    """Show a bar per piece of work, where somebody is looking."""
-    console = Console(stderr=True)
+    """Show what is being done: a bar for each piece of work where somebody is looking, else plain lines."""
+    if not sys.stderr.isatty():
+        with heard_by(Lines()):
+            yield
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as bars:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def on_progress(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=total)
-            bars.update(tasks[step], completed=done, total=total)
+        def on_progress(work: str, done: int, total: int) -> None:
+            if work not in tasks:
+                tasks[work] = bars.add_task(printable(work), total=total)
+            bars.update(tasks[work], completed=done, total=total)
 
         with heard_by(on_progress):
             yield
 
 
-def say(tree: dict[str, Any], lines: list[str] | tuple[str, ...], *, as_json: bool) -> None:
-    """Print one JSON object for machines, or lines for people."""
+class Lines:
+    """Plain lines of progress on standard error: where a piece of work begins and ends, and now and then between."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.started: dict[str, float] = {}
+        self.last = -math.inf
+
+    def __call__(self, work: str, done: int, total: int) -> None:
+        """Print a line, unless the last one is too young.
+
+        Parameters
+        ----------
+        work
+            What is being done.
+        done, total
+            How much of it, and of how much.
+        """
+        now = self.clock()
+        is_new, is_done = work not in self.started, done >= total
+        self.started.setdefault(work, now)
+        if now - self.last < (PAUSE if is_new or is_done else LONG_PAUSE):
+            return
+        self.last = now
+        much = f"done in {now - self.started[work]:,.0f} s" if is_done else f"{done:,} of {total:,}"
+        typer.echo(printable(f"{work}: {much}"), err=True)
+
+
+def say(answer: Answer, *, as_json: bool) -> None:
+    """Print one JSON object for machines, or lines for people.
+
+    Parameters
+    ----------
+    answer
+        What is said, in both ways.
+    as_json
+        Whether machines listen.
+    """
     if as_json:
-        typer.echo(
-            json.dumps(
-                tree, indent=2, default=lambda value: value.item() if hasattr(value, "item") else str(value)
-            )
-        )
-    else:
-        for line in lines:
+        typer.echo(json.dumps(_plain(answer.tree), indent=2))
+        return
+    for line in answer.lines:
+        if isinstance(line, str):
             typer.echo(printable(line))
+        else:
+            Console().print(line)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can say it; a missing number is null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

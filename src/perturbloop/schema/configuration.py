@@ -40,7 +40,7 @@ class CellsConfig:
     """Which cells, which states, which donors."""
 
     path: FileName
-    """AnnData file (h5ad) with raw counts, by its full path."""
+    """AnnData file (h5ad) with raw counts."""
     state_column: str
     """Column of `obs` that holds the state."""
     start: str
@@ -48,11 +48,12 @@ class CellsConfig:
     goal: str
     """State they should move to."""
     donor_column: str | None = None
-    """Column of `obs` that holds the donor; `None` where the cells have none."""
+    """Column of `obs` that holds the donor, where the cells have one."""
     design: Design | None = None
-    """paired: both states from the same donors; nested: each donor has one state; single: no donors."""
+    """paired: both states from the same donors; nested: each donor has one state; single: no donors. Found by itself where none
+    is named."""
     gene_column: str | None = None
-    """Column of `var` that holds gene ids; found by itself where it is `None`."""
+    """Column of `var` that holds gene ids; found by itself where none is named."""
     min_cells: Annotated[int, Interval(ge=2, le=MOST)] = 20
     """Least number of cells a state must have."""
 
@@ -167,7 +168,7 @@ class EvaluateConfig:
     """Test of differential expression: PyDESeq2 on donors' pseudobulks or on metacells, or the rank-sum of cells; auto takes
     the first of them that the cells allow."""
     pathway: str | None = None
-    """Known pathway behind the baseline `pathway`, by the name of its stimulus or of a set of `gene_sets`; `None` = the one
+    """Known pathway behind the baseline `pathway`, by the name of its stimulus or of a set of `gene_sets`; by itself the one
     recognized in the states."""
     positive_controls: tuple[str, ...] = ()
     """Symbols of genes that must move cells toward the goal, alone or with the action (CD3E:inhibit); where none is named, the
@@ -177,10 +178,10 @@ class EvaluateConfig:
     seed: Seed = 0
     """Seed of the bootstrap, of chance and of metacells."""
     gene_sets: FileName | None = None
-    """GMT file of pathways or complexes, by its full path; it gives the baseline `degree`, and every metric is then given a second time for the held-out targets
+    """GMT file of pathways or complexes; it gives the baseline `degree`, and every metric is then given a second time for the held-out targets
     that share no set (of 5 to 500 genes) with a target in training. It must not have been made from the screen that is judged."""
     essential_genes: FileName | None = None
-    """File of the genes that every cell needs, by its full path: one symbol or Ensembl id a line, or a table with a column
+    """File of the genes that every cell needs: one symbol or Ensembl id a line, or a table with a column
     `gene`. Targets are then judged among them and among the others as well, and the flag `core-essential` marks them instead
     of a short built-in list of gene families."""
 

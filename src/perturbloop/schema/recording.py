@@ -11,26 +11,26 @@ class PerturbedConfig:
     """One file of really perturbed cells."""
 
     path: FileName
-    """AnnData file (h5ad) with raw counts, by its full path."""
+    """AnnData file (h5ad) with raw counts of perturbed and control cells."""
     target_column: str
     """Column of `obs` that holds the perturbed gene, or the compound."""
     control: str
     """Label of the control cells in that column."""
     modality: CellModality
-    """What was done to the cells."""
+    """What was done to the cells: crispr_ko, crispri, crispra or drug."""
     targets: FileName | None = None
     """Table with the columns `compound` (or `name`), `gene` and `action` (or `kind`: inhibitor, activator, …), for modality
     `drug`: every gene a compound hits is spent with it."""
     dose_column: str | None = None
     """Column of `obs` with the dose of a drug, a number; cells at each compound's highest dose are used."""
     gene_column: str | None = None
-    """Column of `var` that holds gene ids; found by itself where it is `None`."""
+    """Column of `var` that holds gene ids; found by itself where none is named."""
     replicate_column: str | None = None
     """Column of `obs` that holds the replicate; effects are read against controls of the same one."""
     guide_column: str | None = None
     """Column of `obs` that holds the guide."""
     purity_column: str | None = None
-    """Column of `obs` with the purity of the guide call, 0 to 1; found by itself where it is `None`."""
+    """Column of `obs` with the purity of the guide call, 0 to 1; found by itself where none is named."""
     min_purity: Share = 0.0
     """Least purity of a cell's guide call; needs a purity column when positive."""
     condition_column: str | None = None
@@ -88,13 +88,13 @@ class ScreenConfig:
     """One table with a score for each gene: a CRISPR screen, differential expression, or drug responses."""
 
     path: FileName
-    """Text table (tab, comma or semicolon; .gz too), by its full path."""
+    """Text table (tab, comma or semicolon; .gz too) with one score a gene, or a compound."""
     name: str
-    """Name of the screen in reports; recording the same name again replaces it."""
+    """Name of the screen in reports; that of its file by default on the command line."""
     modality: ScreenModality
-    """What was done to the genes."""
+    """What was done to the genes of a screen: crispr_ko, crispri, crispra, inhibitor or activator."""
     higher_is: HigherIs
-    """State that a high score, as it was measured, stands for; `start` turns the sign."""
+    """goal or start: state that a high score, as it was measured, stands for; start turns the sign."""
     fdr: Open | None = None
     """A gene is a hit below this false discovery rate; 0.05 where no other rule is given."""
     top: Open | None = None
@@ -106,7 +106,7 @@ class ScreenConfig:
     min_detection: Share = 0.01
     """Genes that are seen in less than this share of the cells of either state are excluded; 0 = none is."""
     gene_column: str | None = None
-    """Column with symbols or Ensembl ids; found by itself where it is `None`, as are the next four."""
+    """Column of the table with symbols or Ensembl ids; found by itself where none is named, as are the next four."""
     score_column: str | None = None
     """Column with the signed score."""
     pvalue_column: str | None = None

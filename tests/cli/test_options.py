@@ -1,0 +1,179 @@
+"""Every option of the configuration is a flag of a command, and what is typed arrives where it belongs."""
+
+import shlex
+from dataclasses import MISSING, fields
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from perturbloop.cli import app
+from perturbloop.cli.app import CAMPAIGN, PRETRAINING
+from perturbloop.cli.options import flag
+from perturbloop.cli.record import RECORDED, entry
+from perturbloop.errors import InputError
+from perturbloop.schema import SECTIONS, CampaignConfig, PerturbConfig, TrainConfig, file_fields
+from perturbloop.schema.options import field_docs, nested, options
+from perturbloop.train.pretrain_config import PretrainConfig
+
+REQUIRED = "--cells c.h5ad --state-column s --start a --goal b --model m"
+OTHER = {"emb_layer": "-1", "engine": "fast", "null_genes": "50", "positive_controls": "CD3E,VAV1:inhibit"}
+"""Values of options that do not take just any of their type."""
+COMPANIONS = {
+    "targets": {"modality": "drug"},
+    "phenotype_column": {"label_source": "phenotype"},
+    "label_table": {"label_source": "screen"},
+}
+"""Options that come only with others."""
+
+
+def commands():
+    return typer.main.get_command(app).commands
+
+
+def typed(option):
+    """Some value of an option that is not its default, as it is typed."""
+    if option.name in OTHER:
+        return OTHER[option.name]
+    if option.words:
+        return next(word for word in option.words if word not in (option.default, *(option.default or ())))
+    if option.kind in (int, float):
+        return str((option.default or 0) + 1) if option.kind is int else "0.25"
+    return "other"
+
+
+def read(option, text):
+    """The same as a configuration holds it."""
+    if option.is_file:
+        return str(Path(text).resolve())
+    return tuple(text.split(",")) if option.is_list else option.kind(text)
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Configurations that `init` would make, without any work."""
+    configs = []
+
+    def init(folder, config):
+        configs.append(config)
+        return SimpleNamespace(lines=list, states=SimpleNamespace(warnings=[]))
+
+    monkeypatch.setattr("perturbloop.loop.campaign.init", init)
+    return configs
+
+
+def test_no_option_of_any_section_is_without_a_flag():
+    every = {(name, field.name) for name, kind in SECTIONS.items() for field in fields(kind)}
+    every |= {("pretrain", field.name) for field in fields(PretrainConfig)}
+    by_command = {"init": CAMPAIGN, "record": RECORDED, "pretrain": PRETRAINING}
+    reached = {place for known in by_command.values() for option in known for place in option.places}
+    assert every == reached
+    for name, known in by_command.items():
+        flags = {opt for param in commands()[name].params for opt in param.opts}
+        assert {flag(option.name) for option in known} <= flags
+
+
+@pytest.mark.parametrize("option", CAMPAIGN, ids=lambda option: option.name)
+def test_what_is_typed_arrives_in_every_place_of_its_option(made, option):
+    text = typed(option)
+    line = f"init new {REQUIRED} {flag(option.name)} {text}"
+    done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    for section, field in option.places:
+        assert getattr(getattr(made[0], section), field) == read(option, text)
+
+
+def test_what_is_not_typed_keeps_its_default(made):
+    CliRunner().invoke(app, shlex.split(f"init new {REQUIRED}"), catch_exceptions=False)
+    needed = {
+        "cells": {"path": str(Path("c.h5ad").resolve()), "state_column": "s", "start": "a", "goal": "b"}
+    }
+    assert made == [CampaignConfig.from_dict(needed | {"train": {"model": str(Path("m").resolve())}})]
+
+
+def test_one_seed_is_that_of_every_step_and_a_step_may_have_its_own(made):
+    line = f"init new {REQUIRED} --seed 7 --perturb-seed 8"
+    CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
+    assert [made[0].train.seed, made[0].perturb.seed, made[0].evaluate.seed] == [7, 8, 7]
+
+
+@pytest.mark.parametrize("option", RECORDED, ids=lambda option: option.name)
+def test_what_is_typed_of_a_recorded_file_arrives(option):
+    for section, field in option.places:
+        given = {"perturbed": "p.h5ad", "target_column": "t", "control": "NT", "modality": "crispri"}
+        if section == "screen":
+            given = {"screen": "s.csv", "name": "one", "higher_is": "goal", "modality": "inhibitor"}
+        given |= COMPANIONS.get(option.name, {}) if section == "perturbed" else {}
+        text = given.get(option.name, "drug") if option.name == "modality" else typed(option)
+        value = option.kind is bool or read(option, text)
+        if option.name == "label_source":
+            given["label_table"], value = "table.csv", "screen"
+        assert getattr(entry(given | {option.name: value}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("record study --modality crispri", "Give one file: .* none came"),
+        ("record study --perturbed a.h5ad --screen b.csv", "Give one file: .* both came"),
+        (
+            "record study --screen b.csv",
+            "`--screen` needs `--higher-is` and `--modality`; '--higher-is', '--modality' did not come. Add them.",
+        ),
+        ("record study --screen b.csv --control NT", "`--screen` does not take '--control'. Leave them out."),
+        (
+            "record study --perturbed b.h5ad --modality knockdown --control NT",
+            "'--target-column' did not come",
+        ),
+        (
+            "record study --perturbed b.h5ad --modality knockdown --control NT --target-column t",
+            r"`modality` must be among 'crispr_ko' \(a knockout\), 'crispri' \(a knockdown\), .*; it is 'knockdown'",
+        ),
+        (f"init study {REQUIRED} --kinds knockout", r"'delete' \(a knockout\), .*; it is 'knockout'"),
+        (f"init study {REQUIRED} --train-seed x", "`seed` must be a whole number; it is 'x'"),
+        (f"init study {REQUIRED} --epochs 1.5", "`epochs` must be a whole number; it is '1.5'"),
+        (f"init study {REQUIRED} --width inf", "`width` must be a finite number; it is inf"),
+        (f"init study {REQUIRED} --perturbed-share 0.9", "at most 0.5; it is 0.9. Lower it"),
+    ],
+)
+def test_a_wrong_option_is_refused_in_one_sentence(line, says):
+    done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: ")
+    with pytest.raises(InputError, match=says):
+        raise InputError(done.stderr)
+
+
+def test_a_screen_is_called_like_its_file_where_it_has_no_name():
+    common = {"modality": "crispri", "higher_is": "goal"}
+    assert entry(common | {"screen": "/data/il2.csv.gz"}).name == "il2"
+    assert entry(common | {"screen": "/data/il2.v2.txt"}).name == "il2.v2"
+    assert entry(common | {"screen": "/data/il2.txt", "name": "IL-2"}).name == "IL-2"
+
+
+def test_options_of_one_name_are_apart_or_together():
+    sections = {"train": TrainConfig, "perturb": PerturbConfig}
+    apart = {option.name: option for option in options(sections)}
+    assert apart["train_batch_tokens"].default == 8192
+    assert apart["perturb_batch_tokens"].default == 16384
+    assert apart["batch_tokens"].places == (("train", "batch_tokens"), ("perturb", "batch_tokens"))
+    together = options(sections, apart=False)
+    assert [option.name for option in together].count("seed") == 1
+    assert "train_seed" not in {option.name for option in together}
+    assert nested(together, {"seed": 3, "epochs": None}) == {"train": {"seed": 3}, "perturb": {"seed": 3}}
+
+
+def test_help_says_of_each_option_what_its_field_says_and_where_a_file_is_taken():
+    for option in CAMPAIGN:
+        if len(option.places) == 1:
+            section, field = option.places[0]
+            assert option.meaning == field_docs(SECTIONS[section])[field]
+            assert option.is_file == (field in file_fields(SECTIONS[section]))
+    shown = CliRunner(env={"COLUMNS": "100", "TERM": "dumb"}).invoke(app, ["init", "--help"]).stdout
+    for panel in ("Cells", "Training", "Edits", "Judging", "Batch"):
+        assert f" {panel} ─" in shown
+    required = [param.opts[0] for param in commands()["init"].params if param.required]
+    assert required == ["folder", "--cells", "--state-column", "--start", "--goal", "--model"]
+    assert next(option for option in CAMPAIGN if option.name == "start").default is MISSING
