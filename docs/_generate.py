@@ -4,7 +4,6 @@ One page each for the command line, the tables, the configuration, the scoreboar
 of autodoc directives per package. `tests/test_docs.py` asks that every entry has words of its own.
 """
 
-import ast
 import dataclasses
 import inspect
 import pkgutil
@@ -17,8 +16,13 @@ import typer
 
 import perturbloop
 from perturbloop import errors, evaluate, schema
+from perturbloop.cli.app import CAMPAIGN, PRETRAINING
+from perturbloop.cli.options import flag
+from perturbloop.cli.record import RECORDED
 from perturbloop.data.flags import FLAGS
 from perturbloop.evaluate.compare import DIRECTIONS
+from perturbloop.schema.checks import allowed
+from perturbloop.schema.options import Option, field_docs
 from perturbloop.train.pretrain_config import PretrainConfig
 
 
@@ -48,7 +52,8 @@ def grid(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """Return a Markdown table."""
     lines = [list(head), ["---" for _ in head], *rows]
     return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
+        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
+        for line in lines
     )
 
 
@@ -73,7 +78,9 @@ def options(command: Any) -> Iterator[tuple[str, str, str]]:
             if is_argument
             else ", ".join(entry.opts + entry.secondary_opts)
         )
-        default = "required" if entry.required else _shown(entry.default)
+        shown = getattr(entry, "show_default", None)
+        default = shown if isinstance(shown, str) else entry.default
+        default = "required" if entry.required else _shown(default)
         yield name, default, (getattr(entry, "help", None) or "").strip()
 
 
@@ -118,39 +125,47 @@ def tables() -> str:
     return "\n".join(parts)
 
 
-def field_docs(kind: type) -> dict[str, str]:
-    """Docstrings under the fields of a dataclass; a field without one has none."""
-    body = ast.parse(inspect.getsource(kind)).body[0].body
-    docs = {}
-    for statement, following in zip(body, [*body[1:], None], strict=True):
-        if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
-            docs[statement.target.id] = inspect.cleandoc(following.value.value)
-    return docs
-
-
 def configuration() -> str:
     """Page of the options in `campaign.toml`."""
     parts = [
         "# Configuration\n",
-        "A campaign is one `campaign.toml`. Its sections, and what each option means:\n",
+        "A campaign is one `campaign.toml`. It may be edited, and comments in it stay. A path is full, or relative to the "
+        "campaign's folder. Every option has a flag: those of recorded files of `perturbloop record`, the others of "
+        "`perturbloop init`.\n",
     ]
     for section, kind in schema.SECTIONS.items():
         title = f"## `[[{section}]]`" if section in ("perturbed", "screen") else f"## `[{section}]`"
-        parts += [f"{title}\n", _fields(kind)]
+        parts += [
+            f"{title}\n",
+            _fields(kind, RECORDED if section in ("perturbed", "screen") else CAMPAIGN, section),
+        ]
     parts += [
         "## Pretraining\n",
-        "Not part of a campaign: options of `perturbloop.train.pretrain`.\n",
-        _fields(PretrainConfig),
+        "Not part of a campaign: options of `perturbloop.train.pretrain` and of `perturbloop pretrain`.\n",
+        _fields(PretrainConfig, PRETRAINING, "pretrain"),
     ]
     return "\n".join(parts)
 
 
-def _fields(kind: type) -> str:
+def _fields(kind: type, options: tuple[Option, ...], section: str) -> str:
+    flags = {
+        field: flag(option.name)
+        for option in reversed(options)
+        for place, field in option.places
+        if place == section
+    }
     docs = field_docs(kind)
     rows = [
-        (f"`{field.name}`", _default(field), docs.get(field.name, "")) for field in dataclasses.fields(kind)
+        (
+            f"`{field.name}`",
+            f"`{flags[field.name]}`",
+            allowed(kind, field.name),
+            _default(field),
+            docs.get(field.name, ""),
+        )
+        for field in dataclasses.fields(kind)
     ]
-    return f"{kind.__doc__}\n\n{grid(('option', 'default', 'meaning'), rows)}\n"
+    return f"{kind.__doc__}\n\n{grid(('option', 'flag', 'takes', 'default', 'meaning'), rows)}\n"
 
 
 def _default(field: dataclasses.Field) -> str:

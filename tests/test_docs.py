@@ -11,6 +11,7 @@ import pytest
 from perturbloop import schema
 from perturbloop.data.flags import FLAGS
 from perturbloop.evaluate import METRICS, RULES
+from perturbloop.schema.options import field_docs
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -81,7 +82,7 @@ def test_every_column_and_method_has_a_meaning():
 def test_every_option_of_the_configuration_has_a_docstring(generate):
     silent = []
     for section, kind in {**schema.SECTIONS, "pretrain": generate.PretrainConfig}.items():
-        documented = generate.field_docs(kind)
+        documented = field_docs(kind)
         silent += [f"{section}.{name}" for name in kind.__dataclass_fields__ if not documented.get(name)]
     assert not silent
 

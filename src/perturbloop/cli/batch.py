@@ -4,21 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perturbloop.errors import DesignError
+from perturbloop.store.files import whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDINGS = (".csv", ".xlsx")
-
 
 def batch_lines(table: "pd.DataFrame") -> list[str]:
-    """Write one line a gene.
-
-    Parameters
-    ----------
-    table
-        PROPOSALS rows.
-    """
+    """Write one line a gene of a table of PROPOSALS."""
     return [
         f"{row.policy:8} {row.place:3d}  {row.action:8} {row.gene_name:12} {row.benefit:+.3f}  {row.reason}"
         for row in table.itertuples()
@@ -26,33 +19,17 @@ def batch_lines(table: "pd.DataFrame") -> list[str]:
 
 
 def require_writable(path: Path | None) -> None:
-    """Refuse a file of a kind that cannot be written, before any work.
-
-    Parameters
-    ----------
-    path
-        File to write; `None` = none.
-    """
-    if path is not None and path.suffix.lower() not in ENDINGS:
+    """Refuse a file that is neither CSV nor Excel, before any work."""
+    if path is not None and path.suffix.lower() not in (".csv", ".xlsx"):
         msg = f"A batch is written to a .csv or .xlsx file; `{path}` is neither. Name one with `--out`."
         raise DesignError(msg)
 
 
 def write_batch(table: "pd.DataFrame", path: Path) -> None:
-    """Write a batch as CSV or as an Excel file.
-
-    Parameters
-    ----------
-    table
-        PROPOSALS rows.
-    path
-        File to write, by its ending.
-    """
-    from perturbloop.store.files import whole
-
-    with whole(path) as beside:
+    """Write a table of PROPOSALS as CSV or Excel file, by the ending of its name."""
+    with whole(path) as beside, beside.open("wb") as file:
         if path.suffix.lower() == ".csv":
-            table.to_csv(beside, index=False)
+            table.to_csv(file, index=False)
         else:
-            with beside.open("wb") as file:
-                table.to_excel(file, index=False, engine="xlsxwriter")
+            as_text = {"options": {"strings_to_formulas": False, "strings_to_urls": False}}
+            table.to_excel(file, index=False, engine="xlsxwriter", engine_kwargs=as_text)

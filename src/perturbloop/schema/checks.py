@@ -126,6 +126,41 @@ def choices(hint: Any) -> tuple[str, ...]:
     return tuple(word for part in get_args(hint) for word in choices(part))
 
 
+def allowed(kind: type, name: str) -> str:
+    """Say what an option of a section takes.
+
+    Parameters
+    ----------
+    kind
+        Dataclass of the section.
+    name
+        Name of the option.
+
+    Examples
+    --------
+    >>> from perturbloop.schema import TrainConfig
+    >>> allowed(TrainConfig, "epochs"), allowed(TrainConfig, "levels")
+    ('a whole number, 1 or more', 'some of frozen, lora, full')
+    """
+    hint = get_type_hints(kind, include_extras=True)[name]
+    within = _marked(hint, Interval)
+    if within:
+        number = f"a {'whole ' if _holds(hint, int) else ''}number"
+        is_open = within.le == MOST and within.ge is not None
+        return f"{number}, {within.ge:,} or more" if is_open else f"{number} {_range(within)}"
+    several = _holds(hint, tuple)
+    if words := choices(hint):
+        return f"{'some' if several else 'one'} of {', '.join(words)}"
+    if _marked(hint, FileMark):
+        return "a file or folder"
+    return "yes or no" if _holds(hint, bool) else "a list of texts" if several else "a text"
+
+
+def _holds(hint: Any, kind: type) -> bool:
+    """Whether a type stands anywhere in a declared type."""
+    return kind in (hint, get_origin(hint)) or any(_holds(part, kind) for part in get_args(hint))
+
+
 def meant(words: tuple[str, ...]) -> str:
     """Words that are allowed, each with what it means where the laboratory says it otherwise.
 
