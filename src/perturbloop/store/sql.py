@@ -427,7 +427,7 @@ _SAID = {
         "cannot be opened: this user may not read it or write beside it, or too many files are open. Ask its owner for "
         "permission, or close other programs; nothing is lost."
     ),
-    "SQLITE_IOERR": "cannot be read or written: the disk refuses or is full. Make room, or check it, and run the same command again.",
+    "SQLITE_IOERR": "cannot be read or written: the disk refuses or is full. Make room, or check it, and run the same command again; nothing is lost.",
 }
 """What is no damage, by the start of SQLite's name of the error."""
 
