@@ -43,11 +43,20 @@ def dots(ax):
 def test_methods_keep_their_order_and_dots_are_their_values():
     auroc, precision = scoreboard(metrics()).axes
     labels = [label.get_text() for label in auroc.get_yticklabels()]
-    assert labels == ["open loop, frozen encoder", "signed DE", "chance"]
+    assert labels == ["open loop, frozen encoder", "signed DE"]  # chance is undefined
     assert dots(auroc) == [(0.6, 0), (0.7, 1)]
-    assert [text.get_text() for text in auroc.texts] == ["undefined"]
     assert dots(precision) == [(0.5, 0)]
     assert precision.lines[-1].get_xdata()[0] == 5 / 25
+
+
+def test_controls_are_marked_and_stand_right_below_their_method():
+    names = ["de", "posterior", "posterior-shuffled", "chance"]
+    rows = [(name, "delete", "all", "auroc", 0.6, 0.5, 0.7, 25, 5, "") for name in names]
+    table = pd.DataFrame([(*row, "delong", True, "held-out") for row in rows], columns=METRICS.names)
+    (ax,) = scoreboard(table, shown=("auroc",)).axes
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == ["closed loop, evidence", "↳ evidence, shuffled effects", "signed DE", "chance"]
+    assert len(ax.patches) == 1  # one shaded row
 
 
 def test_effects_are_sorted_and_hits_are_filled():

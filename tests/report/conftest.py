@@ -4,17 +4,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
+<<<<<<< HEAD
 from perturbloop.report import RoundReport
+=======
+from perturbloop.evaluate import Verdict
+from perturbloop.report import GAINS, PATHWAYS, RANK_CORRELATIONS, RoundReport
+>>>>>>> 5517a08 (Answer first: five sections before the details, and a summary of forty lines)
 from perturbloop.schema import (
     ACTION,
     DEFAULT_KINDS,
     EFFECTS,
+<<<<<<< HEAD
     GAINS,
     METHODS,
     METRICS,
     PATHWAYS,
     PROPOSALS,
     RANK_CORRELATIONS,
+=======
+    METHODS,
+    METRICS,
+    POSTERIOR,
+    PROPOSALS,
+>>>>>>> 5517a08 (Answer first: five sections before the details, and a summary of forty lines)
     RANKING,
     STRATA,
 )
@@ -33,7 +45,7 @@ def ranking():
             shift = 0.3 - 0.1 * i
             rows.append(
                 (
-                    *(f"ENSG{i:011d}", name, kind, ACTION[kind], 2.0 - i, shift / 40, shift),
+                    *(f"ENSG{i:011d}", name, kind, ACTION[kind], shift, shift / 40, shift),
                     *(shift - 0.05, shift + 0.05, 10 * shift, 10.0 ** -(4 - i), 0.001 * 4**i),
                     *(
                         "toward" if i < 2 else "none",
@@ -50,6 +62,31 @@ def ranking():
                 )
             )
     return pd.DataFrame(rows, columns=RANKING.names)
+
+
+def posterior():
+    """Beliefs of the five genes that were not measured, by `delete`; the second gene is the best."""
+    means = [0.4, 0.9, 0.2, 0.0, -0.5]
+    rows = [
+        (f"ENSG{i:011d}", name, "delete", mean, 0.3, probability, 0.35, f"{mean / 2:+.2f} by IRF9")
+        for i, (name, mean, probability) in enumerate(
+            zip(NAMES[:5], means, (0.57, 0.97, 0.31, 0.12, 0.01), strict=True)
+        )
+    ]
+    return pd.DataFrame(rows, columns=POSTERIOR.names)
+
+
+def de():
+    rows = [(f"ENSG{i:011d}", 1.5 - i, 10.0 ** -(9 - i)) for i in range(len(NAMES))]
+    return pd.DataFrame(rows, columns=["gene_id", "log2fc", "padj"])
+
+
+def measured_ranking():
+    """As after targets were measured: `delete` is ranked by the posterior."""
+    table = ranking()
+    benefit = dict(zip(NAMES, (0.5, 0.96, 0.2, -0.1, -0.6, 0.0), strict=True))
+    of_kind = table["kind"].eq("delete")
+    return table.assign(benefit=table["benefit"].where(~of_kind, table["gene_name"].map(benefit)))
 
 
 def effects():
@@ -122,7 +159,13 @@ def round_one():
         facts={"start": "stimulated", "goal": "control"},
         warnings=("Nested <i>donors</i>.", "Few cells."),
         model_lines=("Held-out loss 4.1, unigram 5.2; see `pretrain`.",),
-        ranking=ranking(),
+        ranking=measured_ranking(),
+        posterior=posterior(),
+        method="posterior",
+        de=de(),
+        start="stimulated",
+        goal="control",
+        gate=(Verdict("state head", True, "State head: passed."),),
         metrics=metrics(),
         strata=strata(),
         gene_sets="reactome.gmt: 3 gene sets of 9 genes, 5 to 6 genes each",
@@ -161,7 +204,10 @@ def round_one():
             columns=PATHWAYS.names,
         ),
         proposals=pd.DataFrame(
-            [("greedy", 1, "ENSG1", "JAK2", "delete", "inhibit", 1.0, "highest benefit")],
+            [
+                ("greedy", 1, "ENSG00000000001", "JAK2", "delete", "inhibit", 0.96, "highest benefit"),
+                ("chance", 1, "ENSG00000000004", "ACTB", "delete", "inhibit", -0.6, "drawn at random"),
+            ],
             columns=PROPOSALS.names,
         ),
         top=3,

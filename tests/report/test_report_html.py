@@ -1,47 +1,76 @@
 import base64
+import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
+from perturbloop.evaluate import Verdict
 from perturbloop.report import render, sections, write
 
-LOADING = {"script", "link", "iframe", "object", "embed", "video", "audio", "source"}
+LOADING = {"link", "iframe", "object", "embed", "video", "audio", "source", "base", "form"}
+VOID = {"meta", "img", "input"}
 
 
 class Page(HTMLParser):
-    """The reader's side: what is loaded, which elements are open, what is said."""
+    """The reader's side: what is loaded, which elements are open, what is said before the details and in them."""
 
     def __init__(self, page):
         super().__init__()
-        self.loaded, self.tags, self.ids, self.open, self.said = [], set(), [], [], []
+        self.loaded, self.tags, self.ids, self.open, self.links = [], set(), [], [], []
+        self.front, self.details, self.heads, self.scripts = [], [], [], []
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
         self.tags.add(tag)
-        self.loaded += [value for name, value in attrs if name in {"src", "srcset", "data", "xlink:href"}]
-        self.ids += [value for name, value in attrs if name == "id"]
-        if tag not in {"meta", "img"}:
+        self.loaded += [attrs[name] for name in ("src", "srcset", "data", "xlink:href") if name in attrs]
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.links += [attrs["href"]] if tag == "a" else []
+        if tag == "section" and "details" not in self.open:
+            self.heads.append(attrs["id"])
+        if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.said.append(data)
+        if "script" in self.open:
+            self.scripts.append(data)
+        elif "body" in self.open:
+            (self.details if "details" in self.open else self.front).append(data)
 
 
-def test_the_page_loads_nothing_from_anywhere(round_one):
+def red(page):
+    """Text of the red boxes."""
+    return re.findall(r'<div class="alarm".*?</div>', page, flags=re.DOTALL)
+
+
+def test_the_page_loads_nothing_from_anywhere_and_says_so_to_the_browser(round_one):
     page = render(round_one)
     parsed = Page(page)
     assert not LOADING & parsed.tags
-    assert len(parsed.loaded) == 3
+    assert len(parsed.loaded) == 6
     assert all(source.startswith("data:image/svg+xml;base64,") for source in parsed.loaded)
-    assert "http:" not in page
-    assert "https:" not in page
+    assert set(re.findall(r"https?://[\w.]+", page)) == {
+        "https://www.ensembl.org",
+        "https://www.ncbi.nlm.nih.gov",
+    }
     assert "url(" not in page
+    assert "default-src 'none'" in page
     assert not parsed.open
     assert len(set(parsed.ids)) == len(parsed.ids)
+
+
+def test_the_script_that_sorts_is_the_only_one_that_may_run(round_one):
+    page = render(round_one)
+    (script,) = Page(page).scripts
+    assert 'addEventListener("click", () => sort(' in script
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
 
 
 def test_labels_are_text_and_never_markup_in_the_page_or_its_figures(round_one):
@@ -53,31 +82,70 @@ def test_labels_are_text_and_never_markup_in_the_page_or_its_figures(round_one):
         assert b"<script" not in base64.b64decode(source)
 
 
-def test_the_order_is_fixed_and_warnings_come_first_and_stand_out(round_one, round_zero):
-    keys = [section.key for section in sections(round_one)]
-    assert keys[:2] == ["warnings", "asked"]
-    assert keys == [section.key for section in sections(round_zero)]
-    order = [
-        "ranking",
-        "scoreboard",
-        "gains",
-        "correlations",
-        "effects",
-        "context",
-        "pathways",
-        "power",
-        "spent",
-        "proposals",
+def test_five_sections_stand_before_the_details_and_all_others_in_them(round_one, round_zero):
+    for report in (round_one, round_zero):
+        parsed = Page(render(report))
+        assert parsed.heads == ["answer", "ranking", "method", "effects", "proposals"]
+        assert [key for key in parsed.ids if key in {"scoreboard", "gains", "spent", "methods", "limits"}]
+    order = [section.key for section in sections(round_one)]
+    assert order == [key for key in parsed.ids if key in order]
+
+
+def test_what_stands_before_the_details_is_short(round_one):
+    long = pd.concat([round_one.ranking.assign(gene_id=f"ENSG{k:011d}") for k in range(100)])
+    parsed = Page(
+        render(replace(round_one, ranking=long, warnings=tuple(f"Warning {k}." for k in range(99))))
+    )
+    assert len(" ".join(parsed.front).split()) <= 1500
+    assert "94 more notes in the details." in " ".join(parsed.front)
+
+
+def test_genes_link_to_ensembl_and_ncbi_and_a_foreign_id_does_not(round_one):
+    links = Page(render(round_one)).links
+    assert "https://www.ensembl.org/id/ENSG00000000001" in links
+    assert "https://www.ncbi.nlm.nih.gov/gene/?term=ENSG00000000001" in links
+    odd = round_one.ranking.assign(gene_id="javascript:alert(1)")
+    assert not [
+        link
+        for link in Page(render(replace(round_one, ranking=odd, effects=round_one.effects[:0]))).links
+        if "javascript" in link
     ]
-    assert [key for key in keys if key in order] == order
-    assert 'id="warnings" class="alert"' in render(round_one)
+
+
+def test_red_is_for_a_failed_gate_and_broken_input_alone(round_one):
+    assert not red(render(round_one))  # it has warnings
+    failed = (Verdict("state head", False, "State head: AUROC 0.55: FAILED."), *round_one.gate)
+    (box,) = red(render(replace(round_one, gate=failed)))
+    assert "The control gate FAILED" in box
+    assert "AUROC 0.55" in box
+    assert "published weights" in box
+    (box,) = red(render(replace(round_one, broken=("The cells changed.",))))
+    assert "The cells changed." in box
+    unjudged = (Verdict("positive controls", None, "Positive controls: cannot be judged."),)
+    assert not red(render(replace(round_one, gate=unjudged)))
+
+
+def test_a_failed_gate_stands_before_the_batch_too(round_one):
+    failed = (Verdict("state head", False, "State head: FAILED."),)
+    page = render(replace(round_one, gate=failed))
+    batch = page[page.index('<section id="proposals">') :]
+    assert batch.index("Do not order this batch") < batch.index("<table>")
+    assert "Do not order this batch" not in render(round_one)
+
+
+def test_digests_do_not_stand_before_the_details(round_one):
+    report = replace(round_one, facts={"cells": "cells.h5ad (0123456789abcdef)"})
+    parsed = Page(render(report))
+    assert "0123456789abcdef" not in " ".join(parsed.front)
+    assert "0123456789abcdef" in " ".join(parsed.details)
 
 
 def test_a_round_without_measurements_says_so_in_words(round_zero):
     page = render(round_zero)
-    assert page.count("No perturbed cells recorded yet: add them with <code>perturbloop record</code>") == 3
+    assert "nothing was measured, so this ranking is a model&#39;s suggestion" in page
+    assert page.count("No perturbed cells recorded yet: add them with <code>perturbloop record</code>") == 5
     assert "This is round 0: there is no earlier ranking." in page
-    assert 'class="alert"' not in page
+    assert not red(page)
 
 
 def test_the_same_report_gives_the_same_page(round_zero):

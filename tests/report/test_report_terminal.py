@@ -1,30 +1,103 @@
-import io
+"""What a person sees in a terminal: short, whole words, any width."""
 
-from rich.console import Console
+from dataclasses import replace
 
-from perturbloop.report import sections, tables
+import pandas as pd
+import pytest
+
+from perturbloop.evaluate import Verdict
+from perturbloop.report import Grid, full, sections, summary
+from perturbloop.report.lines import table_lines
+
+WIDTHS = (80, 60)
 
 
-def shown(report):
-    console = Console(file=io.StringIO(), width=300, color_system=None)
-    for table in tables(report):
-        console.print(table)
-    return console.file.getvalue()
+@pytest.fixture
+def large(round_one):
+    """Forty genes of both kinds, many notes, long names."""
+    parts = [
+        round_one.ranking.assign(
+            gene_id=[f"ENSG{100 * k + i:011d}" for i in range(len(round_one.ranking))],
+            gene_name=f"AVERYLONGGENE{k}",
+            status="scored",
+            flags="interferon,HLA,core-essential",
+            n_cells=20,
+        )
+        for k in range(20)
+    ]
+    warnings = tuple(
+        f"Donor {k} has no cell in the goal state, so its cells are left out." for k in range(40)
+    )
+    return replace(round_one, ranking=pd.concat(parts), warnings=warnings)
 
 
-def test_the_terminal_shows_every_cell_and_line_of_the_page(round_one):
-    said = "".join(shown(round_one).split())
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_summary_is_one_screen_and_says_what_to_do_next(large, width):
+    lines = summary(large, width, folder="study")
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= width
+    said = "\n".join(lines)
+    assert "Next: perturbloop propose study" in said
+    assert "Page: study/rounds/001/report.html" in said
+    assert "crispr_ko: 4 targets measured, 2 hits toward the goal and 0 away from it." in " ".join(
+        said.split()
+    )
+    assert "more notes: perturbloop report study --table notes" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_word_is_broken(large, width):
+    every = " ".join(line for section in sections(large) for line in (section.title, *section.lines))
+    known = set(every.split())
+    lines = summary(large, width)
+    assert sum(f"AVERYLONGGENE{k}" in line for line in lines for k in range(20)) >= 16
+    sentences = [line for line in lines if line.startswith(("Cannot", "Yes", "No", "* ", "  "))]
+    for word in " ".join(sentences).split():
+        assert word in known | {"*", "more", "notes:", "perturbloop", "report", "DIR", "--table", "notes"} | {
+            "The",
+            "control",
+            "gate",
+            "passed.",
+        }
+
+
+def test_ten_genes_of_each_action_with_what_they_are_ranked_by(large, round_zero):
+    lines = summary(large, 80)
+    inhibit, activate = (
+        next(i for i, line in enumerate(lines) if line.startswith(f"To {word}"))
+        for word in ("inhibit", "activate")
+    )
+    assert lines[inhibit].endswith("by benefit: P(toward) − P(away)")
+    assert lines[activate].endswith("by shift: logits of the goal state")
+    for start in (inhibit, activate):
+        assert lines[start + 2].split()[0] == "1"
+        assert lines[start + 11].split()[0] == "10"
+
+
+def test_the_next_command_depends_on_what_is_there(round_one, round_zero):
+    assert "Next: perturbloop record DIR FILE" in summary(round_zero)
+    assert "Next: perturbloop propose DIR" in summary(round_one)
+    failed = replace(round_one, gate=(Verdict("state head", False, "FAILED."),))
+    assert "Next: perturbloop report DIR --table gate" in summary(failed)
+    assert "Next: perturbloop play DIR" in summary(round_one, todo="perturbloop play DIR")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_all_is_printed_whole_when_all_is_asked_for(round_one, width):
+    said = "".join("".join(full(round_one, width)).split())
     for section in sections(round_one):
         for line in (*section.lines, *section.notes):
             assert "".join(line.split()) in said
-        for grid in section.grids:
-            for cell in {cell for row in grid.rows for cell in row if len(cell) < 30}:
-                assert "".join(cell.split()) in said
+    assert "0.81[0.71,0.91]" in said
 
 
-def test_brackets_are_text_and_not_markup(round_one):
-    assert "0.81 [0.71, 0.91]" in shown(round_one)
+def test_columns_go_then_rows_become_blocks_before_a_word_is_broken():
+    grid = Grid("", ("#", "gene", "P"), (("1", "STAT1", "0.25"),), frozenset({"gene"}), spare=("#",))
+    assert table_lines(grid, 20) == ["#  gene      P", "1  STAT1  0.25"]
+    assert table_lines(grid, 12) == ["gene      P", "STAT1  0.25"]
+    assert table_lines(grid, 10) == ["#: 1", "gene:", "  STAT1", "P: 0.25"]
 
 
-def test_an_empty_round_has_tables_too(round_zero):
-    assert "No perturbed cells recorded yet" in shown(round_zero)
+def test_control_characters_of_a_label_never_reach_the_terminal(round_zero):
+    bad = replace(round_zero, ranking=round_zero.ranking.assign(gene_name="\x1b[31mA"))
+    assert "\x1b" not in "".join([*summary(bad), *full(bad)])

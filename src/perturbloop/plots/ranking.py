@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from perturbloop.plots.theme import BLUE, GRAY, INK, ORANGE, figure, plain, tidy
+from perturbloop.plots.theme import BLUE, GRAY, INK, ORANGE, figure, name_points, tidy
 from perturbloop.schema import RANKING
 
 CALL_COLOR = {"toward": BLUE, "away": ORANGE, "none": GRAY}
@@ -35,7 +35,7 @@ def shift_against_null(ranking: pd.DataFrame, *, top: int = 10) -> Figure:
     drawn = figure(4.1 * len(kinds), 3.6)
     axes = drawn.subplots(1, len(kinds), squeeze=False)
     for ax, kind in zip(axes[0], kinds, strict=True):
-        _panel(ax, table[table["kind"].eq(kind)], top)
+        shift_panel(ax, table[table["kind"].eq(kind)], top)
         tidy(
             ax,
             title=kind,
@@ -45,7 +45,8 @@ def shift_against_null(ranking: pd.DataFrame, *, top: int = 10) -> Figure:
     return drawn
 
 
-def _panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
+def shift_panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
+    """Draw the RANKING rows of one kind, and name the `top` ones of highest benefit."""
     surprise = _surprise(rows["pvalue"])
     points = rows.assign(x=rows["logit_shift"].astype(float), y=surprise).dropna(subset=["x", "y"])
     if points.empty:
@@ -57,30 +58,10 @@ def _panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
     ax.axvline(0, color=INK, linewidth=0.8, linestyle=":")
     ax.margins(0.08)
     ax.autoscale_view()
-    _name(ax, points.sort_values("benefit", ascending=False).head(top))
+    name_points(ax, points.sort_values("benefit", ascending=False).head(top))
 
 
 def _surprise(pvalue: pd.Series) -> pd.Series:
     p = pvalue.astype(float)
     least = p[p > 0].min()
     return pd.Series(-np.log10(p.clip(lower=least if least > 0 else np.nextafter(0, 1))), index=p.index)
-
-
-def _name(ax: Axes, points: pd.DataFrame) -> None:
-    placed: list[np.ndarray] = []
-    to_axes = ax.transData + ax.transAxes.inverted()
-    for name, x, y in points[["gene_name", "x", "y"]].itertuples(index=False):
-        at = to_axes.transform((x, y))
-        if any(abs(at[0] - other[0]) < 0.18 and abs(at[1] - other[1]) < 0.045 for other in placed):
-            continue
-        placed.append(at)
-        right = at[0] > 0.8
-        ax.annotate(
-            plain(name),
-            (x, y),
-            xytext=(-3 if right else 3, 2),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            fontsize=7,
-            parse_math=False,
-        )

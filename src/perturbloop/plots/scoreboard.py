@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from perturbloop.plots.theme import INK, ROLE_STYLE, figure, label_rows, tidy
-from perturbloop.schema import METHODS, METRICS, Method
+from perturbloop.plots.theme import GRAY, INK, ROLE_STYLE, figure, label_rows, tidy
+from perturbloop.schema import METHODS, METRICS, Method, controls_of
 
 TITLES = {"auroc": "AUROC", "average_precision": "average precision"}
 
@@ -34,12 +34,14 @@ def scoreboard(
 
     Returns
     -------
-    A figure with the methods of `schema.METHODS` in their order; a method without a row is left out.
+    A figure with the methods of `schema.METHODS` in their order, so that controls stand right below their method, marked
+    and shaded; a method
+    whose metrics are all undefined is left out.
     """
     table = METRICS.checked(metrics)
     headline = table["denominator"].eq(denominator) & table["targets"].eq("held-out")
     rows = table[headline & table["declared"].astype(bool) & table["metric"].isin(list(shown))]
-    present = set(rows["method"])
+    present = set(rows.loc[rows["value"].notna(), "method"])
     methods = [entry for entry in METHODS if entry.name in present]
     kinds = list(dict.fromkeys(rows["kind"])) or [""]
     drawn = figure(2.2 + 3.1 * len(shown), 0.9 + len(kinds) * (0.7 + 0.24 * len(methods)))
@@ -53,12 +55,15 @@ def scoreboard(
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, methods: list[Method], metric: str) -> None:
-    label_rows(ax, [entry.title for entry in methods])
+    beside = {name for entry in methods for name in controls_of(entry.name)}
+    label_rows(ax, [f"↳ {entry.title}" if entry.name in beside else entry.title for entry in methods])
     by_method = rows.set_index("method")
     for place, entry in enumerate(methods):
         if entry.name not in by_method.index:
             continue
         color, marker = ROLE_STYLE[entry.role]
+        if entry.name in beside:
+            ax.axhspan(place - 0.5, place + 0.5, color=GRAY, alpha=0.12, linewidth=0)
         line = by_method.loc[entry.name]
         value, low, high = line[["value", "ci_low", "ci_high"]].astype(float).tolist()
         if np.isnan(value):

@@ -4,6 +4,8 @@ import io
 from functools import cache
 
 import matplotlib as mpl
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -37,6 +39,27 @@ def label_rows(ax: Axes, labels: list[str]) -> None:
     ax.set_yticks(range(len(labels)), [plain(label) for label in labels], parse_math=False)
     ax.set_ylim(max(len(labels), 1) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
+
+
+def name_points(ax: Axes, points: pd.DataFrame) -> None:
+    """Write `gene_name` beside each point (`x`, `y`), in their order; a name that would cover another is left out."""
+    placed: list[np.ndarray] = []
+    to_axes = ax.transData + ax.transAxes.inverted()
+    for name, x, y in points[["gene_name", "x", "y"]].itertuples(index=False):
+        at = to_axes.transform((x, y))
+        if any(abs(at[0] - other[0]) < 0.18 and abs(at[1] - other[1]) < 0.045 for other in placed):
+            continue
+        placed.append(at)
+        right = at[0] > 0.8
+        ax.annotate(
+            plain(name),
+            (x, y),
+            xytext=(-3 if right else 3, 2),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            fontsize=7,
+            parse_math=False,
+        )
 
 
 def plain(label: str) -> str:

@@ -1,26 +1,33 @@
-"""One round of a campaign as one HTML file that needs nothing else, and as tables for the terminal.
+"""One round of a campaign as one HTML file that needs nothing else, as lines for the terminal, and as tables.
 
-`compose` reads the folder of a round into a `RoundReport`, which holds every table and sentence; nothing is computed here that it does not hold. It is
-laid out once, as `Section`s in a fixed order; `render` and `tables` show the same ones. The page has no script and
-loads nothing from anywhere; all text, gene names included, is escaped.
+`compose` reads the folder of a round into a `RoundReport`, which holds every table and sentence; nothing is computed here that
+it does not hold. It is laid out once, as `Section`s in a fixed order, the answer first; `render`, `summary` and `full` show the same ones. The page
+loads nothing from anywhere, and its one script sorts tables; all text, gene names included, is escaped.
 """
 
+from perturbloop.report.by_name import table_names, table_of, text_of
 from perturbloop.report.compose import compose, gate_failure
 from perturbloop.report.content import RoundReport
+from perturbloop.report.export import write_ranking
 from perturbloop.report.html import render, write
 from perturbloop.report.layout import Grid, Picture, Section
 from perturbloop.report.sections import sections
-from perturbloop.report.terminal import tables
+from perturbloop.report.terminal import full, summary
 
 __all__ = [
-    "compose",
-    "gate_failure",
     "Grid",
     "Picture",
     "RoundReport",
     "Section",
+    "compose",
+    "full",
+    "gate_failure",
     "render",
     "sections",
-    "tables",
+    "summary",
+    "table_names",
+    "table_of",
+    "text_of",
     "write",
+    "write_ranking",
 ]

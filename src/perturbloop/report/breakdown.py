@@ -9,6 +9,7 @@ from perturbloop.report.scoreboard import (
     OF_A_CALL,
     TITLES,
     WORDS,
+    defined,
     denominators,
     line_of,
     method_title,
@@ -39,6 +40,7 @@ def rules_section(report: RoundReport) -> Section:
     """PPV, NPV, sensitivity and specificity under every named rule, the declared one first."""
     rows = report.metrics
     rows = rows[rows["targets"].eq(HELD_OUT) & rows["metric"].isin(["auroc", *OF_A_CALL])]
+    rows, left_out = defined(rows)
     columns = ("method", "genes judged", "rule of the call", *(TITLES.get(name, name) for name in OF_A_CALL))
     grids = []
     for kind, of_kind in rows.groupby("kind", sort=False):
@@ -58,7 +60,7 @@ def rules_section(report: RoundReport) -> Section:
         "The declared rule is set in bold and is the one to quote; choosing the best row afterwards is choosing on the test genes. "
         "`geneformer` needs the shifts of single cells, which only the encoders have."
     )
-    return Section(*RULES, (said,), tuple(grids))
+    return Section(*RULES, (said, *left_out), tuple(grids))
 
 
 def disjoint_section(report: RoundReport) -> Section:
@@ -68,6 +70,7 @@ def disjoint_section(report: RoundReport) -> Section:
     rows = report.metrics[report.metrics["targets"].ne(HELD_OUT)]
     if rows.empty:
         return Section(*DISJOINT, (NONE_DISJOINT,))
+    rows, left_out = defined(rows)
     grids = []
     for kind, of_kind in rows.groupby("kind", sort=False):
         shown = [name for name in OF_A_RANKING if name in set(of_kind["metric"])]
@@ -83,7 +86,7 @@ def disjoint_section(report: RoundReport) -> Section:
         "targets share no set of 5 to 500 genes with any target that trained the ranking they judge. A target in no set at all is "
         "among them. Compare a method with its own row of the scoreboard: what it loses here it owed to neighbors."
     )
-    return Section(*DISJOINT, (said,), tuple(grids))
+    return Section(*DISJOINT, (said, *left_out), tuple(grids))
 
 
 def strata_section(report: RoundReport) -> Section:

@@ -1,20 +1,25 @@
 """Everything a report says, before it has a shape."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from perturbloop.errors import InputError
+from perturbloop.evaluate import Verdict
 from perturbloop.schema import (
     CURVE_MEANS,
     EFFECTS,
     GAINS,
     METRICS,
     PATHWAYS,
+    POSTERIOR,
     PROPOSALS,
     RANK_CORRELATIONS,
     RANKING,
     STRATA,
+    Column,
+    Table,
     concat,
 )
 
@@ -28,7 +33,26 @@ _TABLES = {
     "pathways": PATHWAYS,
     "proposals": PROPOSALS,
     "curves": CURVE_MEANS,
+    "posterior": POSTERIOR,
 }
+_DE = ["gene_id", "log2fc", "padj"]
+"""Columns of differential expression that stand beside the ranking."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Where one file of perturbed cells stands on the axis from start to goal."""
+
+    source: str
+    """Name of the file."""
+    n_shared_genes: int
+    """Genes it shares with the state cells: what an effect is read from."""
+    n_state_genes: int
+    """Genes of the state cells."""
+    control_position: Mapping[str, float]
+    """Mean of the control cells by replicate; 0 = start state, 1 = goal state."""
+    state_score_auroc: float
+    """How well the shared genes tell held-out goal from held-out start cells."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -71,8 +95,26 @@ class RoundReport:
     """Genes listed per kind."""
     min_effect: float | None = None
     """Least absolute effect of a hit, drawn in the figure of effects."""
+    start: str = "start"
+    """Name of the state the cells are in."""
+    goal: str = "goal"
+    """Name of the state they should move to."""
+    posterior: pd.DataFrame = field(default_factory=lambda: concat(POSTERIOR, []))
+    """POSTERIOR rows; the kinds that have some are ranked by them, the others by the in-silico shift."""
+    method: str = "frozen"
+    """Default method of the round: what the kinds with measured targets are ranked and judged by."""
+    de: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_DE))
+    """Differential expression, goal against start: gene_id, log2fc (positive = higher in the goal state), padj."""
+    gate: tuple[Verdict, ...] = ()
+    """Verdicts of the control gate."""
+    heads: Mapping[str, float] = field(default_factory=dict)
+    """Title of a state model -> AUROC with which it tells held-out cells apart."""
+    contexts: tuple[Context, ...] = ()
+    """Of each file of perturbed cells that is not the file of the states."""
+    broken: tuple[str, ...] = ()
+    """What is wrong with the input, so that no number can be trusted; shown in red."""
     warnings: tuple[str, ...] = ()
-    """Shown first."""
+    """What the reader should know before acting; the same sentence is shown once."""
     check_lines: tuple[str, ...] = ()
     """What the check of the input found: gene mapping, token coverage."""
     model_lines: tuple[str, ...] = ()
@@ -90,6 +132,7 @@ class RoundReport:
         """Refuse tables that lack a column, and an empty list."""
         for name, table in _TABLES.items():
             object.__setattr__(self, name, table.checked(getattr(self, name)))
+        Table("de", "one gene", tuple(Column(name, "", "") for name in _DE)).checked(self.de)
         if self.top < 1:
             msg = f"`top` must be at least 1; it is {self.top}. Raise it."
             raise InputError(msg)

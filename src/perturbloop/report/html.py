@@ -1,23 +1,39 @@
-"""One self-contained HTML file: figures inside, nothing loaded, no script."""
+"""One self-contained HTML file: figures and a script to sort its tables inside, nothing loaded."""
 
 import base64
+import hashlib
 import re
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from perturbloop.plots import svg
+from perturbloop.report.answer import answer
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import Picture
-from perturbloop.report.sections import sections
+from perturbloop.report.sections import details, front
 from perturbloop.store.files import write_text
 
 
 def render(report: RoundReport) -> str:
     """Return the page as text; every label is escaped."""
-    return _environment().get_template("report.html").render(report=report, sections=sections(report))
+    environment = _environment()
+    script = _part("tables.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    found = answer(report)
+    return environment.get_template("report.html").render(
+        report=report,
+        answer=found,
+        word=found.word.replace(" ", "-"),
+        front=front(report),
+        details=details(report),
+        style=Markup(_part("report.css")),  # a file of our own
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+    )
 
 
 def write(report: RoundReport, path: Path) -> Path:
@@ -37,7 +53,13 @@ def _environment() -> Environment:
     )
     environment.filters["prose"] = _prose
     environment.filters["source"] = _source
+    environment.tests["ensembl"] = lambda gene_id: bool(re.fullmatch(r"ENS[A-Z]*G\d+", str(gene_id)))
     return environment
+
+
+def _part(name: str) -> str:
+    """A file of the page's own, as it is."""
+    return (files("perturbloop.report") / "templates" / name).read_text(encoding="utf-8").strip()
 
 
 def _prose(line: str) -> Markup:

@@ -1,7 +1,7 @@
 """The parts of a report: sections of sentences, grids of text and pictures; and how numbers become text."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -20,6 +20,12 @@ class Grid:
     words: frozenset[str] = frozenset()
     strong: frozenset[int] = frozenset()
     """Rows that are set in bold."""
+    gene_ids: tuple[str, ...] = ()
+    """Ensembl id behind each row's gene, where the page links it; empty where nothing is linked."""
+    spare: tuple[str, ...] = ()
+    """Columns that may go where there is no room, the first to go first."""
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """What a column says with sign and unit, shown where somebody points at its head."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     """Shown small, after the grids."""
+    alarm: tuple[str, ...] = ()
+    """Shown first and in red: a failed gate, or input that cannot be trusted."""
 
 
 def number(value: Any, digits: int = 2, *, sign: bool = False) -> str:
@@ -87,6 +95,27 @@ def text(value: Any, empty: str = MISSING) -> str:
     ('STAT1', '–', '–')
     """
     return empty if value is None or pd.isna(value) or str(value) == "" else str(value)
+
+
+def count(n: int, noun: str, nouns: str = "") -> str:
+    """Show a number of things.
+
+    >>> count(1, "hit"), count(1200, "hit"), count(0, "batch", "batches")
+    ('1 hit', '1,200 hits', '0 batches')
+    """
+    return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"
+
+
+def listed(names: Iterable[object], *, most: int = 5) -> str:
+    """Show names in a sentence, a long list by its beginning.
+
+    >>> listed(["A", "B", "C"]), listed("ABCDEFG", most=2)
+    ('A, B and C', 'A, B and 5 more')
+    """
+    every = [str(name) for name in names]
+    if len(every) > most + 1:
+        return f"{', '.join(every[:most])} and {len(every) - most} more"
+    return " and ".join([", ".join(every[:-1]), every[-1]] if len(every) > 1 else every)
 
 
 def yes(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What was measured, what was spent on it, and what to measure next."""
+"""What was measured, and what was spent on it."""
 
 from functools import partial
 from typing import Any
@@ -8,12 +8,13 @@ import pandas as pd
 from perturbloop.plots import measured_effects
 from perturbloop.plots.effects import sources
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import MISSING, Grid, Picture, Section, number, probability, text, yes
+from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, number, probability, text, yes
 from perturbloop.report.scoreboard import NOTHING_MEASURED
 
 MOST = 100
 """Targets of one modality that are listed; of more, the ends."""
-NOTHING_PROPOSED = "No batch: `perturbloop propose` has not been run, or every gene that could be proposed has been measured."
+STRONGEST = 10
+"""Hits that are listed before the details."""
 _EFFECTS = (
     "target",
     "gene",
@@ -33,13 +34,69 @@ _WORDS = frozenset(
 
 
 def effect_section(report: RoundReport) -> Section:
-    """Every measured target with its error."""
+    """How many targets were measured and hit, the strongest effects, and the figure of all."""
     title = "Measured effects"
     if report.effects.empty:
-        return Section("effects", title, (NOTHING_MEASURED, *report.effect_lines))
+        return Section("effects", title, (NOTHING_MEASURED,))
     targets = _targets(report.effects)
+    strongest = targets.sort_values("effect_to_goal", key=lambda effect: -effect.abs(), kind="stable")
+    hits = strongest[[yes(hit) for hit in strongest["hit"]]].head(STRONGEST)
+    columns = ("gene", "modality", "effect ± SE", "padj", "hit", "cells")
+    lines = tuple(
+        (
+            _gene(row),
+            text(row.modality),
+            _effect(row),
+            probability(row.padj),
+            _hit(row),
+            number(row.n_cells, 0),
+        )
+        for row in hits.itertuples()
+    )
+    shown = Grid(
+        f"{count(len(lines), 'strongest hit')}",
+        columns,
+        lines,
+        _WORDS,
+        gene_ids=tuple(hits["gene_id"].fillna("").astype(str)),
+        spare=("cells", "modality", "padj"),
+    )
     return Section(
         "effects",
+        title,
+        measured_lines(report),
+        (shown,) if lines else (),
+        (
+            Picture(
+                "Effect of each target ± its standard error. Filled: hits, blue toward the goal, orange away from it; open: "
+                "not told apart from inert guides; small bars: single guides.",
+                partial(measured_effects, report.effects, min_effect=report.min_effect),
+            ),
+        ),
+    )
+
+
+def measured_lines(report: RoundReport) -> tuple[str, ...]:
+    """One sentence per modality and source: targets, hits toward the goal and away from it."""
+    targets, lines = _targets(report.effects), []
+    for source, rows in targets.groupby(sources(targets), sort=False):
+        hit = rows["hit"].map(yes).astype(bool)
+        toward = int((hit & rows["effect_to_goal"].gt(0)).sum())
+        away = int(hit.sum()) - toward
+        lines.append(
+            f"{source}: {count(len(rows), 'target')} measured, {count(toward, 'hit')} toward the goal and {away} away from it."
+        )
+    return tuple(lines)
+
+
+def full_effect_section(report: RoundReport) -> Section:
+    """Every measured target with its error, and how it was measured."""
+    title = "Every measured effect"
+    if report.effects.empty:
+        return Section("all-effects", title, (NOTHING_MEASURED, *report.effect_lines))
+    targets = _targets(report.effects)
+    return Section(
+        "all-effects",
         title,
         (
             "Effect to goal: how far the perturbation, as it was done, moved cells along the state score, in standard "
@@ -50,13 +107,7 @@ def effect_section(report: RoundReport) -> Section:
             *(_grid(rows, str(name)) for name, rows in targets.groupby(sources(targets), sort=False)),
             *_compounds(report.effects),
         ),
-        (
-            Picture(
-                "Effect of each target ± its standard error. Filled: hits, blue toward the goal, orange away from it; open: "
-                "not told apart from inert guides; small bars: single guides.",
-                partial(measured_effects, report.effects, min_effect=report.min_effect),
-            ),
-        ),
+        (),
         (
             "Own gene left out: the target's own transcript was among the readout genes and was taken out of its score. "
             "Held-out targets judge the methods; those of use `training` never do.",
@@ -75,7 +126,7 @@ def spent_section(report: RoundReport) -> Section:
         return Section("spent", title, ("None: no gene was used in training.",))
     measured = targets[targets["gene_id"].isin(list(spent))]
     listed = (
-        f" Of {len(measured):,} measurements the {MOST} at both ends are listed."
+        f" Of {count(len(measured), 'measurement')} the {MOST} at both ends are listed."
         if len(measured) > MOST
         else ""
     )
@@ -97,35 +148,6 @@ def spent_section(report: RoundReport) -> Section:
     return Section("spent", title, (said + listed,), (Grid("Spent genes", columns, tuple(rows), _WORDS),))
 
 
-def proposal_section(report: RoundReport) -> Section:
-    """Batches of experiments, one grid per policy."""
-    title = "What to measure next"
-    if report.proposals.empty:
-        return Section("proposals", title, (NOTHING_PROPOSED,))
-    columns = ("place", "gene", "kind", "action", "benefit", "reason")
-    grids = tuple(
-        Grid(
-            f"Policy: {policy}",
-            columns,
-            tuple(
-                (
-                    number(row.place, 0),
-                    _gene(row),
-                    text(row.kind),
-                    text(row.action),
-                    number(row.benefit, sign=True),
-                    text(row.reason),
-                )
-                for row in rows.sort_values("place").itertuples()
-            ),
-            _WORDS,
-        )
-        for policy, rows in report.proposals.groupby("policy", sort=False)
-    )
-    said = "Measure some of the chance batch too: a policy that cannot beat chance has learnt nothing."
-    return Section("proposals", title, (said,), grids)
-
-
 def _targets(effects: pd.DataFrame) -> pd.DataFrame:
     rows = effects[effects["level"] == "gene"]
     return rows.sort_values("effect_to_goal", ascending=False, kind="stable")
@@ -135,12 +157,12 @@ def _compounds(effects: pd.DataFrame) -> tuple[Grid, ...]:
     """Compounds of drug screens, as they were measured; what they say of genes stands above."""
     rows = effects[effects["level"] == "compound"]
     rows = rows.sort_values("effect_to_goal", ascending=False, kind="stable")
-    return (_grid(rows, "drug", of="compounds"),) if len(rows) else ()
+    return (_grid(rows, "drug", of="compound"),) if len(rows) else ()
 
 
-def _grid(rows: pd.DataFrame, modality: str, *, of: str = "targets") -> Grid:
+def _grid(rows: pd.DataFrame, modality: str, *, of: str = "target") -> Grid:
     n_hits = sum(map(yes, rows["hit"]))
-    title = f"{modality}: {len(rows):,} {of}, {n_hits:,} hits"
+    title = f"{modality}: {count(len(rows), of)}, {count(n_hits, 'hit')}"
     if len(rows) > MOST:
         title += f" (the {MOST} at both ends)"
         rows = pd.concat([rows.head(MOST // 2), rows.tail(MOST // 2)])

@@ -1,60 +1,178 @@
 """What the ranking says: the best genes of each kind, and known genes among them."""
 
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
-from perturbloop.plots import shift_against_null
+from perturbloop.plots import shift_against_expression, shift_against_null, volcano
+from perturbloop.report.basis import IN_SILICO, LEAST_CELLS, POSTERIOR, Basis, basis_of, kinds_of, shown
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import Grid, Picture, Section, interval, number, probability, text
+from perturbloop.report.layout import (
+    Grid,
+    Picture,
+    Section,
+    count,
+    interval,
+    listed,
+    number,
+    probability,
+    text,
+)
 from perturbloop.schema import ACTION, STATUS
 
-SIGN = (
-    "Benefit is positive where the action, done to a start cell, moves it toward the goal state; genes are ranked by it. "
-    "It comes from a model: every row is a suggestion to test, not a finding. It is the shift of the goal's logit, or, once "
-    "targets of the kind were measured, the probability of a worthwhile effect toward the goal less that of one away from it."
-)
-_TOP = (
-    "#",
-    "gene",
-    "action",
-    "benefit",
-    "logit shift",
-    "95 % interval of the shift",
-    "null z",
-    "padj",
-    "call",
-    "cells",
-    "donors",
-    "detection",
-    "flags",
-)
-_WORDS = frozenset({"gene", "action", "call", "flags", "pathway", "kind", "status"})
+BEST = 10
+"""Genes of each kind that are shown before the details."""
+NAMED = 5
+"""Genes of each kind that are named in the answer."""
+NOTHING_SCORED = "No gene was scored: run `perturbloop play`."
+CAUTIONS = "Cautions are reasons to look twice; no gene is removed for them."
+HEADS = {
+    "place": "#",
+    "gene_name": "gene",
+    "benefit": "benefit",
+    "shift": "shift",
+    "effect": "expected effect ± SD",
+    "interval": "95 % interval",
+    "probability": "P",
+    "padj": "padj",
+    "call": "call",
+    "n_cells": "cells",
+    "n_donors": "donors",
+    "neighbors": "because of",
+    "cautions": "cautions",
+    "log2fc": "log2FC",
+    "padj_de": "DE padj",
+    "detection": "detection",
+}
+"""Head of each column."""
+MEANINGS = {
+    "benefit": "P(worthwhile effect toward the goal) − P(one away from it), −1 to 1",
+    "shift": "in-silico change in the logit of the goal state; positive = toward the goal",
+    "expected effect ± SD": "in the unit of the measured effects; positive = toward the goal",
+    "95 % interval": "of the number to its left",
+    "P": "probability of a worthwhile effect toward the goal",
+    "padj": "against genes of like rank and expression, Benjamini-Hochberg",
+    "call": "toward or away: padj below the rate, and the interval excludes 0",
+    "cells": "start cells in which the gene was edited",
+    "because of": "measured genes that move the expectation most",
+    "log2FC": "differential expression, positive = higher in the goal state",
+    "DE padj": "of differential expression",
+    "detection": "share of start cells that express the gene",
+}
+"""What a column says, by its head."""
+_FRONT = {
+    POSTERIOR: ("place", "gene_name", "benefit", "effect", "probability", "cautions", "log2fc", "padj_de"),
+    IN_SILICO: ("place", "gene_name", "shift", "interval", "padj", "call", "cautions", "log2fc", "padj_de"),
+}
+_FULL = {
+    POSTERIOR: (*_FRONT[POSTERIOR], "neighbors", "detection"),
+    IN_SILICO: (*_FRONT[IN_SILICO], "n_cells", "n_donors", "detection"),
+}
+_SPARE = ("detection", "donors", "DE padj", "call", "log2FC", "because of", "P", "padj", "#")
+_WORDS = frozenset({"gene", "call", "cautions", "because of", "pathway", "kind", "status"})
 
 
 def ranking_section(report: RoundReport) -> Section:
-    """Best genes per kind, how many were scored and called, and the figure."""
-    ranking = report.ranking
-    kinds = list(dict.fromkeys(ranking["kind"]))
-    if ranking.empty:
-        return Section("ranking", "What the ranking says", ("No gene was scored: run `perturbloop play`.",))
+    """The ten best genes of each kind with their doubts, and the volcano."""
+    title = "The genes to test"
+    kinds = kinds_of(report)
+    if not kinds:
+        return Section("ranking", title, (NOTHING_SCORED,))
     return Section(
         "ranking",
-        "What the ranking says",
-        (SIGN, *(_count(ranking, kind) for kind in kinds)),
-        tuple(_top(ranking, kind, report.top) for kind in kinds),
+        title,
+        basis_lines(report),
+        tuple(top_grid(report, kind, BEST) for kind in kinds),
         (
             Picture(
-                "Shift of every scored gene against genes of like rank and expression; named are those of highest "
-                "benefit. Blue: called toward the goal; orange: away from it.",
-                partial(shift_against_null, ranking),
+                "Every scored gene: right = toward the goal, up = more certain; the best are named.",
+                partial(volcano, report.ranking, report.posterior),
             ),
         ),
+        (CAUTIONS,),
+    )
+
+
+def full_ranking_section(report: RoundReport) -> Section:
+    """More genes of each kind with all their columns, how many were scored, and the in-silico figures."""
+    title = "The ranking in full"
+    kinds = kinds_of(report)
+    if not kinds:
+        return Section("full-ranking", title, (NOTHING_SCORED,))
+    pictures = [
+        Picture(
+            "In-silico shift of every scored gene against genes of like rank and expression; named are the best. "
+            "Blue: called toward the goal; orange: away from it.",
+            partial(shift_against_null, report.ranking),
+        )
+    ]
+    if len(report.de):
+        pictures.append(
+            Picture(
+                "In-silico shift against differential expression (right = higher in the goal state): genes on a line "
+                "say no more than differential expression does.",
+                partial(shift_against_expression, report.ranking, report.de),
+            )
+        )
+    return Section(
+        "full-ranking",
+        title,
+        tuple(_count(report, kind) for kind in kinds),
+        tuple(top_grid(report, kind, report.top, columns=_FULL[basis_of(report, kind)]) for kind in kinds),
+        tuple(pictures),
         (
-            "The interval and the null are those of the in-silico shift of the goal's logit, also where the benefit holds "
-            "measured effects of other genes. Cells and donors are those in which the gene was edited; detection is the "
-            "share of start cells that express it. Flags are reasons to look twice; flagged genes are not removed.",
+            "All genes stand in `ranking.csv` and `ranking.xlsx` beside this page. Intervals and p-values of fewer than "
+            f"{LEAST_CELLS} cells are not shown.",
         ),
+    )
+
+
+def best_lines(report: RoundReport) -> tuple[str, ...]:
+    """The first genes of each kind, in a sentence."""
+    parts = []
+    for kind in kinds_of(report):
+        rows = shown(report, kind)
+        names = rows.loc[rows["status"].eq("scored"), "gene_name"].head(NAMED)
+        if len(names):
+            parts.append(f"best to {_action(kind)}: {listed(names)}")
+    said = "; ".join(parts)
+    return (f"{said[0].upper()}{said[1:]}.",) if parts else ()
+
+
+def top_grid(report: RoundReport, kind: str, top: int, *, columns: tuple[str, ...] = ()) -> Grid:
+    """The best scored genes of one kind.
+
+    Parameters
+    ----------
+    report
+        The round.
+    kind
+        Kind of edit.
+    top
+        Most rows.
+    columns
+        Keys of `HEADS`; by default those that belong to the basis of the kind.
+
+    Returns
+    -------
+    A grid whose title names the action and the unit of what the genes are ranked by.
+    """
+    basis = basis_of(report, kind)
+    columns = columns or _FRONT[basis]
+    rows = shown(report, kind)
+    rows = rows[rows["status"].eq("scored")].head(top)
+    heads = tuple(HEADS[name] for name in columns)
+    lines = tuple(tuple(_cell(row, name) for name in columns) for row in rows.itertuples())
+    title = f"To {_action(kind)}: {count(len(lines), 'best gene')} by {basis.head}"
+    return Grid(
+        title,
+        heads,
+        lines,
+        _WORDS,
+        gene_ids=tuple(rows["gene_id"].astype(str)),
+        spare=tuple(name for name in _SPARE if name in heads),
+        meanings={head: MEANINGS[head] for head in heads if head in MEANINGS},
     )
 
 
@@ -68,15 +186,14 @@ def pathway_section(report: RoundReport) -> Section:
         (
             text(row.pathway),
             text(row.gene_name),
-            _kind(row.kind),
+            str(row.kind),
             f"{number(row.place, 0)} of {number(row.n_ranked, 0)}" if pd.notna(row.place) else "not ranked",
-            number(row.benefit, sign=True),
             number(row.detection),
             text(row.status).replace("_", " "),
         )
         for row in report.pathways.itertuples()
     )
-    columns = ("pathway", "gene", "kind", "place", "benefit", "detection", "status")
+    columns = ("pathway", "gene", "kind", "place", "detection", "status")
     said = (
         "Genes that are known to drive the difference of these states should stand high: a positive control of the ranking. "
         "Those marked `not of these states` should not. A spent gene was measured and used, so it has no place."
@@ -84,42 +201,54 @@ def pathway_section(report: RoundReport) -> Section:
     return Section("pathways", title, (said,), (Grid("Pathway genes", columns, rows, _WORDS),))
 
 
-def _count(ranking: pd.DataFrame, kind: str) -> str:
-    rows = ranking[ranking["kind"] == kind]
+def basis_lines(report: RoundReport) -> tuple[str, ...]:
+    """What each kind is ranked by and in which unit; kinds of one basis share a sentence."""
+    kinds: dict[Basis, list[str]] = {}
+    for kind in kinds_of(report):
+        kinds.setdefault(basis_of(report, kind), []).append(f"`{kind}`")
+    of_model = " and the in-silico score" if report.method == "posterior" else ""
+    why = {
+        POSTERIOR: f"It comes from the measured effects of like genes{of_model}.",
+        IN_SILICO: "It is a model's suggestion, not a finding.",
+    }
+    return tuple(
+        f"{basis.head.capitalize()} ({listed(names)}): {basis.unit}. {why[basis]}"
+        for basis, names in kinds.items()
+    )
+
+
+def _count(report: RoundReport, kind: str) -> str:
+    rows = shown(report, kind)
     counts = rows["status"].value_counts()
     by_status = ", ".join(
         f"{counts[name]:,} {name.replace('_', ' ')}" for name in STATUS if counts.get(name, 0)
     )
-    calls = rows.loc[rows["status"] == "scored", "call"].value_counts()
+    said = f"{kind}: {count(len(rows), 'gene')}, of which {by_status}."
+    if basis_of(report, kind) is POSTERIOR:
+        return said
+    calls = rows.loc[rows["status"].eq("scored"), "call"].value_counts()
     called = ", ".join(f"{calls.get(name, 0):,} {name}" for name in ("toward", "away", "none"))
-    return f"{kind}: {len(rows):,} genes, of which {by_status}. Calls among the scored genes: {called}."
+    return f"{said} Calls among the scored genes: {called}."
 
 
-def _top(ranking: pd.DataFrame, kind: str, top: int) -> Grid:
-    rows = ranking[(ranking["kind"] == kind) & (ranking["status"] == "scored")]
-    best = rows.sort_values("benefit", ascending=False, kind="stable").head(top)
-    lines = tuple(
-        (
-            str(place),
-            text(row.gene_name, str(row.gene_id)),
-            text(row.action),
-            number(row.benefit, sign=True),
-            number(row.logit_shift, 3, sign=True),
-            interval(row.ci_low, row.ci_high, 3, sign=True),
-            number(row.null_z, 1, sign=True),
-            probability(row.padj),
-            text(row.call),
-            number(row.n_cells, 0),
-            number(row.n_donors, 0) if row.n_donors else "none named",
-            number(row.detection),
-            text(row.flags).replace(",", ", "),
-        )
-        for place, row in enumerate(best.itertuples(), start=1)
-    )
-    called = frozenset(i for i, call in enumerate(best["call"]) if call == "toward")
-    title = f"{_kind(kind)}: the {len(lines)} genes of highest benefit (bold: called toward the goal)"
-    return Grid(title, _TOP, lines, _WORDS, called)
+def _cell(row: Any, name: str) -> str:
+    if name == "effect":
+        return f"{number(row.mean, sign=True)} ± {number(row.sd)}"
+    if name == "interval":
+        return interval(row.ci_low, row.ci_high, 3, sign=True)
+    value = getattr(row, name)
+    if name in ("padj", "padj_de"):
+        return probability(value)
+    if name in ("place", "n_cells"):
+        return number(value, 0)
+    if name == "n_donors":
+        return number(value, 0) if value else "none named"
+    if name == "gene_name":
+        return text(value, str(row.gene_id))
+    if isinstance(value, str):
+        return text(value)
+    return number(value, 3 if name == "shift" else 2, sign=name in ("benefit", "shift", "log2fc"))
 
 
-def _kind(kind: str) -> str:
-    return f"{kind} ({ACTION[kind]})" if kind in ACTION else str(kind)
+def _action(kind: str) -> str:
+    return f"{ACTION[kind]} ({kind})" if kind in ACTION else str(kind)  # type: ignore[index]

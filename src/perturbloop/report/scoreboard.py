@@ -6,7 +6,17 @@ import pandas as pd
 
 from perturbloop.plots import scoreboard
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import MISSING, Grid, Picture, Section, interval, number, probability, text
+from perturbloop.report.layout import (
+    MISSING,
+    Grid,
+    Picture,
+    Section,
+    count,
+    interval,
+    number,
+    probability,
+    text,
+)
 from perturbloop.schema import METHODS
 
 NOTHING_MEASURED = (
@@ -47,6 +57,7 @@ def scoreboard_section(report: RoundReport) -> Section:
     metrics, title = headline(report.metrics), "Scoreboard"
     if metrics.empty:
         return Section("scoreboard", title, (NOTHING_MEASURED if report.effects.empty else NOTHING_HELD_OUT,))
+    metrics, left_out = defined(metrics)
     grids = []
     for kind in dict.fromkeys(metrics["kind"]):
         rows = metrics[metrics["kind"] == kind]
@@ -63,6 +74,7 @@ def scoreboard_section(report: RoundReport) -> Section:
             "How well each method finds the held-out targets whose perturbation moved cells toward the goal. Each number "
             "has its 95 % interval over genes (DeLong's for AUROCs, the bootstrap for the rest); it does not hold the noise "
             "of the measurement. A dot further right does not make a method better: compare two by the paired gains below.",
+            *left_out,
         ),
         tuple(grids),
         (
@@ -79,6 +91,17 @@ def scoreboard_section(report: RoundReport) -> Section:
     )
 
 
+def defined(metrics: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Rows of the methods, kinds and denominators that have a value at all, and a sentence that counts the others."""
+    by = ["kind", "method", "denominator"]
+    has_value = metrics["value"].notna().groupby([metrics[name] for name in by]).transform("any")
+    n = len(metrics.loc[~has_value, by].drop_duplicates())
+    if not n:
+        return metrics, ()
+    said = f"{count(n, 'row')} without a hit to find {'is' if n == 1 else 'are'} undefined, and left out."
+    return metrics[has_value], (said,)
+
+
 def headline(metrics: pd.DataFrame) -> pd.DataFrame:
     """Rows on all held-out targets, calls by the declared rule."""
     return metrics[metrics["declared"].astype(bool) & metrics["targets"].eq(HELD_OUT)]
@@ -89,6 +112,9 @@ def gain_section(report: RoundReport) -> Section:
     title = "What the loop gained, and what a shuffled control keeps"
     if report.gains.empty:
         return Section("gains", title, (NOTHING_MEASURED if report.effects.empty else NO_GAIN,))
+    known = report.gains[report.gains["gain"].notna()]
+    n_undefined = len(report.gains) - len(known)
+    left_out = f" {count(n_undefined, 'comparison')} without a hit to find left out." if n_undefined else ""
     rows = tuple(
         (
             method_title(row.method),
@@ -103,7 +129,7 @@ def gain_section(report: RoundReport) -> Section:
             number(row.kept_share),
             text(row.sentence),
         )
-        for row in report.gains.itertuples()
+        for row in known.itertuples()
     )
     columns = (
         "method",
@@ -125,7 +151,7 @@ def gain_section(report: RoundReport) -> Section:
         "DeLong, which holds its promise with few hits, where the first is too narrow; the p-value is of one comparison, not corrected for the "
         "number of rows."
     )
-    return Section("gains", title, (said,), (Grid("Gains", columns, rows, WORDS),))
+    return Section("gains", title, (said + left_out,), (Grid("Gains", columns, rows, WORDS),))
 
 
 def correlation_section(report: RoundReport) -> Section:
@@ -172,8 +198,6 @@ def _grid(title: str, rows: pd.DataFrame, metrics: list[str], *, calls: bool) ->
     for name in names:
         first = (method_title(name), roles.get(name, MISSING))
         own = rows[rows["method"] == name]
-        if own.empty:
-            lines.append((*first, "not run", *[MISSING] * (len(columns) - 3)))
         lines += [
             (*first, *line_of(part, metrics, judged, calls=calls)) for judged, part in denominators(own)
         ]
@@ -213,4 +237,4 @@ def _cell(by_metric: pd.DataFrame, name: str, n_hits: int) -> str:
     shown = f"{number(row['value'])} {interval(row['ci_low'], row['ci_high'])}"
     if name.endswith("_at_k"):
         shown += f" ({row['rule']})"
-    return shown if row["n_hits"] == n_hits else f"{shown} ({row['n_hits']} hits)"
+    return shown if row["n_hits"] == n_hits else f"{shown} ({count(int(row['n_hits']), 'hit')})"

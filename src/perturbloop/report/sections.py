@@ -1,13 +1,19 @@
 """The order in which a report answers."""
 
+from perturbloop.report.answer import answer
 from perturbloop.report.breakdown import breakdown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.curves import curve_sections
-from perturbloop.report.layout import Grid, Section
-from perturbloop.report.measured import effect_section, proposal_section, spent_section
-from perturbloop.report.ranking import pathway_section, ranking_section
+from perturbloop.report.layout import Grid, Section, count
+from perturbloop.report.measured import effect_section, full_effect_section, spent_section
+from perturbloop.report.method import method_section
+from perturbloop.report.next import all_proposals_section, proposal_section
+from perturbloop.report.notes import alarms, notes
+from perturbloop.report.ranking import best_lines, full_ranking_section, pathway_section, ranking_section
 from perturbloop.report.scoreboard import correlation_section, gain_section, scoreboard_section
 
+MOST_NOTES = 5
+"""Notes that stand in the answer; the others wait in the details."""
 METHODS_IN_WORDS = (
     "In-silico edit: a cell is a list of its genes, most telling first. `delete` takes the gene out of the list, "
     "`overexpress` puts it in front; `inhibit` and `activate` move it part of the way. The shift is the change this makes to the cell's state as the model reads it; it is "
@@ -34,18 +40,34 @@ LIMITS_IN_WORDS = (
 
 def sections(report: RoundReport) -> tuple[Section, ...]:
     """All sections of a report, in the order of reading."""
+    return (*front(report), *details(report))
+
+
+def front(report: RoundReport) -> tuple[Section, ...]:
+    """What everybody reads: the answer, the genes, how far to believe them, what was measured, and what to measure next."""
     return (
-        Section("warnings", "Warnings", report.warnings or ("None.",)),
+        _answer(report),
+        ranking_section(report),
+        method_section(report),
+        effect_section(report),
+        proposal_section(report),
+    )
+
+
+def details(report: RoundReport) -> tuple[Section, ...]:
+    """What a reviewer asks for."""
+    return (
+        _notes(report),
         _asked(report),
         Section("check", "What the check found", report.check_lines or ("Nothing was noted.",)),
         Section("model", "The model", report.model_lines or ("Nothing was noted.",)),
-        ranking_section(report),
+        full_ranking_section(report),
         scoreboard_section(report),
         gain_section(report),
         *breakdown(report),
         *curve_sections(report),
         correlation_section(report),
-        effect_section(report),
+        full_effect_section(report),
         Section(
             "context",
             "Context of the measurement",
@@ -58,11 +80,27 @@ def sections(report: RoundReport) -> tuple[Section, ...]:
             report.power_lines or ("No hit was measured, so no two methods can be told apart.",),
         ),
         spent_section(report),
-        proposal_section(report),
+        all_proposals_section(report),
         Section("runtime", "What the round cost", report.runtime_lines or ("Not recorded.",)),
         Section("methods", "Methods in words", METHODS_IN_WORDS),
         Section("limits", "Limits", LIMITS_IN_WORDS),
     )
+
+
+def _answer(report: RoundReport) -> Section:
+    found, cautions = answer(report), notes(report)
+    shown, left = cautions[:MOST_NOTES], len(cautions) - MOST_NOTES
+    more = (f"{count(left, 'more note')} in the details.",) if left > 0 else ()
+    failed = (found.gate_sentence, *alarms(report)) if found.gate == "failed" else alarms(report)
+    title = f"Which genes move cells from {report.start} to {report.goal}?"
+    return Section(
+        "answer", title, (found.sentence, *best_lines(report)), notes=(*shown, *more), alarm=failed
+    )
+
+
+def _notes(report: RoundReport) -> Section:
+    gate = tuple(verdict.sentence for verdict in report.gate)
+    return Section("notes", "Notes", (*gate, *notes(report)) or ("None.",))
 
 
 def _asked(report: RoundReport) -> Section:

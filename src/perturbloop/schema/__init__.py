@@ -28,6 +28,7 @@ from perturbloop.schema.judging import (
 from perturbloop.schema.methods import (
     METHODS,
     Method,
+    controls_of,
     method,
 )
 from perturbloop.schema.recorded import Recorded, RecordedCells, RecordedScreen, frozen, recorded_from
@@ -109,6 +110,7 @@ __all__ = [
     "file_fields",
     "METHODS",
     "Method",
+    "controls_of",
     "method",
     "COMBINATIONS",
     "CURVES",

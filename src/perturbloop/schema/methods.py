@@ -182,3 +182,19 @@ def method(name: str) -> Method:
     'signed DE'
     """
     return next(entry for entry in METHODS if entry.name == name)
+
+
+def controls_of(name: str) -> tuple[str, ...]:
+    """Controls that stand behind a method in `METHODS`: the same method without its cause.
+
+    >>> controls_of("posterior"), controls_of("de")
+    (('posterior-shuffled', 'posterior-permuted'), ())
+    """
+    names = [entry.name for entry in METHODS]
+    after = METHODS[names.index(name) + 1 :] if name in names and method(name).role == "loop" else ()
+    found = []
+    for entry in after:
+        if entry.role != "control":
+            break
+        found.append(entry.name)
+    return tuple(found)

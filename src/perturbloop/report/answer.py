@@ -1,0 +1,173 @@
+"""The answer in a sentence: is this ranking better than its controls and than differential expression, on how many hits?"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from perturbloop.report.basis import POSTERIOR, basis_of, kinds_of
+from perturbloop.report.content import RoundReport
+from perturbloop.report.layout import count, listed, number
+from perturbloop.schema import controls_of, method
+
+ENOUGH_HITS = 10
+"""Fewer hits cannot show that a ranking is no better than another."""
+HELD_OUT = "held-out"
+DE = "de"
+Word = Literal["yes", "no", "cannot tell"]
+_NOTHING = "nothing was measured, so this ranking is a model's suggestion, and its order is not evidence."
+WAY_OUT = (
+    "Way out: published weights instead of a model of your own, longer pretraining, more cells of both states, or a panel "
+    "of genes to measure instead of this list."
+)
+"""What to do where the gate failed."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader can repeat."""
+
+    word: Word
+    """Whether the ranking is better than its controls and than differential expression."""
+    sentence: str
+    """The same with the number of hits."""
+    gate: Literal["passed", "failed", "not judged"]
+    """The control gate in a word: one failed check fails it, and one that passed is needed to pass."""
+    gate_sentence: str
+    """The same with what to do."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A method on the same held-out genes, and how much better the ranking is."""
+
+    name: str
+    title: str
+    auroc: float
+    low: float
+    high: float
+    """Ends of the 95 % interval of the ranking's AUROC minus the rival's: DeLong's paired one where it was made, else the
+    ranking's own interval with the rival's value taken as given."""
+
+
+def answer(report: RoundReport) -> Answer:
+    """Judge the ranking by its measured targets, and say whether its control gate held."""
+    word, sentence = _verdict(report)
+    passed = [verdict.passed for verdict in report.gate]
+    if False in passed:
+        return Answer(
+            word, sentence, "failed", f"The control gate FAILED: act on none of these genes. {WAY_OUT}"
+        )
+    if True in passed:
+        n, of = passed.count(True), count(len(passed), "check")
+        said = (
+            "The control gate passed."
+            if n == len(passed)
+            else f"The control gate passed {n} of {of}; none failed."
+        )
+        return Answer(word, sentence, "passed", said)
+    return Answer(word, sentence, "not judged", "The control gate could not be judged.")
+
+
+def judged_kinds(report: RoundReport) -> tuple[str, ...]:
+    """Kinds whose ranking was judged on held-out targets, the one with most hits first."""
+    rows = _aurocs(report)
+    rows = rows[rows["kind"].isin(kinds_of(report))]
+    hits = rows.groupby("kind", sort=False)["n_hits"].max().astype(int)
+    return tuple(str(kind) for kind in hits.sort_values(ascending=False, kind="stable").index)
+
+
+def method_of(report: RoundReport, kind: str) -> str:
+    """Method that a kind is ranked by."""
+    return report.method if basis_of(report, kind) is POSTERIOR else "frozen"
+
+
+def own_auroc(report: RoundReport, kind: str) -> pd.Series | None:
+    """METRICS row of the AUROC of a kind's ranking on all held-out targets; `None` where it was not judged."""
+    rows = _aurocs(report)
+    rows = rows[rows["kind"].eq(kind) & rows["method"].eq(method_of(report, kind))]
+    return None if rows.empty else rows.iloc[0]
+
+
+def rivals(report: RoundReport, kind: str) -> tuple[Rival, ...]:
+    """Controls of the ranking and signed differential expression, where they were judged and have a value."""
+    name, own = method_of(report, kind), own_auroc(report, kind)
+    if own is None:
+        return ()
+    found = []
+    for rival in (*controls_of(name), DE):
+        rows = _aurocs(report)
+        rows = rows[rows["kind"].eq(kind) & rows["method"].eq(rival) & rows["value"].notna()]
+        if rows.empty or rival == name:
+            continue
+        auroc = float(rows["value"].iloc[0])
+        low, high = _difference(report, kind, name, rival)
+        if np.isnan(low + high):
+            low, high = float(own["ci_low"]) - auroc, float(own["ci_high"]) - auroc
+        found.append(Rival(rival, method(rival).title, auroc, low, high))
+    return tuple(found)
+
+
+def _aurocs(report: RoundReport) -> pd.DataFrame:
+    rows = report.metrics
+    return rows[rows["metric"].eq("auroc") & rows["denominator"].eq("all") & rows["targets"].eq(HELD_OUT)]
+
+
+def _difference(report: RoundReport, kind: str, name: str, rival: str) -> tuple[float, float]:
+    rows = report.gains
+    rows = rows[rows["kind"].eq(kind) & rows["method"].eq(name) & rows["against"].eq(rival)]
+    rows = rows[rows["targets"].eq(HELD_OUT)]
+    if rows.empty:
+        return np.nan, np.nan
+    return float(rows["delong_low"].iloc[0]), float(rows["delong_high"].iloc[0])
+
+
+def _verdict(report: RoundReport) -> tuple[Word, str]:
+    kinds = judged_kinds(report)
+    if not kinds:
+        measured = report.effects["level"].eq("gene").sum()
+        said = (
+            f"none of {count(measured, 'measured gene')} was held out to judge it." if measured else _NOTHING
+        )
+        return "cannot tell", f"Cannot tell yet: {said}"
+    word, sentence = _of_kind(report, kinds[0])
+    others = [f"For `{kind}`: {_of_kind(report, kind)[1]}" for kind in kinds[1:]]
+    return word, " ".join([sentence, *others])
+
+
+def _of_kind(report: RoundReport, kind: str) -> tuple[Word, str]:
+    own = own_auroc(report, kind)
+    if own is None:
+        return "cannot tell", "Cannot tell: its ranking was not judged."
+    n_hits, n_genes = int(own["n_hits"]), int(own["n_genes"])
+    on = f"{count(n_hits, 'hit')} among {count(n_genes, 'held-out gene')}"
+    value = float(own["value"])
+    if np.isnan(value):
+        return "cannot tell", f"Cannot tell: {on}, so no ranking can be judged."
+    low, high = float(own["ci_low"]), float(own["ci_high"])
+    finds = f"AUROC {number(value)}, 95 % interval {number(low)} to {number(high)}"
+    others = rivals(report, kind)
+    names = listed([_name(rival) for rival in others])
+    if low > 0.5 and all(rival.low > 0 for rival in others):
+        better = f"better than chance{f', and than {names}' if others else ''}"
+        return "yes", f"Yes: on {on} this ranking finds hits {better} ({finds})."
+    worse = [rival for rival in others if rival.high < 0]
+    if worse:
+        beaten = listed([f"{rival.title} (AUROC {number(rival.auroc)})" for rival in worse])
+        return (
+            "no",
+            f"No: on {on} {beaten} find{'s' * (len(worse) == 1)} the hits better than this ranking ({finds}).",
+        )
+    equal = [rival for rival in others if rival.low <= 0]
+    beside = listed([_name(rival) for rival in equal] or ["chance"])
+    if n_hits >= ENOUGH_HITS:
+        return "no", f"No: on {on} this ranking ({finds}) is not told apart from {beside}."
+    few = "is" if n_hits == 1 else "are"
+    return "cannot tell", (
+        f"Cannot tell: {on} {few} too few. On them this ranking ({finds}) is not told apart from {beside}."
+    )
+
+
+def _name(rival: Rival) -> str:
+    return f"{rival.title} ({number(rival.auroc)})"

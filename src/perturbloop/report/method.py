@@ -1,0 +1,53 @@
+"""What the measurements say of the ranking: beside its controls, beside differential expression, with intervals."""
+
+from functools import partial
+
+import pandas as pd
+
+from perturbloop.plots import scoreboard
+from perturbloop.report.answer import answer, judged_kinds, method_of, own_auroc, rivals
+from perturbloop.report.content import RoundReport
+from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, interval, number
+from perturbloop.report.scoreboard import NOTHING_HELD_OUT, NOTHING_MEASURED, headline
+from perturbloop.schema import method
+
+_COLUMNS = ("compared with", "its AUROC", "ranking minus it", "95 % interval", "in words")
+_WORDS = frozenset({"compared with", "in words"})
+
+
+def method_section(report: RoundReport) -> Section:
+    """The forest of the scoreboard, and the ranking minus each of its rivals."""
+    title, kinds = "What the measurements say of this ranking", judged_kinds(report)
+    if not kinds:
+        return Section("method", title, (NOTHING_MEASURED if report.effects.empty else NOTHING_HELD_OUT,))
+    said = (
+        answer(report).sentence,
+        "AUROC is the share of pairs in which a hit stands above a gene that is none; 0.5 is chance. Every hit was ranked "
+        "without its own measurement.",
+    )
+    picture = Picture(
+        "AUROC on all held-out targets with 95 % intervals. Circles: the loop; squares: baselines; shaded diamonds: the "
+        "controls of the method above them; dotted: chance.",
+        partial(scoreboard, headline(report.metrics), shown=("auroc",)),
+    )
+    return Section("method", title, said, tuple(_grid(report, kind) for kind in kinds), (picture,))
+
+
+def _grid(report: RoundReport, kind: str) -> Grid:
+    own = own_auroc(report, kind)
+    title = f"{kind}: {method(method_of(report, kind)).title}"
+    if own is None:
+        return Grid(f"{title}, not judged", _COLUMNS, (), _WORDS)
+    value, low, high = own[["value", "ci_low", "ci_high"]].astype(float)
+    rows = [("chance", "0.50", *_gain(value - 0.5, low - 0.5, high - 0.5))]
+    for rival in rivals(report, kind):
+        rows.append((rival.title, number(rival.auroc), *_gain(value - rival.auroc, rival.low, rival.high)))
+    on = f"{count(int(own['n_hits']), 'hit')} among {count(int(own['n_genes']), 'gene')}"
+    return Grid(f"{title}, AUROC {number(value)} on {on}", _COLUMNS, tuple(rows), _WORDS)
+
+
+def _gain(value: float, low: float, high: float) -> tuple[str, str, str]:
+    if pd.isna(value):
+        return MISSING, MISSING, "undefined"
+    words = "better" if low > 0 else "worse" if high < 0 else "not told apart"
+    return number(value, sign=True), interval(low, high, sign=True), words
