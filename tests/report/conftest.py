@@ -4,29 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-<<<<<<< HEAD
-from perturbloop.report import RoundReport
-=======
 from perturbloop.evaluate import Verdict
-from perturbloop.report import GAINS, PATHWAYS, RANK_CORRELATIONS, RoundReport
->>>>>>> 5517a08 (Answer first: five sections before the details, and a summary of forty lines)
+from perturbloop.report import GAINS, PATHWAYS, RANK_CORRELATIONS, RoundReport, render
+from perturbloop.report.html import _environment
 from perturbloop.schema import (
     ACTION,
     DEFAULT_KINDS,
     EFFECTS,
-<<<<<<< HEAD
-    GAINS,
-    METHODS,
-    METRICS,
-    PATHWAYS,
-    PROPOSALS,
-    RANK_CORRELATIONS,
-=======
     METHODS,
     METRICS,
     POSTERIOR,
     PROPOSALS,
->>>>>>> 5517a08 (Answer first: five sections before the details, and a summary of forty lines)
     RANKING,
     STRATA,
 )
@@ -148,7 +136,7 @@ def strata():
     return pd.DataFrame(rows, columns=STRATA.names)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def round_one():
     sentence = "The control keeps 38 % of a gain of +0.080."
     return RoundReport(
@@ -215,7 +203,7 @@ def round_one():
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def round_zero():
     return RoundReport(
         title="ifn",
@@ -231,3 +219,18 @@ def round_zero():
         pathways=empty(PATHWAYS),
         proposals=empty(PROPOSALS),
     )
+
+
+@pytest.fixture(scope="session")
+def page_one(round_one):
+    """The page of round 1, with its figures."""
+    return render(round_one)
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    """Pages whose figures are not drawn, for tests of what is said."""
+    monkeypatch.setattr("perturbloop.report.html._source", lambda picture: "data:,")
+    _environment.cache_clear()
+    yield
+    _environment.cache_clear()

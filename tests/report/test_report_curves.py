@@ -35,7 +35,7 @@ def test_each_panel_has_its_grid_with_intervals_and_what_is_undefined_is_a_dash(
     assert found.notes == ("delete: k = 50 left out.",)
 
 
-def test_page_and_terminal_show_them(round_one):
+def test_page_and_terminal_show_them(without_figures, round_one):
     report = replace(round_one, curves=means())
     assert "Learning curves" in render(report)
     assert "LEARNING CURVES" in full(report)

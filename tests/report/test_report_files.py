@@ -43,7 +43,7 @@ def test_every_name_has_a_table_and_a_wrong_one_is_refused_by_name(round_one, ro
     assert list(table_of(round_one, "gate")["verdict"]) == ["passed"]
     assert list(table_of(round_one, "batch")["gene_name"]) == ["JAK2", "ACTB"]
     with pytest.raises(
-        InputError, match="A table is one of 'ranking', .* `rankings` is none. The closest: 'ranking'"
+        InputError, match=r"A table is one of 'ranking', .* `rankings` is none. The closest: 'ranking'"
     ):
         table_of(round_one, "rankings")
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 
 import pandas as pd
 import pytest
@@ -10,8 +11,13 @@ from perturbloop.schema import METHODS
 NAMES = ["STAT1", "JAK2", "<script>alert(1)</script>"]
 
 
+@cache
+def by_key(report):
+    return {entry.key: entry for entry in sections(report)}
+
+
 def section(report, key):
-    return next(entry for entry in sections(report) if entry.key == key)
+    return by_key(report)[key]
 
 
 def as_table(grid):

@@ -61,7 +61,7 @@ def table_of(report: RoundReport, name: str) -> pd.DataFrame:
     known = [*made, *AS_KEPT]
     msg = (
         f"A table is one of {some(known, limit=len(known))}; `{name}` is none. "
-        f"The closest: {some(closest(name, known))}."
+        f"The closest: {closest(name, known)}."
     )
     raise InputError(msg)
 

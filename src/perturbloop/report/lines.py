@@ -25,7 +25,7 @@ def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
     )
 
 
-def table_lines(grid: Grid, width: int) -> list[str]:
+def table_lines(grid: Grid, width: int, *, wrap: bool = True) -> list[str]:
     """A table as lines of at most `width` letters.
 
     Parameters
@@ -34,6 +34,8 @@ def table_lines(grid: Grid, width: int) -> list[str]:
         The table; its title is not printed.
     width
         Letters of a line.
+    wrap
+        Whether a row may take several lines before a column goes.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def table_lines(grid: Grid, width: int) -> list[str]:
     while True:
         rows = [[printable(row[place]) for place in columns] for row in (grid.columns, *grid.rows)]
         words = [grid.columns[place] in grid.words for place in columns]
-        widths = _widths(rows, words, width)
+        widths = _widths(rows, [word and wrap for word in words], width)
         if widths is not None:
             return [line for row in rows for line in _row(row, widths, words)]
         if not spare:

@@ -91,7 +91,7 @@ def _tables(report: RoundReport, best: int, width: int) -> list[str]:
     for kind in _kinds(report):
         grid = _best(report, kind, best)
         if grid.rows:
-            lines += ["", *wrapped(grid.title, width), *table_lines(grid, width)]
+            lines += ["", *wrapped(grid.title, width), *table_lines(grid, width, wrap=False)]
     return lines
 
 
