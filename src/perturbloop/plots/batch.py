@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from perturbloop.plots.theme import BLUE, GRAY, INK, figure, label_rows, tidy
 
 _UNITS = {
-    "mean": "expected effect, 95 % interval\n(right = toward the goal)",
-    "shift": "in-silico shift, logits, 95 % interval\n(right = toward the goal)",
+    "mean": "expected effect (right = toward the goal)",
+    "shift": "in-silico shift, logits (right = toward the goal)",
 }
 
 

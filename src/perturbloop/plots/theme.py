@@ -4,7 +4,6 @@ import io
 from functools import cache
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -42,24 +41,33 @@ def label_rows(ax: Axes, labels: list[str]) -> None:
 
 
 def name_points(ax: Axes, points: pd.DataFrame) -> None:
-    """Write `gene_name` beside each point (`x`, `y`), in their order; a name that would cover another is left out."""
-    placed: list[np.ndarray] = []
+    """Write `gene_name` beside each point (`x`, `y`), in their order; a name without a free place is left out."""
+    placed: list[tuple[float, float, float, float]] = []
     to_axes = ax.transData + ax.transAxes.inverted()
+    width, height = ax.get_figure().get_size_inches() * (ax.get_position().width, ax.get_position().height)
+    letter, line = 0.062 / max(width, 0.1), 0.11 / max(height, 0.1)  # inches of a letter of 7 points
     for name, x, y in points[["gene_name", "x", "y"]].itertuples(index=False):
-        at = to_axes.transform((x, y))
-        if any(abs(at[0] - other[0]) < 0.18 and abs(at[1] - other[1]) < 0.045 for other in placed):
-            continue
-        placed.append(at)
-        right = at[0] > 0.8
-        ax.annotate(
-            plain(name),
-            (x, y),
-            xytext=(-3 if right else 3, 2),
-            textcoords="offset points",
-            ha="right" if right else "left",
-            fontsize=7,
-            parse_math=False,
-        )
+        label, (across, up) = plain(name), to_axes.transform((x, y))
+        for right, above in ((True, 2), (False, 2), (True, -8), (False, -8), (True, 11), (False, 11)):
+            left = across if right else across - letter * len(label)
+            low = up + above / 72 / max(height, 0.1)
+            box = (left, low, left + letter * len(label), low + line)
+            if box[0] > -0.02 and box[2] < 1.05 and not any(_overlap(box, other) for other in placed):
+                placed.append(box)
+                ax.annotate(
+                    label,
+                    (x, y),
+                    xytext=(3 if right else -3, above),
+                    textcoords="offset points",
+                    ha="left" if right else "right",
+                    fontsize=7,
+                    parse_math=False,
+                )
+                break
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def plain(label: str) -> str:

@@ -15,6 +15,8 @@ TOP_OF_BOTH = 20
 """A gene among so many best ones of both actions is marked."""
 EITHER_WAY = "either way"
 """Caution of a gene that stands among the best both to inhibit and to activate."""
+WITHOUT_SCORE = "posterior-alone"
+"""Method of the posterior that leaves the in-silico score out."""
 _Z = 1.959963984540054
 POSTERIOR_COLUMNS = ("benefit", "mean", "sd", "ci_low", "ci_high", "probability", "neighbors")
 INSILICO_COLUMNS = ("shift", "ci_low", "ci_high", "padj", "call", "n_cells", "n_donors")
@@ -59,6 +61,11 @@ def kinds_of(report: RoundReport) -> tuple[str, ...]:
 def basis_of(report: RoundReport, kind: str) -> Basis:
     """What a kind is ranked by: the posterior once targets of the kind were measured, else the in-silico shift."""
     return POSTERIOR if report.posterior["kind"].eq(kind).any() else IN_SILICO
+
+
+def reads_score(report: RoundReport, kind: str) -> bool:
+    """Whether the in-silico score has a say in the ranking of a kind: not where its gate failed and targets were measured."""
+    return basis_of(report, kind) is IN_SILICO or report.method != WITHOUT_SCORE
 
 
 def shown(report: RoundReport, kind: str) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, in
 from perturbloop.report.scoreboard import NOTHING_HELD_OUT, NOTHING_MEASURED, headline
 from perturbloop.schema import method
 
-_COLUMNS = ("compared with", "its AUROC", "ranking minus it", "95 % interval", "in words")
+_COLUMNS = ("compared with", "in words", "ranking minus it", "95 % interval", "its AUROC")
+_SPARE = ("its AUROC", "95 % interval")
 _WORDS = frozenset({"compared with", "in words"})
 
 
@@ -39,15 +40,15 @@ def _grid(report: RoundReport, kind: str) -> Grid:
     if own is None:
         return Grid(f"{title}, not judged", _COLUMNS, (), _WORDS)
     value, low, high = own[["value", "ci_low", "ci_high"]].astype(float)
-    rows = [("chance", "0.50", *_gain(value - 0.5, low - 0.5, high - 0.5))]
+    rows = [("chance", *_gain(value - 0.5, low - 0.5, high - 0.5), "0.50")]
     for rival in rivals(report, kind):
-        rows.append((rival.title, number(rival.auroc), *_gain(value - rival.auroc, rival.low, rival.high)))
+        rows.append((rival.title, *_gain(value - rival.auroc, rival.low, rival.high), number(rival.auroc)))
     on = f"{count(int(own['n_hits']), 'hit')} among {count(int(own['n_genes']), 'gene')}"
-    return Grid(f"{title}, AUROC {number(value)} on {on}", _COLUMNS, tuple(rows), _WORDS)
+    return Grid(f"{title}, AUROC {number(value)} on {on}", _COLUMNS, tuple(rows), _WORDS, spare=_SPARE)
 
 
 def _gain(value: float, low: float, high: float) -> tuple[str, str, str]:
     if pd.isna(value):
-        return MISSING, MISSING, "undefined"
+        return "undefined", MISSING, MISSING
     words = "better" if low > 0 else "worse" if high < 0 else "not told apart"
-    return number(value, sign=True), interval(low, high, sign=True), words
+    return words, number(value, sign=True), interval(low, high, sign=True)

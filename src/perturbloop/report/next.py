@@ -52,7 +52,7 @@ def proposal_section(report: RoundReport) -> Section:
         spare=("log2FC", "#", "95 % interval"),
     )
     picture = Picture(
-        f"What each gene of the batch promises. Filled: {policies[0]}; open: {listed(policies[1:]) or 'no other policy'}.",
+        f"What each gene of the batch promises, with 95 % intervals. Filled: {policies[0]}; open: {listed(policies[1:]) or 'no other policy'}.",
         partial(batch_forest, batch),
     )
     return Section("proposals", _TITLE, tuple(lines), (grid,), (picture,))

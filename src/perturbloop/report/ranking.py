@@ -6,7 +6,18 @@ from typing import Any
 import pandas as pd
 
 from perturbloop.plots import shift_against_expression, shift_against_null, volcano
-from perturbloop.report.basis import IN_SILICO, LEAST_CELLS, POSTERIOR, Basis, basis_of, kinds_of, shown
+from perturbloop.report.answer import answer
+from perturbloop.report.basis import (
+    IN_SILICO,
+    LEAST_CELLS,
+    POSTERIOR,
+    WITHOUT_SCORE,
+    Basis,
+    basis_of,
+    kinds_of,
+    reads_score,
+    shown,
+)
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import (
     Grid,
@@ -25,6 +36,7 @@ BEST = 10
 """Genes of each kind that are shown before the details."""
 NAMED = 5
 """Genes of each kind that are named in the answer."""
+GATE_FAILED = "The control gate failed, so none of these genes should be acted on."
 NOTHING_SCORED = "No gene was scored: run `perturbloop play`."
 CAUTIONS = "Cautions are reasons to look twice; no gene is removed for them."
 HEADS = {
@@ -32,7 +44,7 @@ HEADS = {
     "gene_name": "gene",
     "benefit": "benefit",
     "shift": "shift",
-    "effect": "expected effect ± SD",
+    "effect": "effect ± SD",
     "interval": "95 % interval",
     "probability": "P",
     "padj": "padj",
@@ -49,7 +61,7 @@ HEADS = {
 MEANINGS = {
     "benefit": "P(worthwhile effect toward the goal) − P(one away from it), −1 to 1",
     "shift": "in-silico change in the logit of the goal state; positive = toward the goal",
-    "expected effect ± SD": "in the unit of the measured effects; positive = toward the goal",
+    "effect ± SD": "expected effect, in the unit of the measured effects; positive = toward the goal",
     "95 % interval": "of the number to its left",
     "P": "probability of a worthwhile effect toward the goal",
     "padj": "against genes of like rank and expression, Benjamini-Hochberg",
@@ -79,16 +91,18 @@ def ranking_section(report: RoundReport) -> Section:
     kinds = kinds_of(report)
     if not kinds:
         return Section("ranking", title, (NOTHING_SCORED,))
+    failed = (GATE_FAILED,) if answer(report).gate == "failed" else ()
     return Section(
         "ranking",
         title,
-        basis_lines(report),
+        (*failed, *basis_lines(report)),
         tuple(top_grid(report, kind, BEST) for kind in kinds),
-        (
+        tuple(
             Picture(
-                "Every scored gene: right = toward the goal, up = more certain; the best are named.",
-                partial(volcano, report.ranking, report.posterior),
-            ),
+                f"To {_action(kind)}, every scored gene: right = toward the goal, up = more certain; the best are named.",
+                partial(volcano, report.ranking[report.ranking["kind"].eq(kind)], report.posterior),
+            )
+            for kind in kinds
         ),
         (CAUTIONS,),
     )
@@ -100,27 +114,12 @@ def full_ranking_section(report: RoundReport) -> Section:
     kinds = kinds_of(report)
     if not kinds:
         return Section("full-ranking", title, (NOTHING_SCORED,))
-    pictures = [
-        Picture(
-            "In-silico shift of every scored gene against genes of like rank and expression; named are the best. "
-            "Blue: called toward the goal; orange: away from it.",
-            partial(shift_against_null, report.ranking),
-        )
-    ]
-    if len(report.de):
-        pictures.append(
-            Picture(
-                "In-silico shift against differential expression (right = higher in the goal state): genes on a line "
-                "say no more than differential expression does.",
-                partial(shift_against_expression, report.ranking, report.de),
-            )
-        )
     return Section(
         "full-ranking",
         title,
         tuple(_count(report, kind) for kind in kinds),
         tuple(top_grid(report, kind, report.top, columns=_FULL[basis_of(report, kind)]) for kind in kinds),
-        tuple(pictures),
+        _in_silico(report),
         (
             "All genes stand in `ranking.csv` and `ranking.xlsx` beside this page. Intervals and p-values of fewer than "
             f"{LEAST_CELLS} cells are not shown.",
@@ -206,7 +205,7 @@ def basis_lines(report: RoundReport) -> tuple[str, ...]:
     kinds: dict[Basis, list[str]] = {}
     for kind in kinds_of(report):
         kinds.setdefault(basis_of(report, kind), []).append(f"`{kind}`")
-    of_model = " and the in-silico score" if report.method == "posterior" else ""
+    of_model = "" if report.method == WITHOUT_SCORE else " and the in-silico score"
     why = {
         POSTERIOR: f"It comes from the measured effects of like genes{of_model}.",
         IN_SILICO: "It is a model's suggestion, not a finding.",
@@ -215,6 +214,25 @@ def basis_lines(report: RoundReport) -> tuple[str, ...]:
         f"{basis.head.capitalize()} ({listed(names)}): {basis.unit}. {why[basis]}"
         for basis, names in kinds.items()
     )
+
+
+def _in_silico(report: RoundReport) -> tuple[Picture, ...]:
+    """The figures of the in-silico score, of the kinds in whose ranking it has a say."""
+    counts = {kind: reads_score(report, kind) for kind in kinds_of(report)}
+    ranking = report.ranking[report.ranking["kind"].map(counts)]
+    if ranking.empty:
+        return ()
+    null = Picture(
+        "In-silico shift of every scored gene against genes of like rank and expression; named are the best. "
+        "Blue: called toward the goal; orange: away from it.",
+        partial(shift_against_null, ranking),
+    )
+    beside = Picture(
+        "In-silico shift against differential expression (right = higher in the goal state): where the dots lie on a line the "
+        "model says no more than differential expression does.",
+        partial(shift_against_expression, ranking, report.de),
+    )
+    return (null, beside) if len(report.de) else (null,)
 
 
 def _count(report: RoundReport, kind: str) -> str:

@@ -17,7 +17,7 @@ LINES = 40
 BEST = 10
 """Genes of each action."""
 LEAST_BEST = 3
-_SPARE = ("#", "log2FC", "P", "95 % interval")
+_SPARE = ("log2FC", "#", "95 % interval")
 _WORDS = frozenset({"gene", "caution"})
 
 
@@ -107,12 +107,12 @@ def _best(report: RoundReport, kind: str, best: int) -> Grid:
     rows = shown(report, kind)
     rows = rows[rows["status"].eq("scored")].head(best)
     of_posterior = basis is POSTERIOR
-    columns = ("#", "gene", *(("benefit", "P", "expected effect") if of_posterior else ("shift",)))
+    columns = ("#", "gene", *(("benefit", "expected effect") if of_posterior else ("shift",)))
     columns += ("95 % interval", "log2FC", "caution")
     lines = []
     for row in rows.itertuples():
         numbers = (
-            (number(row.benefit, sign=True), number(row.probability), number(row.mean, sign=True))
+            (number(row.benefit, sign=True), number(row.mean, sign=True))
             if of_posterior
             else (number(row.shift, 3, sign=True),)
         )
