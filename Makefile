@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constr
 PYTHONS := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 python3.14 python)
 NEW_ENOUGH := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help setup demo test types lint format docs tree clean
+.PHONY: help setup demo test types lint format docs clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -54,9 +54,6 @@ format: $(READY)  ## put the code in shape
 
 docs: $(READY)  ## docs/_build/index.html; warnings are errors
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
-
-tree: $(READY)  ## the file tree in README.md
-	@$(BIN)/python docs/_tree.py
 
 clean:  ## remove the environment and everything built
 	@rm -rf $(VENV) docs/_build docs/reference/generated .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,15 +1,15 @@
-"""The file tree of the README: one comment per file, taken from the file itself where it has one.
+"""The file map of the reference: one comment per file, taken from the file itself where it has one.
 
-A Python file is described by the first line of its docstring, a page by its title; the rest is named here.
-`python docs/_tree.py` writes it into the README; a test asks that it is up to date.
+A Python file is described by the first line of its docstring, a page by its title; of the rest what is worth a word has
+one here. It is made at every build of the documentation and never committed.
 """
 
 import ast
-import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-START, END = "<!-- tree: `make tree` -->", "<!-- end of tree -->"
+BUILT = {"__pycache__", "_build", "generated", "jupyter_execute"}
+"""Folders that hold nothing anybody wrote."""
 
 COMMENTS = {
     ".ci/": "continuous integration",
@@ -19,7 +19,9 @@ COMMENTS = {
     "CONTRIBUTING.md": "setup, layers, names, errors, the ideal commit",
     "LICENSE": "BSD-3-Clause",
     "Makefile": "demo, test, lint, docs, clean",
-    "README.md": "this page",
+    ".readthedocs.yaml": "how the documentation is built for the web",
+    "CITATION.cff": "how to cite, for machines",
+    "README.md": "what it is, how to install it, twelve lines of Python",
     "constraints.txt": "known-good versions of everything",
     "pyproject.toml": "package, dependencies, ruff, mypy, pytest, layers",
     "docs/": "tutorial, how-to, explanation, reference; the reference is made from the code",
@@ -27,10 +29,12 @@ COMMENTS = {
     "docs/howto/": "one task each",
     "docs/reference/": "made from the code at every build",
     "docs/tutorial/": "start here",
+    "docs/images/": "pictures of pages",
     "docs/references.bib": "what docstrings and pages cite",
     "src/": "the package",
     "src/perturbloop/report/templates/": "what the page looks like",
     "src/perturbloop/report/templates/report.html": "the page of one round",
+    "src/perturbloop/py.typed": "the package's types are meant to be checked",
     "src/perturbloop/data/toy_genes.csv": "names of the simulated genes",
     "tests/": "mirrors src; a test's name is a sentence about behaviour",
     "tests/contracts/": "what every metric, acquisition and store must satisfy",
@@ -51,9 +55,12 @@ CLOSED = ("tests/",)
 
 
 def files() -> list[str]:
-    """Every tracked file."""
-    listed = subprocess.run(["git", "-C", ROOT, "ls-files"], capture_output=True, text=True, check=True)
-    return sorted(set(listed.stdout.splitlines()), key=_folders_first)
+    """Every file of the folders in `FIRST` and beside them, as a path below the root."""
+    found = [path for folder in FIRST for path in (ROOT / folder).rglob("*")]
+    found += [ROOT / name for name in COMMENTS if not name.endswith("/") and "/" not in name]
+    found += (ROOT / ".ci").iterdir()
+    inside = [path.relative_to(ROOT) for path in found if path.is_file() and path.suffix != ".pyc"]
+    return sorted({path.as_posix() for path in inside if not BUILT & set(path.parts)}, key=_folders_first)
 
 
 def comment(path: str) -> str:
@@ -88,16 +95,9 @@ def tree() -> str:
     return "\n".join(lines)
 
 
-def section() -> str:
-    """Return the tree as it stands in the README."""
-    return f"{START}\n```text\n{tree()}\n```\n{END}"
-
-
-def write() -> None:
-    """Put the tree into the README."""
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text().partition(START)
-    readme.write_text(before + section() + rest.partition(END)[2])
+def page() -> str:
+    """Page of the file map."""
+    return f"# Files\n\nWhat lies where, folder by folder.\n\n```text\n{tree()}\n```\n"
 
 
 def _line(path: str, depth: int) -> str:
@@ -117,7 +117,3 @@ def _folders_first(path: str) -> list[tuple[int, str]]:
     parts = path.split("/")
     top = FIRST.index(parts[0]) if parts[0] in FIRST else len(FIRST)
     return [(top, ""), *((place == len(parts) - 1, part) for place, part in enumerate(parts))]
-
-
-if __name__ == "__main__":
-    write()

@@ -1,6 +1,7 @@
 """Sphinx configuration; the reference pages are made from the package itself before each build."""
 
 import sys
+from importlib.metadata import version as version_of
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -10,16 +11,17 @@ import _generate
 project = "perturbloop"
 author = "The perturbloop developers"
 copyright = "2026, The perturbloop developers"
-html_title = "perturbloop"
+version = release = version_of("perturbloop")
+html_title = f"perturbloop {version}"
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinxcontrib.bibtex",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 default_role = "code"
 html_theme = "furo"
 
@@ -29,6 +31,10 @@ bibtex_reference_style = "author_year"
 
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_merge_streams = True
 
 napoleon_google_docstring = False
 napoleon_use_rtype = False

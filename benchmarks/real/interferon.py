@@ -2,7 +2,7 @@
 
     python benchmarks/real/interferon.py CAMPAIGN OUT
 
-reads a campaign that was played by the commands of the README (Kang's cells, Papalexi's knockouts) and asks more of it: every
+reads a campaign that was played by the commands of docs/howto/real_cells.md (Kang's cells, Papalexi's knockouts) and asks more of it: every
 target left out alone, predicted against measured effects by gene and by guide, where the pathway of IFN-β stands among all
 genes, which genes the measured effects rest on, and what so few hits can show. Nothing is trained. Writes `metrics.csv`,
 `correlations.csv`, `pathway.csv`, `contributions.csv`, `guides.csv` and `summary.md` to OUT.
