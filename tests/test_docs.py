@@ -5,10 +5,12 @@ import importlib.util
 import re
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import perturbloop
 from perturbloop import schema
 from perturbloop.data.flags import FLAGS
 from perturbloop.evaluate import METRICS, RULES
@@ -209,3 +211,18 @@ def test_the_readme_fits_a_screen_and_names_every_package(generate):
     assert len(readme.splitlines()) < 150
     named = re.findall(r"^\| `(\w+)` \|", readme, flags=re.MULTILINE)
     assert sorted(named) == [name for name in generate.packages() if (PACKAGE / name).is_dir()]
+
+
+def test_the_layers_on_the_page_of_architecture_are_those_that_are_held():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = [set(layer.split(" | ")) for layer in contracts[0]["layers"]]
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    rows = re.findall(
+        r"^\| (`.+?`) \|", page.partition("## Layers")[2].partition("\n## ")[0], flags=re.MULTILINE
+    )
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == held
+
+
+def test_the_citation_names_the_version_of_the_package():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.findall(r"^version: (\S+)$", citation, flags=re.MULTILINE) == [perturbloop.__version__]
