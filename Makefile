@@ -56,4 +56,4 @@ docs: $(READY)  ## docs/_build/index.html; warnings are errors
 	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
 
 clean:  ## remove the environment and everything built
-	@rm -rf $(VENV) docs/_build docs/reference/generated .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf $(VENV) docs/_build docs/jupyter_execute docs/reference/generated .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -24,6 +24,11 @@ extensions = [
 exclude_patterns = ["_build", "jupyter_execute"]
 default_role = "code"
 html_theme = "furo"
+html_theme_options = {
+    "source_repository": "https://github.com/perturbloop/perturbloop",
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
 
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "unsrt"
@@ -33,6 +38,7 @@ myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_merge_streams = True
 
