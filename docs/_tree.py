@@ -75,7 +75,9 @@ def comment(path: str) -> str:
     if here.suffix == ".py" and here.is_file():
         return _short(ast.get_docstring(ast.parse(here.read_text())) or "")
     if here.suffix == ".md":
-        return next(line for line in here.read_text().splitlines() if line.startswith("# ")).removeprefix("# ")
+        return next(line for line in here.read_text().splitlines() if line.startswith("# ")).removeprefix(
+            "# "
+        )
     return ""
 
 

@@ -154,7 +154,7 @@ command(app)(curves)
 @command(app)
 def status(folder: Folder) -> Answer:
     """Say what the campaign holds: rounds, recorded files, what is stale, what comes next."""
-    from perturbloop.loop.campaign import status as look
+    from perturbloop.loop.status import status as look
 
     found = look(folder)
     return Answer(found.to_dict(), found.lines())
@@ -191,7 +191,7 @@ def gene(
     symbol: Annotated[str, typer.Argument(help="Symbol or Ensembl id.")],
 ) -> Answer:
     """Say all that is known of one gene, also why it is missing."""
-    from perturbloop.loop.campaign import gene as ask
+    from perturbloop.loop.status import gene as ask
 
     found = ask(folder, symbol)
     return Answer(found.to_dict(), found.lines())

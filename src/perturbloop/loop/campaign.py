@@ -1,19 +1,20 @@
 """What the commands do on a campaign folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perturbloop.errors import InputError, StoreError, closest
+from perturbloop.errors import DesignError, InputError, StoreError, closest, some
 from perturbloop.loop.folder import (
     PLAY_AGAIN,
     CampaignFolder,
     RecordedFile,
     create_campaign,
     kept,
+    name_of,
     read_of_round,
     reading,
     refuse_taken,
@@ -57,16 +58,115 @@ def init(folder: Path | str, config: CampaignConfig) -> Inputs:
     return inputs
 
 
-def record(folder: Path | str, entry: RecordedFile) -> tuple[Recorded, bool]:
+def record(folder: Path | str, entry: RecordedFile, *, replace: bool = False) -> tuple[Recorded, bool]:
     """Keep what was measured, in cells or by a screen, and freeze what is held out.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    entry
+        The file and how it is read.
+    replace
+        Whether it may take the place of what was recorded of this file, or under this name, in another way.
 
     Returns
     -------
     What was recorded, and whether it is new.
+
+    Raises
+    ------
+    InputError
+        If it would replace something that was recorded.
     """
     with working(Path(folder)) as campaign:
+        before = campaign.same_place(entry)
+        if before not in (None, entry) and not replace:
+            changed = [name for name, value in vars(entry).items() if value != getattr(before, name)]
+            msg = (
+                f"Each file, or name of a screen, is recorded once; `{name_of(entry)}` is recorded with other options: "
+                f"{some(changed)}. Type `--replace` to put this in its place, or `perturbloop unrecord {folder} {name_of(entry)}` "
+                "to take it back."
+            )
+            raise InputError(msg)
         _, recorded, new = record_file(campaign, read_inputs(campaign.config), entry)
     return recorded, new
+
+
+def unrecord(folder: Path | str, name: str) -> list[str]:
+    """Take a recorded file back: the next round is played without it. Returns what to tell.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    name
+        Name of a screen, or of a file of perturbed cells, as `status` lists them.
+
+    Raises
+    ------
+    InputError
+        If nothing of that name, or more than one file, is recorded.
+    """
+    with working(Path(folder)) as campaign:
+        entries = [*campaign.config.perturbed, *campaign.config.screen]
+        found = [entry for entry in entries if name in (name_of(entry), entry.path)]
+        if len(found) != 1:
+            known = [entry.path if len(found) > 1 else name_of(entry) for entry in found or entries]
+            msg = (
+                f"One recorded file is taken back; {len(found)} {'are' if len(found) != 1 else 'is'} named {name!r}. "
+                f"Recorded are {some(known)}. Name one of them."
+            )
+            raise InputError(msg)
+        campaign.without_recorded(found[0])
+    return [
+        f"Taken back: {name_of(found[0])}. What it held out stays held out, should it be recorded again.",
+        f"Next: perturbloop play {folder}",
+    ]
+
+
+def relocate(
+    folder: Path | str, *, cells: Path | str | None = None, model: Path | str | None = None
+) -> list[str]:
+    """Say where moved cells or a moved model are now. Returns what to tell.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    cells
+        The same file of cells at its new place.
+    model
+        The same folder of a model at its new place.
+
+    Raises
+    ------
+    InputError
+        If the cells or the model are other ones than those that the campaign was made with.
+    """
+    if cells is None and model is None:
+        msg = "Name what was moved: `--cells FILE`, `--model FOLDER`, or both; neither came. Add one."
+        raise InputError(msg)
+    with working(Path(folder)) as campaign:
+        config = campaign.config
+        if cells is not None:
+            config = replace(config, cells=replace(config.cells, path=str(Path(cells).resolve())))
+        if model is not None:
+            config = replace(config, train=replace(config.train, model=str(Path(model).resolve())))
+        inputs = read_inputs(config)
+        now = {"cells": inputs.cells.digest, "model": inputs.view.digest}
+        before = {entry.role: entry.digest for entry in campaign.store.inputs() if entry.role in now}
+        other = [role for role, digest in before.items() if digest != now[role]]
+        if other:
+            msg = (
+                f"What was moved must be what the campaign was made with; the {' and the '.join(other)} found there hold something "
+                f"else (hash {now[other[0]]}, not {before[other[0]]}). Name the right place, or make a campaign with `perturbloop "
+                "init`."
+            )
+            raise InputError(msg)
+        campaign.with_config(config)
+        note_inputs(campaign, inputs)
+    return [f"Found again: {', '.join(role for role, path in (('cells', cells), ('model', model)) if path)}."]
 
 
 def play(folder: Path | str, *, until: str = "report", workers: int = 0) -> Played:
@@ -135,6 +235,11 @@ def _stale(campaign: CampaignFolder, keys: dict[str, str], until: str) -> tuple[
     return wanted[len(tuple(fresh)) :]
 
 
+def stale_steps(campaign: CampaignFolder) -> tuple[str, ...]:
+    """Steps that the next `play` does as things stand."""
+    return _stale(campaign, step_keys(campaign.config, read_inputs(campaign.config)), NAMES[-1])
+
+
 def dry_run(folder: Path | str) -> "dict[str, Cost]":
     """Cost of the in-silico edits of the next round, by state model; nothing is trained, perturbed or written."""
     from perturbloop.loop.execute import cost_of_arm
@@ -161,15 +266,47 @@ def checked(folder: Path | str) -> list[str]:
     return [*inputs.lines(), *inputs.states.warnings]
 
 
-def proposals(folder: Path | str) -> pd.DataFrame:
-    """Proposals of the current round, made where they are stale; where they are not, nothing is written."""
+def proposals(folder: Path | str, *, budget: int | None = None, anyway: bool = False) -> pd.DataFrame:
+    """Batches of the current round, made where they are stale; where they are not, nothing is written.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    budget
+        Genes of a batch, kept as `design.budget`; the campaign's own by default.
+    anyway
+        Whether genes are named although the control gate failed.
+
+    Returns
+    -------
+    Table `PROPOSALS`.
+
+    Raises
+    ------
+    DesignError
+        If the gate failed and nobody said `anyway`.
+    """
     folder = Path(folder)
     with reading(folder) as campaign:
+        design = campaign.config.design
+        asked = design if budget is None else replace(design, budget=budget)
         keys = step_keys(campaign.config, read_inputs(campaign.config))
-        fresh = not _stale(campaign, keys, "propose")
+        fresh = asked == design and not _stale(campaign, keys, "propose")
         made = campaign.store.last_step("propose", key=keys["propose"]) if fresh else None
+    if asked != design:
+        with working(folder) as campaign:
+            campaign.with_config(replace(campaign.config, design=asked))
     number = made.round if made is not None else play(folder, until="propose").round
-    return read_of_round(campaign.round_folder(number), "proposals")
+    place = campaign.round_folder(number)
+    failed = gate_failure(place)
+    if failed and not anyway:
+        msg = (
+            f"{failed} So no gene is named to be measured. Published weights, longer pretraining or more cells may mend it; a "
+            "panel of genes that covers many pathways is worth more than this ranking. Type `--anyway` to see the batch as it is."
+        )
+        raise DesignError(msg)
+    return read_of_round(place, "proposals")
 
 
 def measured(folder: Path | str, of: str) -> pd.DataFrame:

@@ -37,16 +37,24 @@ class CampaignFolder:
         """Path as the ledger records it."""
         return str(path.relative_to(self.folder))
 
+    def same_place(self, entry: RecordedFile) -> RecordedFile | None:
+        """Return what is recorded where an entry belongs: of the same path and modality, or a screen of the same name."""
+        recorded: tuple[RecordedFile, ...] = (*self.config.perturbed, *self.config.screen)
+        return next((one for one in recorded if _place(one) == _place(entry)), None)
+
+    def without_recorded(self, entry: RecordedFile) -> "CampaignFolder":
+        """Return the campaign without a file, saved."""
+        perturbed, screens = (
+            tuple(one for one in entries if one != entry)
+            for entries in (self.config.perturbed, self.config.screen)
+        )
+        return self.with_config(replace(self.config, perturbed=perturbed, screen=screens))
+
     def with_recorded(self, entry: RecordedFile) -> "CampaignFolder":
         """Return the campaign with a file, saved; one of the same path and modality, or a screen of the same name, keeps its place."""
-        perturbed = {(one.path, one.modality): one for one in self.config.perturbed}
-        screens = {one.name: one for one in self.config.screen}
-        if isinstance(entry, ScreenConfig):
-            screens[entry.name] = entry
-        else:
-            perturbed[entry.path, entry.modality] = entry
-        config = replace(self.config, perturbed=tuple(perturbed.values()), screen=tuple(screens.values()))
-        return self.with_config(config)
+        section = "screen" if isinstance(entry, ScreenConfig) else "perturbed"
+        entries = {_place(one): one for one in getattr(self.config, section)} | {_place(entry): entry}
+        return self.with_config(replace(self.config, **{section: tuple(entries.values())}))
 
     def with_config(self, config: CampaignConfig) -> "CampaignFolder":
         """Return the campaign with other options, saved."""
@@ -132,6 +140,15 @@ def _read_config(folder: Path, store: CampaignStore) -> CampaignConfig:
     if not (folder / CONFIG_FILE).is_file():
         return remembered()
     return read_config(folder, remembered=remembered)
+
+
+def name_of(entry: RecordedFile) -> str:
+    """Name by which a recorded file is known: that of the screen, or of the file of cells."""
+    return entry.name if isinstance(entry, ScreenConfig) else Path(entry.path).name
+
+
+def _place(entry: RecordedFile) -> tuple[str, ...]:
+    return (entry.name,) if isinstance(entry, ScreenConfig) else (entry.path, entry.modality)
 
 
 def options_of(entry: RecordedFile) -> dict[str, Any]:
