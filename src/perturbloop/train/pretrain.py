@@ -14,7 +14,8 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import BertForMaskedLM
 
-from perturbloop.data.cells import Cells
+from perturbloop import progress
+from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.stats.coexpression import coexpression_vectors
 from perturbloop.train import model_folder, warm_start
@@ -88,6 +89,38 @@ def pretrain(
         model_folder.publish(folder, model, words, _card(key, corpus, config, report))
     model_folder.remove_partial(folder)
     return report
+
+
+def pretrain_files(
+    files: Sequence[Path],
+    folder: Path,
+    config: PretrainConfig,
+    *,
+    vocabulary: Path,
+    gene_column: str | None = None,
+) -> PretrainReport:
+    """Pretrain on files of cells; what is done is told to whoever listens.
+
+    Parameters
+    ----------
+    files
+        h5ad files with raw counts.
+    folder
+        Model folder to make.
+    config
+        Size of the model, and how long it learns.
+    vocabulary
+        Folder of the published dictionaries.
+    gene_column
+        Column of `var` with the gene ids, in all files; found by itself by default.
+    """
+    words = Vocabulary.published(vocabulary)
+    cells = [read_cells(path, vocabulary=words, gene_column=gene_column)[0] for path in files]
+
+    def tell(step: int, share: float, loss: float) -> None:
+        progress.tell("pretrain", round(1000 * share), 1000)
+
+    return pretrain(cells, words, folder, config, on_step=tell)
 
 
 def _learn(

@@ -1,0 +1,422 @@
+"""perturbloop from Python: a campaign as an object, every command as a method of the same name and options.
+
+Cells come as AnnData objects or as paths; objects are never changed, and are kept as files in the campaign's folder.
+"""
+
+import html
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from perturbloop.cli.app import CAMPAIGN, PRETRAINING
+from perturbloop.cli.output import progress
+from perturbloop.cli.record import entry
+from perturbloop.errors import InputError, closest, some
+from perturbloop.loop import campaign as loop
+from perturbloop.loop.folder import refuse_taken
+from perturbloop.loop.status import GeneAnswer, Status
+from perturbloop.loop.status import gene as gene_of
+from perturbloop.loop.status import status as status_of
+from perturbloop.report import compose, render, summary
+from perturbloop.report.answer import answer
+from perturbloop.schema import CampaignConfig, Recorded
+from perturbloop.schema.options import nested
+from perturbloop.store.files import file_digest
+
+if TYPE_CHECKING:
+    from perturbloop.loop.curves import Curves
+    from perturbloop.perturb.cost import Cost
+
+Source = "anndata.AnnData | str | PathLike[str]"
+_SHORT = {"state": "state_column", "donor": "donor_column", "target": "target_column", "dose": "dose_column"}
+_SHORT |= {"replicate": "replicate_column", "guide": "guide_column"}
+"""Short names of options that name a column."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The report of a round: shown in a notebook, readable as text, kept as a file."""
+
+    path: Path
+    """File of the page."""
+    page: str
+    """The page, as HTML."""
+    lines: tuple[str, ...]
+    """Its summary, for the terminal."""
+
+    def _repr_html_(self) -> str:
+        frame = html.escape(self.page, quote=True)
+        return (
+            f'<iframe srcdoc="{frame}" style="width: 100%; height: 48rem; border: 1px solid #ccc"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
+
+
+class Campaign:
+    """A campaign: from the cells of two states to the genes that move one to the other, round by round.
+
+    Examples
+    --------
+    >>> import perturbloop as pl
+    >>> study = pl.Campaign.create("study", adata, state="condition", start="stimulated", goal="control",
+    ...                            model="small-model")  # doctest: +SKIP
+    >>> study.play().ranking.head()  # doctest: +SKIP
+    """
+
+    def __init__(self, folder: str | PathLike[str]) -> None:
+        """Open a campaign that exists.
+
+        Parameters
+        ----------
+        folder
+            Campaign folder.
+        """
+        self.folder = Path(folder)
+        status_of(self.folder)  # refused now, where there is none
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | PathLike[str],
+        cells: Source,
+        *,
+        start: str,
+        goal: str,
+        model: str | PathLike[str],
+        **options: Any,
+    ) -> "Campaign":
+        """Check the cells and make a campaign folder; nothing is made where the check fails.
+
+        Parameters
+        ----------
+        folder
+            Folder to make.
+        cells
+            Cells of both states with raw counts: an AnnData object, or the path of a h5ad file.
+        start, goal
+            States, as the state column names them: where the cells are, and where they should go.
+        model
+            Folder of the foundation model.
+        options
+            `state` (the column of `obs` that holds the state), `donor`, and every option of `perturbloop init` by its name, for
+            instance `kinds=("delete",)`.
+
+        Raises
+        ------
+        InputError
+            If an option, a column or a file does not fit.
+        """
+        place = Path(folder)
+        refuse_taken(place)
+        given = _named(options, [option.name for option in CAMPAIGN])
+        given |= {"start": start, "goal": goal, "model": str(Path(model).resolve())}
+        with _kept(place, cells) as path, progress():
+            config = CampaignConfig.from_dict(nested(CAMPAIGN, given | {"cells": path}))
+            loop.init(place, config)
+        return cls(place)
+
+    def check(self) -> list[str]:
+        """Check the input again; what was found, in words."""
+        return loop.checked(self.folder)
+
+    def train(self) -> "Campaign":
+        """Train the state models that are stale."""
+        return self._played("train")
+
+    def perturb(self, *, workers: int = 0, dry_run: bool = False) -> "Campaign | dict[str, Cost]":
+        """Perturb genes in silico; a killed run goes on where it stopped.
+
+        Parameters
+        ----------
+        workers
+            Processes of a local Ray cluster; 0 = this one alone.
+        dry_run
+            Whether only the cost is told, by state model.
+        """
+        return loop.dry_run(self.folder) if dry_run else self._played("perturb", workers=workers)
+
+    def evaluate(self) -> "Campaign":
+        """Rank the genes and judge every method on the held-out targets."""
+        return self._played("evaluate")
+
+    def play(self, *, workers: int = 0) -> "Campaign":
+        """Play one round: every step that is stale, then the report.
+
+        Parameters
+        ----------
+        workers
+            Processes of a local Ray cluster for the in-silico edits; 0 = this one alone.
+        """
+        return self._played("report", workers=workers)
+
+    def record(
+        self,
+        perturbed: "Source | None" = None,
+        *,
+        screen: str | PathLike[str] | None = None,
+        replace: bool = False,
+        **options: Any,
+    ) -> Recorded:
+        """Record what was measured, in perturbed cells or by a screen, and freeze what is held out.
+
+        Parameters
+        ----------
+        perturbed
+            Perturbed and control cells with raw counts: an AnnData object, or the path of a h5ad file.
+        screen
+            Rather: the path of a table with one score a gene, or a compound.
+        replace
+            Whether it may take the place of what was recorded in another way.
+        options
+            `target`, `control` and `modality` of cells, `higher_is` and `modality` of a screen, and every option of
+            `perturbloop record` by its name.
+
+        Returns
+        -------
+        What was read, with what a reader must know in `warnings`.
+        """
+        from perturbloop.cli.record import RECORDED
+
+        given = _named(options, [option.name for option in RECORDED])
+        files = {"targets", "label_table", "hits"} & set(given)
+        given |= {name: str(Path(given[name]).resolve()) for name in files}
+        given |= {} if screen is None else {"screen": str(Path(screen).resolve())}
+        with _kept(self.folder, perturbed) as path, progress():
+            given |= {} if path is None else {"perturbed": path}
+            return loop.record(self.folder, entry(given), replace=replace)[0]
+
+    def unrecord(self, name: str) -> "Campaign":
+        """Take a recorded file back.
+
+        Parameters
+        ----------
+        name
+            Name of the screen, or of the file of cells, as `status` lists them.
+        """
+        loop.unrecord(self.folder, name)
+        return self
+
+    def relocate(
+        self, *, cells: str | PathLike[str] | None = None, model: str | PathLike[str] | None = None
+    ) -> "Campaign":
+        """Say where moved cells or a moved model are now; they must be the same.
+
+        Parameters
+        ----------
+        cells, model
+            New places.
+        """
+        loop.relocate(
+            self.folder,
+            cells=None if cells is None else Path(cells),
+            model=None if model is None else Path(model),
+        )
+        return self
+
+    def propose(self, budget: int | None = None, *, anyway: bool = False) -> pd.DataFrame:
+        """Batches of genes to measure next; table `PROPOSALS`.
+
+        Parameters
+        ----------
+        budget
+            Genes of a batch; the campaign's own by default.
+        anyway
+            Whether genes are named although the control gate failed.
+        """
+        with progress():
+            return loop.proposals(self.folder, budget=budget, anyway=anyway)
+
+    def report(self) -> Page:
+        """Page of the last round; shows itself in a notebook."""
+        place = loop.latest_round(self.folder)
+        found = compose(place)
+        return Page(place / "report.html", render(found), tuple(summary(found, folder=self.folder)))
+
+    def status(self) -> Status:
+        """What the campaign holds, what is stale, what comes next."""
+        return status_of(self.folder)
+
+    def gene(self, symbol: str) -> GeneAnswer:
+        """All that is known of one gene, also why it is missing.
+
+        Parameters
+        ----------
+        symbol
+            Symbol or Ensembl id.
+        """
+        return gene_of(self.folder, symbol)
+
+    def combine(self, genes: "str | PathLike[str] | Sequence[str]", **options: Any) -> pd.DataFrame:
+        """Perturb gene sets, pairs and drugs in silico; table `COMBINATIONS`.
+
+        Parameters
+        ----------
+        genes
+            A list of genes, or the path of a file as `perturbloop combine` reads it.
+        options
+            As of `perturbloop combine`.
+        """
+        from perturbloop.loop.combine import combine
+
+        with progress():
+            return combine(self.folder, Path(genes) if isinstance(genes, PathLike) else genes, **options)
+
+    def curves(self, **options: Any) -> "Curves":
+        """Measure learning curves.
+
+        Parameters
+        ----------
+        options
+            As of `perturbloop curves`; sizes are `ks`.
+        """
+        from perturbloop.loop.curves import curves
+
+        with progress():
+            return curves(self.folder, **options)
+
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """Table `RANKING` of the last round, best first, the answer's columns first."""
+        return self.table("ranking")
+
+    @property
+    def scoreboard(self) -> pd.DataFrame:
+        """Table `METRICS` of the last round: every method on the held-out targets; empty before any is measured."""
+        return self.table("metrics")
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read a table of the last round.
+
+        Parameters
+        ----------
+        name
+            ranking, metrics, gains, effects, proposals, strata, rank_correlations or pathways.
+        """
+        report = compose(loop.latest_round(self.folder))
+        found = getattr(report, name, None)
+        if not isinstance(found, pd.DataFrame):
+            known = [key for key, value in vars(report).items() if isinstance(value, pd.DataFrame)]
+            msg = f"A round has the tables {some(known, limit=20)}; {name!r} came. Did you mean {closest(name, known)}?"
+            raise InputError(msg)
+        return found
+
+    def _played(self, until: str, *, workers: int = 0) -> "Campaign":
+        with progress():
+            loop.play(self.folder, until=until, workers=workers)
+        return self
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Campaign {self.folder}", *self._verdict(), *self.status().lines()])
+
+    def _repr_html_(self) -> str:
+        said = [*self._verdict(), *self.status().lines()]
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in said)
+        return f"<b>Campaign {html.escape(str(self.folder))}</b><ul>{items}</ul>"
+
+    def _verdict(self) -> list[str]:
+        if not self.status().rounds:
+            return []
+        found = answer(compose(loop.latest_round(self.folder)))
+        return [found.sentence, found.gate_sentence]
+
+
+def demo(folder: str | PathLike[str] = "demo", *, seed: int = 0) -> Campaign:
+    """Play the whole loop on simulated cells with a known answer.
+
+    Parameters
+    ----------
+    folder
+        Folder to make; one of an earlier demo is gone on with.
+    seed
+        Seed of the simulated world.
+    """
+    from perturbloop.loop.demo import demo as run
+
+    with progress():
+        run(Path(folder), seed=seed)
+    return Campaign(Path(folder) / "campaign")
+
+
+def pretrain(
+    folder: str | PathLike[str],
+    files: Sequence[str | PathLike[str]],
+    *,
+    vocabulary: str | PathLike[str],
+    gene_column: str | None = None,
+    **options: Any,
+) -> Path:
+    """Pretrain a small model by masked-gene learning, where no published weights are at hand.
+
+    Parameters
+    ----------
+    folder
+        Model folder to make.
+    files
+        h5ad files with raw counts.
+    vocabulary
+        Folder of the published dictionaries.
+    gene_column
+        Column of var with the gene ids, in all files.
+    options
+        As of `perturbloop pretrain`.
+
+    Returns
+    -------
+    The model folder.
+    """
+    from perturbloop.train.pretrain import pretrain_files
+    from perturbloop.train.pretrain_config import PretrainConfig
+
+    given = _named(options, [option.name for option in PRETRAINING])
+    with progress():
+        config = PretrainConfig(**nested(PRETRAINING, given).get("pretrain", {}))
+        pretrain_files(
+            [Path(file) for file in files],
+            Path(folder),
+            config,
+            vocabulary=Path(vocabulary),
+            gene_column=gene_column,
+        )
+    return Path(folder)
+
+
+def _named(options: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    """Options by their full names; unknown ones are refused."""
+    given = {_SHORT.get(name, name) if name not in known else name: value for name, value in options.items()}
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        msg = f"Options are those of the command; {some(unknown)} came. Did you mean {closest(unknown[0], known)}?"
+        raise InputError(msg)
+    return given
+
+
+@contextmanager
+def _kept(folder: Path, cells: "Source | None") -> Iterator[str | None]:
+    """Path of cells; an object is written into the campaign's folder, and taken away again where it is refused."""
+    if cells is None or isinstance(cells, (str, PathLike)):
+        yield None if cells is None else str(Path(cells).resolve())
+        return
+    places = folder / "cells"
+    made = [place for place in (places, *places.parents) if not place.exists()]
+    places.mkdir(parents=True, exist_ok=True)
+    beside = places / "new.h5ad"
+    cells.write_h5ad(beside)  # type: ignore[attr-defined]
+    path = places / f"{file_digest(beside)}.h5ad"
+    known = path.exists()
+    beside.replace(path)
+    try:
+        yield str(path.resolve())
+    except BaseException:
+        if not known:
+            path.unlink()
+        for place in made:
+            if not any(place.iterdir()):
+                place.rmdir()
+        raise
