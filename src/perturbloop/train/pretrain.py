@@ -14,9 +14,9 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import BertForMaskedLM
 
-from perturbloop import progress
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.progress import tell as heard
 from perturbloop.stats.coexpression import coexpression_vectors
 from perturbloop.train import model_folder, warm_start
 from perturbloop.train.corpus import Corpus, build_corpus
@@ -118,7 +118,7 @@ def pretrain_files(
     cells = [read_cells(path, vocabulary=words, gene_column=gene_column)[0] for path in files]
 
     def tell(step: int, share: float, loss: float) -> None:
-        progress.tell("pretrain", round(1000 * share), 1000)
+        heard("pretrain", round(1000 * share), 1000)
 
     return pretrain(cells, words, folder, config, on_step=tell)
 
