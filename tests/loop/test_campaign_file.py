@@ -56,7 +56,7 @@ def test_comments_and_order_survive_whatever_is_recorded_replaced_or_taken_back(
     path.write_text(written)
     perturbed = PerturbedConfig(path="/far/ko.h5ad", target_column="t", control="NT", modality="crispri")
     with working(folder) as campaign:
-        campaign.with_perturbed(perturbed).with_screen(replace(screen(project, "two"), fdr=0.1))
+        campaign.with_recorded(perturbed).with_recorded(replace(screen(project, "two"), fdr=0.1))
     text = path.read_text()
     for kept in (
         "# Our study\n[cells]",

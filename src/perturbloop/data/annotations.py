@@ -5,11 +5,8 @@ from pathlib import Path
 
 from perturbloop.data.gene_sets import GeneSets, read_gene_list, read_gmt
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.schema import EvaluateConfig
+from perturbloop.schema import EvaluateConfig, file_fields
 from perturbloop.store.files import file_digest
-
-FILES = ("gene_sets", "essential_genes")
-"""Options of `EvaluateConfig` that name a file."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,6 @@ def read_annotations(config: EvaluateConfig, vocabulary: Vocabulary) -> Annotati
     essential = (
         read_gene_list(config.essential_genes, vocabulary=vocabulary) if config.essential_genes else None
     )
-    named = [(name, getattr(config, name)) for name in FILES]
+    named = [(name, getattr(config, name)) for name in file_fields(EvaluateConfig)]
     digests = [f"{name} {file_digest(Path(path))}" for name, path in named if path]
     return Annotations(sets, essential, tuple(digests))

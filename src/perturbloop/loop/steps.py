@@ -18,7 +18,7 @@ from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, read_outcomes
 from perturbloop.loop.round import evaluate_round
 from perturbloop.report import compose, write
-from perturbloop.schema import PROPOSALS, CampaignConfig
+from perturbloop.schema import PROPOSALS, CampaignConfig, EvaluateConfig, TrainConfig, file_fields
 from perturbloop.store import Input, step_key
 from perturbloop.store.files import write_json, write_table
 
@@ -146,7 +146,7 @@ def _decides_check(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
 
 
 def _decides_train(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
-    where = {"model": "", "vocabulary": ""}  # `check` knows what they hold
+    where = dict.fromkeys(file_fields(TrainConfig), "")  # `check` knows what they hold
     recorded = [[options_of(entry), digests_of(entry)] for entry in config.perturbed]
     return {"train": config.to_dict()["train"] | where, "perturbed": recorded}
 
@@ -156,7 +156,7 @@ def _decides_perturb(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
 
 
 def _decides_evaluate(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
-    where = {"gene_sets": "", "essential_genes": ""}
+    where = dict.fromkeys(file_fields(EvaluateConfig), "")
     screens = [[options_of(entry), digests_of(entry)] for entry in config.screen]
     judging = config.to_dict()["evaluate"] | where
     return {"evaluate": judging, "screens": screens, "annotations": inputs.annotations.digests}
