@@ -9,8 +9,9 @@ from perturbloop import __version__
 from perturbloop.cli.combine import combine
 from perturbloop.cli.curves import curves
 from perturbloop.cli.options import Folder, Workers, command
-from perturbloop.cli.output import Answer, Commands
+from perturbloop.cli.output import Answer, Commands, width
 from perturbloop.cli.record import RECORDED, record
+from perturbloop.errors import InputError
 from perturbloop.schema import SECTIONS, CampaignConfig
 from perturbloop.schema.options import nested, options
 from perturbloop.train.pretrain_config import PretrainConfig
@@ -119,7 +120,12 @@ def evaluate(folder: Folder) -> Answer:
 @command(app)
 def play(folder: Folder, workers: Workers = 0) -> Answer:
     """Play one round: every step that is stale, then the report."""
-    return _step(folder, "report", workers=workers)
+    from perturbloop.loop.campaign import show
+    from perturbloop.report import summary
+
+    done = _step(folder, "report", workers=workers)
+    _, shown, _ = show(folder)
+    return Answer(done.tree, [done.lines[0], *summary(shown, width(), folder=folder)])
 
 
 @command(app)
@@ -198,13 +204,30 @@ def gene(
 
 
 @command(app)
-def report(folder: Folder) -> Answer:
-    """Show the last round as tables; the same is in its report.html."""
+def report(
+    folder: Folder,
+    everything: Annotated[bool, typer.Option("--full", help="Print all that the page says.")] = False,
+    table: Annotated[
+        str | None,
+        typer.Option(help="Print one table: ranking, metrics, gains, effects, batch, notes, gate, …"),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print that table as CSV.")] = False,
+) -> Answer:
+    """Show the last round: the verdict, the best genes, what to do next; its report.html has more."""
     from perturbloop.loop.campaign import show
-    from perturbloop.report import tables
+    from perturbloop.report import full, summary, table_of, text_of
 
-    path, shown, tree = show(folder)
-    return Answer(tree, [*tables(shown), f"Report: {path}"])
+    _, shown, tree = show(folder)
+    if table is not None:
+        rows = table_of(shown, table)
+        lines = rows.to_csv(index=False).splitlines() if as_csv else text_of(rows, width())
+        return Answer({table: rows.to_dict("records")}, lines)
+    if as_csv:
+        msg = (
+            "`--csv` prints a table; none is named. Name one with `--table`, for instance `--table ranking`."
+        )
+        raise InputError(msg)
+    return Answer(tree, full(shown, width()) if everything else summary(shown, width(), folder=folder))
 
 
 @command(app, *PRETRAINING, panels=PANELS)
@@ -218,21 +241,10 @@ def pretrain(
     ] = None,
 ) -> Answer:
     """Pretrain a small model by masked-gene learning, where no published weights are at hand."""
-    from perturbloop.data.cells import read_cells
-    from perturbloop.data.vocabulary import Vocabulary
-    from perturbloop.progress import tell
-    from perturbloop.train.pretrain import pretrain as learn
+    from perturbloop.train.pretrain import pretrain_files
 
     config = PretrainConfig(**nested(PRETRAINING, given).get("pretrain", {}))
-    words = Vocabulary.published(vocabulary)
-    cells = [read_cells(path, vocabulary=words, gene_column=gene_column)[0] for path in files]
-    done = learn(
-        cells,
-        words,
-        folder,
-        config,
-        on_step=lambda step, share, loss: tell("pretrain", round(1000 * share), 1000),
-    )
+    done = pretrain_files(files, folder, config, vocabulary=vocabulary, gene_column=gene_column)
     return Answer(done.to_dict(), [*done.lines(), f"Model: {folder}"])
 
 
@@ -243,7 +255,7 @@ def demo(
 ) -> Answer:
     """Play the whole loop on simulated cells with a known answer."""
     from perturbloop.loop.demo import demo as run
-    from perturbloop.report import tables
+    from perturbloop.report import summary
 
-    tree, shown, lines = run(folder, seed=seed)
-    return Answer(tree, [*tables(shown), *lines])
+    tree, shown, known = run(folder, seed=seed)
+    return Answer(tree, [*summary(shown, width(), folder=folder / "campaign"), *known])

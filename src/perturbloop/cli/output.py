@@ -221,3 +221,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def width() -> int:
+    """Letters of a line of the terminal, at most 100; 80 where there is none."""
+    return min(Console().width, 100)

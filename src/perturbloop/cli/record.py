@@ -9,7 +9,7 @@ import typer
 from perturbloop.cli.options import Folder, flag
 from perturbloop.cli.output import Answer
 from perturbloop.errors import InputError, some
-from perturbloop.schema import PerturbedConfig, ScreenConfig
+from perturbloop.schema import PerturbedConfig, RecordedScreen, ScreenConfig
 from perturbloop.schema.options import nested, options
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def record(
         folder, entry({name: value for name, value in given.items() if value is not None}), replace=replace
     )
     head = "Recorded" if new else "Recorded before, nothing changed"
-    if recorded.role == "screen":
+    if isinstance(recorded, RecordedScreen):
         lines = [*recorded.warnings, f"{head}: {recorded.name}, {recorded.modality}.", *recorded.lines]
     else:
         lines = [*recorded.warnings, *_cell_lines(head, recorded), *_effects(folder, recorded.folder)]

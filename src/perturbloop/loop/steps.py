@@ -17,7 +17,7 @@ from perturbloop.loop.folder import CampaignFolder, digests_of, options_of, read
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, read_outcomes
 from perturbloop.loop.round import evaluate_round
-from perturbloop.report import compose, write
+from perturbloop.report import compose, write, write_ranking
 from perturbloop.schema import PROPOSALS, CampaignConfig, EvaluateConfig, TrainConfig, file_fields
 from perturbloop.store import Input, step_key
 from perturbloop.store.files import write_json, write_table
@@ -138,7 +138,8 @@ def _propose(work: Work, folder: Path) -> tuple[Path, ...]:
 
 
 def _report(work: Work, folder: Path) -> tuple[Path, ...]:
-    return (write(compose(folder), folder / "report.html"),)
+    report = compose(folder)
+    return (write(report, folder / "report.html"), *write_ranking(report, folder))
 
 
 def _decides_check(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
@@ -198,7 +199,7 @@ STEPS = (
         ),
     ),
     Step("propose", "evaluate", _decides_propose, _propose, ("proposals.parquet",)),
-    Step("report", "propose", _decides_report, _report, ("report.html",)),
+    Step("report", "propose", _decides_report, _report, ("report.html", "ranking.csv", "ranking.xlsx")),
 )
 
 
