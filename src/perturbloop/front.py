@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from perturbloop.loop.curves import Curves
     from perturbloop.perturb.cost import Cost
 
-Source = "anndata.AnnData | str | PathLike[str]"
+Source: TypeAlias = "anndata.AnnData | str | PathLike[str]"
 _SHORT = {"state": "state_column", "donor": "donor_column", "target": "target_column", "dose": "dose_column"}
 _SHORT |= {"replicate": "replicate_column", "guide": "guide_column"}
 """Short names of options that name a column."""
@@ -407,7 +407,7 @@ def _kept(folder: Path, cells: "Source | None") -> Iterator[str | None]:
     made = [place for place in (places, *places.parents) if not place.exists()]
     places.mkdir(parents=True, exist_ok=True)
     beside = places / "new.h5ad"
-    cells.write_h5ad(beside)  # type: ignore[attr-defined]
+    cells.write_h5ad(beside)
     path = places / f"{file_digest(beside)}.h5ad"
     known = path.exists()
     beside.replace(path)

@@ -29,6 +29,11 @@ class CampaignFolder:
     config: CampaignConfig
     store: CampaignStore
 
+    @property
+    def recorded(self) -> tuple[RecordedFile, ...]:
+        """Recorded files, perturbed cells before screens."""
+        return (*self.config.perturbed, *self.config.screen)
+
     def round_folder(self, number: int) -> Path:
         """Folder of a round."""
         return self.folder / "rounds" / f"{number:03d}"
@@ -39,8 +44,7 @@ class CampaignFolder:
 
     def same_place(self, entry: RecordedFile) -> RecordedFile | None:
         """Return what is recorded where an entry belongs: of the same path and modality, or a screen of the same name."""
-        recorded: tuple[RecordedFile, ...] = (*self.config.perturbed, *self.config.screen)
-        return next((one for one in recorded if _place(one) == _place(entry)), None)
+        return next((one for one in self.recorded if _place(one) == _place(entry)), None)
 
     def without_recorded(self, entry: RecordedFile) -> "CampaignFolder":
         """Return the campaign without a file, saved."""

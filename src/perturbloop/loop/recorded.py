@@ -108,7 +108,7 @@ def record(
         If cells would train by labels from a screen that judges.
     """
     _require_kind(entry, campaign)
-    known = entry in (*campaign.config.perturbed, *campaign.config.screen)
+    known = entry in campaign.recorded
     if known and (place_of(campaign, entry, inputs) / "report.json").is_file():
         return campaign, _kept(campaign, entry, inputs), False
     found = _measured(campaign, inputs, entry, _folds(campaign))
@@ -120,7 +120,7 @@ def record(
 
 def remeasure(campaign: CampaignFolder, inputs: Inputs) -> None:
     """Measure again, and keep, every recorded file whose options, content or cells changed, or whose tables are gone."""
-    for entry in _entries(campaign):
+    for entry in campaign.recorded:
         if not (place_of(campaign, entry, inputs) / "report.json").is_file():
             _keep(campaign, inputs, entry, _measured(campaign, inputs, entry, _folds(campaign)))
 
@@ -131,7 +131,7 @@ def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
     screens: dict[str, pd.DataFrame] = {}
     recorded: list[Recorded] = []
     known = _folds(campaign)
-    for entry in _entries(campaign):
+    for entry in campaign.recorded:
         place = place_of(campaign, entry, inputs)
         if (place / "report.json").is_file():
             tables: Any = _KeptTables(place)
@@ -208,10 +208,6 @@ def _keep(campaign: CampaignFolder, inputs: Inputs, entry: RecordedFile, found: 
     campaign.store.add_input(Input(entry.path, role, file_digest(path), size, n_cells, found.n_genes))
     campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in found.fold_of.items())
     write_json(place / "report.json", found.recorded.to_dict())
-
-
-def _entries(campaign: CampaignFolder) -> list[RecordedFile]:
-    return [*campaign.config.perturbed, *campaign.config.screen]
 
 
 def _folds(campaign: CampaignFolder) -> dict[str, int]:

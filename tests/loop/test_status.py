@@ -1,0 +1,169 @@
+"""Every state of a campaign can be seen and undone; a batch of another size; what is known of a gene."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from anndata import read_h5ad
+
+from perturbloop.errors import DesignError, InputError, StoreError
+from perturbloop.loop.campaign import checked, play, proposals, record, relocate, unrecord
+from perturbloop.loop.folder import open_campaign
+from perturbloop.loop.status import gene, status
+
+
+@pytest.fixture
+def folder(campaign, tmp_path):
+    return Path(shutil.copytree(campaign.folder, tmp_path / "copy"))
+
+
+def seen(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def edit(folder, old, new):
+    toml = folder / "campaign.toml"
+    assert old in toml.read_text()
+    toml.write_text(toml.read_text().replace(old, new))
+
+
+def test_the_status_names_rounds_files_what_is_stale_and_what_comes_next(folder):
+    before = seen(folder)
+    found = status(folder)
+    assert found.rounds == (0, 1)
+    assert found.recorded == ("perturbed.h5ad (cells, crispri)",)
+    assert found.stale == ()
+    assert found.next == f"perturbloop propose {folder}"
+    assert seen(folder) == before
+    edit(folder, "min_effect = 0.3", "min_effect = 0.5")
+    assert status(folder).stale == ("evaluate", "propose", "report")
+    assert status(folder).next == f"perturbloop play {folder}"
+
+
+def test_the_status_of_a_campaign_whose_cells_moved_says_so(folder, tmp_path):
+    with open_campaign(folder).store:
+        pass
+    edit(folder, "cells.h5ad", "gone.h5ad")
+    found = status(folder)
+    assert "gone.h5ad" in found.problem
+    assert found.rounds == (0, 1)
+
+
+def test_a_recorded_file_is_taken_back_and_what_it_held_out_stays_held_out(folder, made):
+    effects = pd.read_parquet(folder / "rounds" / "001" / "effects.parquet")
+    said = unrecord(folder, "perturbed.h5ad")
+    assert "stays held out" in said[0]
+    assert status(folder).recorded == ()
+    with pytest.raises(InputError, match="One recorded file is taken back; 0 are named"):
+        unrecord(folder, "perturbed.h5ad")
+    recorded, new = record(folder, made.perturbed())
+    assert new is False or recorded.n_cells
+    again = pd.read_parquet(folder / recorded.folder / "effects_all.parquet")
+    folds = effects[effects["level"] == "gene"].set_index("gene_id")["fold"]
+    found = again[again["level"] == "gene"].set_index("gene_id")["fold"]
+    pd.testing.assert_series_equal(found.sort_index(), folds.sort_index(), check_dtype=False)
+    assert play(folder).done == ()  # as it was
+
+
+def test_a_file_is_recorded_another_way_only_when_that_is_said(folder, made):
+    entry = made.perturbed(min_cells=12)
+    with pytest.raises(InputError, match=r"with other options: 'min_cells'.*`--replace`.*unrecord"):
+        record(folder, entry)
+    _, new = record(folder, entry, replace=True)
+    assert new
+    assert len(status(folder).recorded) == 1
+
+
+def test_moved_cells_are_found_again_and_others_refused(folder, made, tmp_path):
+    moved = tmp_path / "elsewhere.h5ad"
+    shutil.copy(made.data / "cells.h5ad", moved)
+    relocate(folder, cells=moved)
+    assert play(folder).done == ()
+    adata = read_h5ad(moved)
+    adata.X = adata.X + (adata.X > 0)
+    adata.write_h5ad(moved)
+    shutil.copy(made.data / "cells.h5ad", tmp_path / "kept.h5ad")
+    other = tmp_path / "other.h5ad"
+    adata.write_h5ad(other)
+    relocate(folder, cells=tmp_path / "kept.h5ad")
+    with pytest.raises(InputError, match=r"the cells found there hold something else"):
+        relocate(folder, cells=other)
+    assert checked(folder)
+    with pytest.raises(InputError, match="neither came"):
+        relocate(folder)
+
+
+def test_a_batch_of_another_size_is_chosen_in_the_same_round(folder):
+    before = seen(folder)
+    table = proposals(folder, budget=7, anyway=True)
+    assert table.groupby("policy").size().to_dict() == {"greedy": 7, "chance": 7}
+    changed = {path.name for path, when in seen(folder).items() if before.get(path) != when}
+    assert {"proposals.parquet", "propose.json"} <= changed
+    assert not changed & {"ranking.parquet", "metrics.parquet", "evaluate.json"}
+    assert not (folder / "rounds" / "002").exists()
+    assert "budget = 7" in (folder / "campaign.toml").read_text()
+    assert play(folder).done == ("report",)
+
+
+def test_a_failed_gate_names_no_batch_unless_that_is_asked_for(folder):
+    facts = folder / "rounds" / "001" / "facts.json"
+    tree = json.loads(facts.read_text())
+    tree["verdicts"] = [{"check": "state head", "passed": False, "sentence": "State head: FAILED."}]
+    facts.write_text(json.dumps(tree))
+    with open_campaign(folder).store as store:
+        step = store.steps(1)
+    assert step
+    with pytest.raises(DesignError, match=r"CONTROL GATE FAILED.*no gene is named.*`--anyway`"):
+        _proposed(folder)
+    assert len(_proposed(folder, anyway=True))
+
+
+def _proposed(folder, **options):
+    """Ask for the batch of a round whose facts were changed by hand, as nothing else was."""
+    from perturbloop.loop import campaign as module
+
+    stale, module._stale = module._stale, lambda *_: ()
+    try:
+        return proposals(folder, **options)
+    finally:
+        module._stale = stale
+
+
+def test_of_a_gene_is_said_where_it_stands_what_was_measured_and_why_it_is_missing(folder):
+    ranking = pd.read_parquet(folder / "rounds" / "001" / "ranking.parquet")
+    best = ranking[ranking["status"] == "scored"].iloc[0]
+    found = gene(folder, best["gene_name"].lower())
+    assert found.gene_id == best["gene_id"]
+    assert found.ranking[0]["place"] == 1
+    assert found.why == ""
+    assert found.lines()[0] == f"{best['gene_name']} ({best['gene_id']})"
+    spent = ranking[ranking["status"] == "spent"].iloc[0]
+    of_spent = gene(folder, spent["gene_id"])
+    assert of_spent.measured
+    assert "memory, not prediction" in of_spent.why
+    assert "does not hold it" in gene(folder, "STAT99").why
+    json.dumps(found.to_dict(), default=str)
+
+
+def test_a_folder_that_is_no_campaign_has_no_status(tmp_path):
+    with pytest.raises(StoreError, match="has none"):
+        status(tmp_path)
+
+
+def test_a_campaign_of_an_older_version_opens_reports_and_plays_on(folder):
+    """Rounds without facts and with fewer columns, as they were before."""
+    for place in sorted((folder / "rounds").iterdir()):
+        (place / "facts.json").unlink()
+        path = place / "ranking.parquet"
+        newer = ["ranked_by", "effect", "log2fc", "de_padj"]
+        pd.read_parquet(path).drop(columns=newer).to_parquet(path)
+    from perturbloop.loop.campaign import show
+
+    _, report, _ = show(folder)
+    assert len(report.ranking)
+    assert report.ranking["log2fc"].isna().all()
+    assert play(folder).done
+    _, report, _ = show(folder)
+    assert report.ranking["log2fc"].notna().any()

@@ -1,0 +1,136 @@
+"""The front door: a whole campaign from Python, on AnnData objects."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import read_h5ad
+
+import perturbloop as pl
+from perturbloop.data import toy
+from perturbloop.data.cells import read_cells
+from perturbloop.data.tokens import vocabulary_of
+from perturbloop.errors import InputError
+from perturbloop.train.pretrain import pretrain
+from perturbloop.train.pretrain_config import PretrainConfig
+
+SMALL = {"kinds": ("delete",), "cells_per_gene": 5, "full_cells_per_gene": 1, "reference_genes": 20}
+SMALL |= {"bootstrap": 20, "epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("front")
+    toy.write(toy.world(1, n_cells=160, n_corpus=120), folder, k=12, n_cells=16)
+    corpus, _ = read_cells(folder / "corpus.h5ad")
+    words = vocabulary_of(corpus, max_length=64)
+    pretrain([corpus], words, folder / "model", PretrainConfig(layers=1, hidden=16, max_length=64, steps=4))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(world, tmp_path_factory):
+    """As in the README: create, play, record, play."""
+    adata, perturbed = read_h5ad(world / "cells.h5ad"), read_h5ad(world / "perturbed.h5ad")
+    before = [(one.X.copy(), one.obs.copy(), dict(one.uns)) for one in (adata, perturbed)]
+    study = pl.Campaign.create(
+        tmp_path_factory.mktemp("studies") / "study",
+        adata,
+        state="state",
+        start="stimulated",
+        goal="resting",
+        donor="donor_id",
+        model=world / "model",
+        **SMALL,
+    )
+    study.play()
+    recorded = study.record(perturbed, target="target", control=toy.CONTROL, modality="crispri")
+    assert recorded.n_cells > 0
+    study.play()
+    for one, (counts, obs, uns) in zip((adata, perturbed), before, strict=True):
+        assert abs(one.X - counts).sum() == 0
+        pd.testing.assert_frame_equal(one.obs, obs)
+        assert dict(one.uns) == uns
+    return study
+
+
+def test_the_answer_is_a_table_and_shows_itself(study):
+    assert study.ranking["benefit"].dropna().is_monotonic_decreasing
+    assert list(study.ranking.columns[:5]) == ["gene_id", "gene_name", "kind", "action", "benefit"]
+    assert {"frozen", "posterior", "de"} <= set(study.scoreboard["method"])
+    shown = study._repr_html_()
+    assert "2 rounds finished" in shown
+    assert "Next: " in shown
+    assert str(study.folder) in repr(study)
+    assert "<iframe srcdoc=" in study.report()._repr_html_()
+    assert len(str(study.report()).splitlines()) <= 40
+
+
+def test_every_command_is_a_method_of_the_same_name(study):
+    from perturbloop.cli import app
+
+    commands = {entry.name or entry.callback.__name__ for entry in app.registered_commands}
+    outside = {"init", "demo", "pretrain"}
+    assert commands - outside <= {name for name in dir(pl.Campaign) if not name.startswith("_")}
+    assert {"demo", "pretrain"} <= set(pl.__all__)
+
+
+def test_a_campaign_is_opened_again_and_asked(study):
+    again = pl.Campaign(study.folder)
+    assert again.status().rounds == (0, 1)
+    name = again.ranking["gene_name"].iloc[0]
+    assert again.gene(name).ranking
+    assert len(again.propose(3, anyway=True)) == 6
+    assert again.check()
+    assert again.perturb(dry_run=True)
+
+
+def test_a_table_by_name_and_a_name_that_is_none(study):
+    assert len(study.table("effects"))
+    with pytest.raises(InputError, match=r"A round has the tables.*Did you mean 'ranking'"):
+        study.table("rankin")
+
+
+def test_a_refused_object_leaves_nothing_behind(world, tmp_path):
+    adata = read_h5ad(world / "cells.h5ad")
+    options = {"state": "state", "start": "stimulated", "goal": "restin", "model": world / "model"}
+    with pytest.raises(InputError, match="resting"):
+        pl.Campaign.create(tmp_path / "study", adata, **options)
+    assert not (tmp_path / "study").exists()
+    with pytest.raises(InputError, match=r"'kind' came. Did you mean 'kinds'"):
+        pl.Campaign.create(tmp_path / "study", adata, **options, kind="delete")
+    assert not (tmp_path / "study").exists()
+
+
+def test_values_that_are_no_counts_are_refused_as_in_a_file(world, tmp_path):
+    adata = read_h5ad(world / "cells.h5ad")
+    adata.X = np.log1p(adata.X.toarray())
+    with pytest.raises(InputError, match="raw counts"):
+        pl.Campaign.create(
+            tmp_path / "study",
+            adata,
+            state="state",
+            start="stimulated",
+            goal="resting",
+            model=world / "model",
+        )
+
+
+def loaded_by(statement):
+    code = f"import sys; {statement}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(run.stdout.splitlines()[-1].split())
+
+
+def test_reading_a_campaign_loads_no_torch(study):
+    asked = (
+        f"import perturbloop as pl; c = pl.Campaign({str(study.folder)!r}); c.ranking; c.report(); c.status(); "
+        "c.propose(anyway=True); c.perturb(dry_run=True)"
+    )
+    assert not {"torch", "transformers"} & loaded_by(asked)
+
+
+def test_importing_perturbloop_loads_nothing_heavy():
+    assert not {"torch", "pandas", "anndata", "matplotlib", "typer"} & loaded_by("import perturbloop")
