@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from perturbloop.data.gene_sets import GeneSets
+from perturbloop.evaluate import comparisons
 from perturbloop.evidence.channel import SHUFFLES, Networks, evidence_of, evidence_predictions
 from perturbloop.evidence.graphs import from_vectors
 from perturbloop.evidence.kernels import vector_kernel
-from perturbloop.loop import scores
 from perturbloop.schema import EFFECTS, GAINS, PREDICTIONS, EvaluateConfig
 
 GENES = np.array([f"ENSG{number:011d}" for number in range(60)], dtype=object)
@@ -49,7 +49,7 @@ def made(judged, rng):
 
 def test_a_control_of_the_evidence_is_the_mean_of_many_shuffles(made, judged):
     evidence, predictions = made
-    found = scores.gains(predictions, judged, {"delete": evidence}, config=CONFIG)
+    found = comparisons.gains(predictions, judged, {"delete": evidence}, config=CONFIG)
     rows = found.set_index(["method", "against"])
     assert rows.loc[("posterior", "frozen"), "gain"] > 0.1
     assert rows.loc[("posterior", "frozen"), "control_gain"] < rows.loc[("posterior", "frozen"), "gain"] / 2
@@ -65,7 +65,7 @@ def test_shuffles_are_made_once_for_all_sets_of_targets(made, judged, monkeypatc
         calls.append(options["methods"])
         return evidence_predictions(*args, **options)
 
-    monkeypatch.setattr(scores, "evidence_predictions", counted)
+    monkeypatch.setattr(comparisons, "evidence_predictions", counted)
     related = pd.DataFrame(np.repeat(np.eye(6), 10, axis=0)).astype(pd.SparseDtype(float, 0.0))
     sets = GeneSets(
         "modules.gmt",
@@ -73,9 +73,26 @@ def test_shuffles_are_made_once_for_all_sets_of_targets(made, judged, monkeypatc
         GENES,
         related.sparse.to_coo().tocsr().astype(np.float32),
     )
-    found = scores.gains(predictions, judged, {"delete": evidence}, config=CONFIG, gene_sets=sets)
+    found = comparisons.gains(predictions, judged, {"delete": evidence}, config=CONFIG, gene_sets=sets)
     assert len(calls) == 2 * SHUFFLES  # two controls, whatever the targets
     assert list(found) == GAINS.names
     none_left = found[found["targets"] == "pathway-disjoint"]
     assert none_left["gain"].isna().all()
     assert none_left["n_genes"].eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("n_hits", "says"), [(0, "none of 12 held-out targets is a hit"), (1, "cannot tell methods apart")]
+)
+def test_targets_that_cannot_tell_methods_apart_shuffle_nothing_and_say_so(
+    made, judged, monkeypatch, n_hits, says
+):
+    evidence, predictions = made
+    calls = []
+    monkeypatch.setattr(comparisons, "evidence_predictions", lambda *args, **options: calls.append(options))
+    held_out = np.flatnonzero(judged["fold"] >= 0)
+    few = judged.assign(hit=np.isin(np.arange(30), held_out[:n_hits]))
+    found = comparisons.gains(predictions, few, {"delete": evidence}, config=CONFIG)
+    assert not calls
+    assert found["sentence"].str.contains(says).all()
+    assert found[["ci_low", "pvalue", "control_gain"]].isna().all(axis=None)

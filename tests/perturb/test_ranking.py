@@ -37,9 +37,10 @@ def shifts(rng):
     )
 
 
-def ranked(shifts, start, n_words=59):
+def ranked(shifts, start, n_words=59, **options):
     words = Vocabulary.of_genes(GENES[:n_words], GENES[:n_words], np.ones(n_words), max_length=64)
-    return rank(shifts, start, words, kind="delete", donor_n=None, null_genes=50).set_index("gene_id")
+    table = rank(shifts, start, words, kind="delete", donor_n=None, null_genes=50, **options)
+    return table.set_index("gene_id")
 
 
 def test_benefit_is_the_mean_shift_and_the_call_asks_for_null_and_sign(shifts, start):
@@ -50,6 +51,55 @@ def test_benefit_is_the_mean_shift_and_the_call_asks_for_null_and_sign(shifts, s
     assert table.loc[GENES[7], "call"] == "toward"
     assert table.loc[GENES[9], "null_z"] < -3
     assert table.loc[GENES[9], "call"] == "none"  # far below its like, but it still moves toward the goal
+
+
+def test_the_interval_of_a_screened_gene_holds_the_error_of_the_screen_beside_that_of_the_cells(
+    shifts, start
+):
+    """Gene 1 has an estimate with an error of 3, gene 2 was computed exactly in all of its cells."""
+    estimates = pd.DataFrame(
+        {
+            "gene_id": GENES[[1, 2]],
+            "kind": "delete",
+            "ci_low": [-3.0, 1.0],
+            "ci_high": [3.0, 1.0],
+            "n_exact": [2, 5],
+            "basis": ["screen+own", "exact"],
+        }
+    )
+    exact, screened = ranked(shifts, start), ranked(shifts, start, estimates=estimates)
+    half = (exact["ci_high"] - exact["ci_low"]) / 2
+    for gene, error in ((GENES[1], 3.0), (GENES[2], 0.0)):
+        row = screened.loc[gene]
+        wide = np.sqrt(half[gene] ** 2 + error**2)
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx(
+            (row["benefit"] - wide, row["benefit"] + wide)
+        )
+    assert screened.loc[GENES[[1, 2]], "basis"].tolist() == ["screen+own", "exact"]
+    assert screened.loc[GENES[[1, 2]], "n_exact"].tolist() == [2, 5]
+
+
+def test_a_call_needs_an_interval_that_excludes_zero(shifts, start):
+    """Gene 7 shifts by 4 in the mean, but from cell to cell by 20."""
+    noisy = shifts["logit_shift"].where(
+        shifts["gene_id"] != GENES[7], 4 + 20 * np.array([-1, -0.5, 0, 0.5, 1])[shifts["cell"]]
+    )
+    row = ranked(shifts.assign(logit_shift=noisy), start).loc[GENES[7]]
+    assert row["padj"] < 0.05
+    assert row["ci_low"] < 0 < row["benefit"]
+    assert row["call"] == "none"
+
+
+def test_fewer_than_five_cells_give_a_shift_and_no_interval_p_or_call(shifts, start):
+    fewer = shifts[(shifts["gene_id"] != GENES[7]) | (shifts["cell"] < 4)]
+    whole, table = ranked(shifts, start), ranked(fewer, start)
+    row = table.loc[GENES[7]]
+    assert (row["n_cells"], row["call"]) == (4, "none")
+    assert row[["ci_low", "ci_high", "pvalue", "padj", "cell_pvalue"]].isna().all()
+    assert row["benefit"] == fewer.loc[fewer["gene_id"] == GENES[7], "logit_shift"].mean()
+    others = whole.index.difference([GENES[7]])
+    np.testing.assert_allclose(table.loc[others, "ci_low"].dropna(), whole.loc[others, "ci_low"].dropna())
+    assert whole.loc[GENES[7], ["ci_low", "pvalue", "padj"]].notna().all()
 
 
 def test_every_gene_of_the_cells_is_listed_and_those_not_edited_come_last(shifts, start):

@@ -13,8 +13,10 @@ from perturbloop.data.gene_sets import GeneSets
 from perturbloop.evaluate import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evaluate.disjoint import DISJOINT, HELD_OUT
 from perturbloop.evaluate.gains import Gain
+from perturbloop.evaluate.judgeable import Judgeable
 from perturbloop.evidence.channel import Evidence, evidence_predictions, n_shuffles
 from perturbloop.schema import GAINS, RANK_CORRELATIONS, EvaluateConfig, Kind, method
+from perturbloop.stats.streams import stream
 
 COMPARISONS = (
     ("frozen-closed", "frozen", "frozen-shuffled"),
@@ -54,9 +56,23 @@ def gains(
 ) -> pd.DataFrame:
     """Paired gains of each channel with what its control keeps of them; with gene sets once more on pathway-disjoint targets.
 
+    Parameters
+    ----------
+    predictions
+        PREDICTIONS rows of all methods.
+    judged
+        EFFECTS rows that judge.
+    evidence
+        By kind, what the controls of the evidence channel are shuffled from.
+    config
+        Bootstrap samples and seed.
+    gene_sets
+        Pathways and complexes; with them every comparison is made a second time, on the `pathway-disjoint` targets.
+
     Returns
     -------
-    table `GAINS`.
+    Table `GAINS`. Where the targets cannot tell methods apart (fewer than two hits, or two others) no control is shuffled, and
+    `sentence` says why.
     """
     rows = []
     dealt: dict[tuple[Kind, str], list[pd.DataFrame]] = {}
@@ -68,12 +84,15 @@ def gains(
             if {name, against} - known:
                 continue
             gain = compare(here, method=name, reference=against, config=config)
-            if control in SHUFFLED and control in known and (kind, control) not in dealt:
-                dealt[kind, control] = _shuffles(here, evidence[kind], control, kind, config)
-            shuffles = dealt.get((kind, control or ""), [])
-            control_gain, share, sentence = _kept(
-                here, shuffles, gain.value, against, control, config, compare
-            )
+            control_gain, share = np.nan, np.nan
+            sentence = Judgeable(kind, gain.n_genes, gain.n_hits).sentence
+            if not sentence:  # a control is only made where it could be told from its method
+                if control in SHUFFLED and control in known and (kind, control) not in dealt:
+                    dealt[kind, control] = _shuffles(here, evidence[kind], control, kind, config)
+                shuffles = dealt.get((kind, control or ""), [])
+                control_gain, share, sentence = _kept(
+                    here, shuffles, gain.value, against, control, config, compare
+                )
             rows.append(
                 {
                     "method": name,
@@ -105,7 +124,7 @@ def _shuffles(
     here: pd.DataFrame, evidence: Evidence, control: str, kind: Kind, config: EvaluateConfig
 ) -> list[pd.DataFrame]:
     """Predictions of a control of the evidence channel, one table per shuffle of the effects, beside those of `frozen`."""
-    rng = np.random.default_rng([config.seed, 3])
+    rng = stream(config.seed, "shuffled effects", control)
     base = here[here["method"] == "frozen"]
     return [
         pd.concat([base, evidence_predictions(base, evidence, kind=kind, rng=rng, methods=[control])])

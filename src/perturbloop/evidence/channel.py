@@ -17,14 +17,15 @@ from perturbloop.evidence.kernels import (
     constant_kernel,
     feature_kernel,
 )
-from perturbloop.evidence.posterior import Posterior, neighbors, network_skills, posterior
+from perturbloop.evidence.posterior import LEAST_MEASURED, Posterior, neighbors, network_skills, posterior
 from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
 from perturbloop.schema import POSTERIOR, PREDICTIONS, Kind, concat, judges
+from perturbloop.stats.streams import stream
 
 MOST_MEASURED = 1000
 """Most measured genes that the posterior reads; of more, half are those with the clearest effects and half are drawn."""
-LEAST_MEASURED = 2
-"""Fewest measured genes of a posterior."""
+SKILL = "shuffles of a network's skill"
+"""Random stream of both, so that a skill that is at hand is that of the posterior."""
 SHUFFLES, FEW_SHUFFLES, MANY_GENES = 20, 5, 100
 """Shuffles behind a control of the evidence channel; fewer where more genes were measured than the last number."""
 
@@ -190,14 +191,14 @@ def posterior_of(
         known.features,
         insilico.reindex(known.gene_ids).to_numpy(float),
         *_measured(evidence, rows),
-        rng=np.random.default_rng(evidence.seed),
+        rng=stream(evidence.seed, SKILL),
         skill_k=skill_k,
     )
 
 
 def skills_of(evidence: Evidence, rows: pd.DataFrame) -> np.ndarray:
     """Skill of each network by these effects, whatever in-silico score stands beside them."""
-    rng = np.random.default_rng(evidence.seed)
+    rng = stream(evidence.seed, SKILL)
     return network_skills(evidence.known.networks, *_measured(evidence, rows), rng=rng)
 
 
@@ -238,7 +239,9 @@ def measured_genes(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
         return here
     clear = (here["effect_to_goal"].abs() / here["se"].clip(lower=1e-9)).nlargest(MOST_MEASURED // 2).index
     rest = here.index.difference(clear).to_numpy()
-    drawn = np.random.default_rng([seed, 6]).choice(rest, MOST_MEASURED - len(clear), replace=False)
+    drawn = stream(seed, "measured genes that are read").choice(
+        rest, MOST_MEASURED - len(clear), replace=False
+    )
     return here.loc[np.sort(np.concatenate([clear.to_numpy(), drawn]))].reset_index(drop=True)
 
 

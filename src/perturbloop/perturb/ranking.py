@@ -12,10 +12,12 @@ from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.schema import ACTION, PREDICTIONS, RANKING, Kind
 from perturbloop.stats.aggregate import mean_by_gene
 from perturbloop.stats.correct import benjamini_hochberg
-from perturbloop.stats.null import matched_null
+from perturbloop.stats.null import beyond_null, matched_null
 
 LEAST_CELLS = 5
 """Fewest cells of which an interval or a p is given."""
+FROM_CELLS = ["logit_se", "logit_ci_low", "logit_ci_high", "logit_pvalue", "logit_cell_pvalue"]
+"""What is missing below that number."""
 EITHER_WAY = "either-way"
 """Flag of a gene that is among the best both to inhibit and to activate: its place tells no direction."""
 
@@ -58,7 +60,8 @@ def rank(
 
     Returns
     -------
-    Table `RANKING`; `benefit` is `logit_shift`. Genes that were not edited have the status `not_scored`.
+    Table `RANKING`; `benefit` is `logit_shift`. Genes that were not edited have the status `not_scored`. A gene that was edited in
+    fewer than five cells has neither interval nor p, and a call needs an interval that excludes 0.
     """
     rows = shifts[shifts["kind"] == kind]
     gene_n = pd.Categorical(rows["gene_id"])  # codes: rows are cells × genes
@@ -71,16 +74,16 @@ def rank(
     frame = frame.join(logit.add_prefix("logit_"), on="gene_id").join(
         cosine["mean"].rename("shift_to_goal"), on="gene_id"
     )
+    few_g = frame["logit_n_cells"].lt(LEAST_CELLS).to_numpy(bool)
+    frame.loc[few_g, FROM_CELLS] = np.nan
     frame = _with_basis(frame, kind, estimates)
-    null = _null(frame["gene_id"], frame["logit_mean"], covariates(rows, start), null_genes)
-    enough = frame["logit_n_cells"].ge(LEAST_CELLS)
-    frame[["logit_ci_low", "logit_ci_high", "logit_cell_pvalue", "logit_pvalue"]] = frame[
-        ["logit_ci_low", "logit_ci_high", "logit_cell_pvalue", "logit_pvalue"]
-    ].where(enough, np.nan)
-    pvalue = null["pvalue"].where(enough)
-    padj = benjamini_hochberg(pvalue.to_numpy(float))
-    toward = (padj < fdr) & (null["null_z"] > 0) & (frame["logit_ci_low"] > 0)
-    away = (padj < fdr) & (null["null_z"] < 0) & (frame["logit_ci_high"] < 0)
+    null = _null(frame["gene_id"], frame["logit_mean"], covariates(rows, start), null_genes, untested_g=few_g)
+    side_g = beyond_null(
+        *(table.to_numpy(float) for table in (frame["logit_mean"], null["null_z"], null["padj"])),
+        fdr=fdr,
+        ci_low_g=frame["logit_ci_low"].to_numpy(float),
+        ci_high_g=frame["logit_ci_high"].to_numpy(float),
+    )
     scored = frame["logit_mean"].notna() & frame["gene_id"].isin(vocabulary.position)
     frame = frame.assign(
         kind=kind,
@@ -92,9 +95,9 @@ def rank(
         ci_low=frame["logit_ci_low"],
         ci_high=frame["logit_ci_high"],
         null_z=null["null_z"],
-        pvalue=pvalue,
-        padj=padj,
-        call=np.select([toward, away], ["toward", "away"], "none"),
+        pvalue=null["pvalue"],
+        padj=null["padj"],
+        call=np.select([side_g > 0, side_g < 0], ["toward", "away"], "none"),
         n_cells=frame["logit_n_cells"].fillna(0).astype(int),
         n_donors=frame["logit_n_donors"].fillna(0).astype(int),
         cell_pvalue=frame["logit_cell_pvalue"],
@@ -161,7 +164,15 @@ def with_null(
     return pd.concat(parts, ignore_index=True)
 
 
-def _null(gene_ids: pd.Series, score: pd.Series, matched_by: pd.DataFrame, null_genes: int) -> pd.DataFrame:
+def _null(
+    gene_ids: pd.Series,
+    score: pd.Series,
+    matched_by: pd.DataFrame,
+    null_genes: int,
+    *,
+    untested_g: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Matched null of a score; genes that are not tested have a z, no p, and do not count as tests."""
     by = matched_by.reindex(gene_ids)
     null = matched_null(
         score.to_numpy(float),
@@ -169,8 +180,9 @@ def _null(gene_ids: pd.Series, score: pd.Series, matched_by: pd.DataFrame, null_
         by["expression"].to_numpy(float),
         null_genes=null_genes,
     )
-    padj = benjamini_hochberg(null.pvalue_g)
-    return pd.DataFrame({"null_z": null.z_g, "pvalue": null.pvalue_g, "padj": padj}, index=gene_ids.index)
+    pvalue_g = null.pvalue_g if untested_g is None else np.where(untested_g, np.nan, null.pvalue_g)
+    padj_g = benjamini_hochberg(pvalue_g)
+    return pd.DataFrame({"null_z": null.z_g, "pvalue": pvalue_g, "padj": padj_g}, index=gene_ids.index)
 
 
 def by_posterior(
