@@ -1,7 +1,7 @@
 """Write the reference pages from the package itself, so that they cannot go stale.
 
-One page each for the command line, the tables, the configuration, the scoreboard's methods, the errors and the files, and
-one page of autodoc directives per package. `tests/test_docs.py` asks that every entry has words of its own.
+One page each for the command line, the tables, the configuration, the scoreboard's methods, the errors, a campaign's folder
+and the files, and one page of autodoc directives per package. `tests/test_docs.py` asks that every entry has words of its own.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import _folder
 import _tree
 import typer
 
@@ -37,6 +38,7 @@ def write(folder: Path) -> list[Path]:
         "metrics.md": metrics(),
         "flags.md": flags(),
         "errors.md": error_classes(),
+        "folder.md": _folder.page(),
         "files.md": _tree.page(),
         **{f"api_{name}.md": api(name) for name in packages()},
     }

@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from perturbloop.cli import app
+from perturbloop.loop.steps import STEPS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -30,6 +32,20 @@ def run(language, text):
         assert done.exit_code == 0, f"{line}\n{done.output}"
 
 
+def assert_as_listed(campaign):
+    """The page of the campaign folder names every file, and none that is not there but for those a campaign need not have."""
+    sys.path.insert(0, str(DOCS))
+    import _folder
+
+    there = {path.relative_to(campaign).as_posix() for path in campaign.rglob("*") if path.is_file()}
+    listed = _folder.patterns()
+    assert not [path for path in there if not any(pattern.fullmatch(path) for pattern in listed)]
+    always = {
+        name for step in STEPS for name in (f"{step.name}.json", *step.outputs) if not name.endswith("*")
+    }
+    assert not [name for name in always if f"rounds/000/{name}" not in there]
+
+
 def test_the_example_file_of_the_how_to_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for language, text in blocks("howto/own_cells.md"):
@@ -43,3 +59,4 @@ def test_the_tutorial_runs_as_printed(tmp_path, monkeypatch):
     for language, text in blocks("tutorial/first_campaign.md"):
         run(language, text)
     assert (tmp_path / "first" / "rounds" / "001" / "report.html").is_file()
+    assert_as_listed(tmp_path / "first")
