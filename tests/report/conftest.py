@@ -5,16 +5,19 @@ import pandas as pd
 import pytest
 
 from perturbloop.evaluate import Verdict
-from perturbloop.report import GAINS, PATHWAYS, RANK_CORRELATIONS, RoundReport, render
+from perturbloop.report import RoundReport, render
 from perturbloop.report.html import _environment
 from perturbloop.schema import (
     ACTION,
     DEFAULT_KINDS,
     EFFECTS,
+    GAINS,
     METHODS,
     METRICS,
+    PATHWAYS,
     POSTERIOR,
     PROPOSALS,
+    RANK_CORRELATIONS,
     RANKING,
     STRATA,
 )

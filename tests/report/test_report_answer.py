@@ -7,12 +7,11 @@ import pandas as pd
 import pytest
 
 from perturbloop.evaluate import Verdict
-from perturbloop.report import GAINS, sections
+from perturbloop.report import sections
 from perturbloop.report.answer import answer
 from perturbloop.report.basis import either_way, shown
-from perturbloop.report.content import Context
 from perturbloop.report.notes import notes
-from perturbloop.schema import METRICS
+from perturbloop.schema import GAINS, METRICS, RecordedCells, RecordedScreen
 
 
 def judged(report, own, rivals, n_hits):
@@ -142,22 +141,35 @@ def test_the_same_warning_is_said_once_with_its_count(round_one):
 
 
 def test_controls_outside_the_states_and_few_shared_genes_come_first(round_one):
-    context = Context(
+    cells = RecordedCells(
         source="thp1.h5ad",
         n_shared_genes=106,
         n_state_genes=6175,
         control_position={"all": 2.33},
         state_score_auroc=0.75,
     )
-    first, second, *_ = notes(replace(round_one, contexts=(context,)))
+    first, second, *_ = notes(replace(round_one, recorded=(cells,)))
     assert first.startswith(
-        "Your controls lie outside the two states: thp1.h5ad stands at 2.33, where 0 is the start"
+        "Your controls lie outside the two states: those of thp1.h5ad stand at 2.33, where 0 is the start"
     )
     assert second.startswith("Few shared genes: thp1.h5ad shares 106 of 6,175 genes")
-    inside = replace(context, control_position={"a": 0.1, "b": 1.2}, n_shared_genes=5000)
-    assert not any("thp1" in note for note in notes(replace(round_one, contexts=(inside,))))
-    one = replace(context, control_position={"a": 0.1, "b": -0.6})
-    assert "at −0.60 in 1 of 2 replicates" in notes(replace(round_one, contexts=(one,)))[0]
+    inside = replace(cells, control_position={"a": 0.1, "b": 1.2}, n_shared_genes=5000)
+    assert not any("thp1" in note for note in notes(replace(round_one, recorded=(inside,))))
+    one = replace(cells, control_position={"a": 0.1, "b": -0.6})
+    assert "at −0.60 in 1 of 2 replicates" in notes(replace(round_one, recorded=(one,)))[0]
+    assert not any(
+        "thp1" in note for note in notes(replace(round_one, recorded=(replace(cells, same_file=True),)))
+    )
+
+
+def test_a_screen_that_lost_its_famous_hits_says_so(round_one):
+    lost = tuple(f"HIT{k}" for k in range(306))
+    screen = RecordedScreen(name="IL2", modality="crispri", source="a.tsv", n_hits=510, hits_excluded=lost)
+    assert notes(replace(round_one, recorded=(screen,)))[0].startswith(
+        "Hits that cannot judge: 306 of 510 hits of IL2"
+    )
+    few = replace(screen, hits_excluded=lost[:10])
+    assert not any("IL2" in note for note in notes(replace(round_one, recorded=(few,))))
 
 
 def test_where_no_gene_stands_out_that_is_said(round_one):

@@ -258,4 +258,4 @@ def demo(
     from perturbloop.report import summary
 
     tree, shown, known = run(folder, seed=seed)
-    return Answer(tree, [*summary(shown, width(), folder=folder / "campaign"), *known])
+    return Answer(tree, summary(shown, width(), folder=folder / "campaign", more=known))

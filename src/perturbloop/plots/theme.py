@@ -44,7 +44,9 @@ def name_points(ax: Axes, points: pd.DataFrame) -> None:
     """Write `gene_name` beside each point (`x`, `y`), in their order; a name without a free place is left out."""
     placed: list[tuple[float, float, float, float]] = []
     to_axes = ax.transData + ax.transAxes.inverted()
-    width, height = ax.get_figure().get_size_inches() * (ax.get_position().width, ax.get_position().height)
+    place = ax.get_window_extent()
+    dpi = ax.figure.dpi
+    width, height = place.width / dpi, place.height / dpi
     letter, line = 0.062 / max(width, 0.1), 0.11 / max(height, 0.1)  # inches of a letter of 7 points
     for name, x, y in points[["gene_name", "x", "y"]].itertuples(index=False):
         label, (across, up) = plain(name), to_axes.transform((x, y))

@@ -57,7 +57,7 @@ def answer(report: RoundReport) -> Answer:
     passed = [verdict.passed for verdict in report.gate]
     if False in passed:
         return Answer(
-            word, sentence, "failed", f"The control gate FAILED: act on none of these genes. {WAY_OUT}"
+            word, sentence, "failed", f"{FAILED}: act on none of these genes. {WAY_OUT}"
         )
     if True in passed:
         n, of = passed.count(True), count(len(passed), "check")

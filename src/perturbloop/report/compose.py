@@ -6,13 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from perturbloop.evaluate import CONTROLS, failure, in_ranking
-from perturbloop.evaluate.gate import LOW_AUROC
 from perturbloop.report.content import RoundReport
 from perturbloop.report.facts import RoundFacts, Stimulus, read_facts
+from perturbloop.report.layout import count, listed, number
 from perturbloop.schema import (
     CURVE_MEANS,
     EFFECTS,
     PATHWAYS,
+    POSTERIOR,
     RANKING,
     EvaluateConfig,
     Recorded,
@@ -44,7 +45,8 @@ def compose(folder: Path) -> RoundReport:
     names = ("ranking", "metrics", "strata", "gains", "rank_correlations", "proposals")
     tables = {name: read_table(folder / f"{name}.parquet", todo=PLAY_AGAIN) for name in names}
     tables["ranking"] = RANKING.completed(tables["ranking"])
-    de_test = str(read_table(folder / "de.parquet", todo=PLAY_AGAIN)["de_test"].iloc[0])
+    de = read_table(folder / "de.parquet", todo=PLAY_AGAIN)
+    de_test = str(de["de_test"].iloc[0])
     facts = read_facts(folder, todo=PLAY_AGAIN)
     effects, recorded = _measured(folder)
     curves, curve_notes = _curves(folder)
@@ -55,13 +57,17 @@ def compose(folder: Path) -> RoundReport:
         created=facts.created,
         version=facts.version,
         facts=_asked(facts) | {"differential expression": de_test},
-        warnings=(*_gate_warnings(facts, measured=bool(recorded)), *_warnings(facts, recorded, de_test)),
+        start=facts.config.cells.start,
+        goal=facts.config.cells.goal,
+        posterior=_posterior(folder),
+        method=facts.default,
+        de=de,
+        gate=facts.verdicts,
+        heads={title: model["heldout_auroc"] for title, model in facts.models.items()},
+        recorded=recorded,
+        warnings=_warnings(facts, recorded, de_test),
         check_lines=facts.check_lines,
-        model_lines=(
-            *facts.model_lines,
-            *_model_lines(facts),
-            *(verdict.sentence for verdict in facts.verdicts if verdict.passed),
-        ),
+        model_lines=(*facts.model_lines, *_model_lines(facts)),
         effects=effects,
         effect_lines=_effect_lines(recorded, config),
         min_effect=config.min_effect,
@@ -117,31 +123,20 @@ def _asked(facts: RoundFacts) -> dict[str, str]:
     }
 
 
-def _gate_warnings(facts: RoundFacts, *, measured: bool) -> list[str]:
-    """What failed comes first, then what could not be judged."""
-    failed = failure(facts.verdicts)
-    if failed and measured:
-        failed += " The default ranking therefore leaves the in-silico score out (`posterior-alone`)."
-    unjudged = " ".join(verdict.sentence for verdict in facts.verdicts if verdict.passed is None)
-    return [line for line in (failed, unjudged) if line]
+def _posterior(folder: Path) -> pd.DataFrame:
+    """Table POSTERIOR; empty in a round of an older version, which had none."""
+    path = folder / "posterior.parquet"
+    return read_table(path, todo=PLAY_AGAIN) if path.is_file() else pd.DataFrame(columns=POSTERIOR.names)
 
 
-def _warnings(facts: RoundFacts, recorded: Sequence[Recorded], de_test: str) -> list[str]:
-    low = {
-        title: model["heldout_auroc"]
-        for title, model in facts.models.items()
-        if model["heldout_auroc"] < LOW_AUROC and title != "frozen"  # the gate speaks of the frozen head
-    }
-    warnings = list(facts.warnings)
-    if low:
-        warnings.append(
-            f"{len(low)} of {len(facts.models)} state heads tell held-out cells apart with an AUROC of {min(low.values()):.2f} to "
-            f"{max(low.values()):.2f} only ({', '.join(list(low)[:3])}{', …' if len(low) > 3 else ''}); below {LOW_AUROC} a "
-            "ranking should not be acted on."
-        )
-    if not facts.pydeseq2:
-        warnings.append(f"Differential expression is by {de_test}.")
-    return [*warnings, *(f"{one.source}: {line}" for one in recorded for line in one.warnings)]
+def _warnings(facts: RoundFacts, recorded: Sequence[Recorded], de_test: str) -> tuple[str, ...]:
+    """What the states and the recorded files ask to know; the same sentence of several files once."""
+    files: dict[str, list[str]] = {}
+    for one in recorded:
+        for line in one.warnings:
+            files.setdefault(line, []).append(one.source)
+    of_test = () if facts.pydeseq2 else (f"Differential expression is by {de_test}.",)
+    return (*facts.warnings, *of_test, *(f"{listed(sources)}: {line}" for line, sources in files.items()))
 
 
 def _model_lines(facts: RoundFacts) -> list[str]:
@@ -211,7 +206,7 @@ def _power_lines(facts: RoundFacts) -> tuple[str, ...]:
         lines.append(f"{entry.modality}: {entry.sentence}")
         if 0 < entry.n_hits < FEW_HITS:
             lines.append(
-                f"With {entry.n_hits} positive{'s' if entry.n_hits > 1 else ''} the scoreboard can rule out a ranking that is badly "
+                f"With {count(entry.n_hits, 'positive')} the scoreboard can rule out a ranking that is badly "
                 "wrong; it cannot show that one method beats another. Read the intervals, not the order of the rows."
             )
     return tuple(lines)
@@ -235,7 +230,10 @@ def _context_lines(recorded: Sequence[Recorded], effects: pd.DataFrame, facts: R
     for one in cells:
         if one.same_file:
             continue
-        position = ", ".join(f"{name} {value:.2f}" for name, value in one.control_position.items())
+        places = {f"{name} ": value for name, value in one.control_position.items()}
+        if len(places) == 1:
+            places = {"": next(iter(places.values()))}
+        position = ", ".join(f"{name}{number(value)}" for name, value in places.items())
         lines.append(
             f"Context transfer: the states come from {facts.source}, the perturbed cells from {one.source}. They share "
             f"{one.n_shared_genes:,} of {one.n_state_genes:,} and {one.n_perturbed_genes:,} genes. On the "

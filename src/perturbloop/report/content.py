@@ -19,6 +19,7 @@ from perturbloop.schema import (
     RANKING,
     STRATA,
     Column,
+    Recorded,
     Table,
     concat,
 )
@@ -37,22 +38,6 @@ _TABLES = {
 }
 _DE = ["gene_id", "log2fc", "padj"]
 """Columns of differential expression that stand beside the ranking."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Context:
-    """Where one file of perturbed cells stands on the axis from start to goal."""
-
-    source: str
-    """Name of the file."""
-    n_shared_genes: int
-    """Genes it shares with the state cells: what an effect is read from."""
-    n_state_genes: int
-    """Genes of the state cells."""
-    control_position: Mapping[str, float]
-    """Mean of the control cells by replicate; 0 = start state, 1 = goal state."""
-    state_score_auroc: float
-    """How well the shared genes tell held-out goal from held-out start cells."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -109,10 +94,8 @@ class RoundReport:
     """Verdicts of the control gate."""
     heads: Mapping[str, float] = field(default_factory=dict)
     """Title of a state model -> AUROC with which it tells held-out cells apart."""
-    contexts: tuple[Context, ...] = ()
-    """Of each file of perturbed cells that is not the file of the states."""
-    broken: tuple[str, ...] = ()
-    """What is wrong with the input, so that no number can be trusted; shown in red."""
+    recorded: tuple[Recorded, ...] = ()
+    """What was read of each recorded file."""
     warnings: tuple[str, ...] = ()
     """What the reader should know before acting; the same sentence is shown once."""
     check_lines: tuple[str, ...] = ()

@@ -48,7 +48,7 @@ class Section:
     notes: tuple[str, ...] = ()
     """Shown small, after the grids."""
     alarm: tuple[str, ...] = ()
-    """Shown first and in red: a failed gate, or input that cannot be trusted."""
+    """Shown first and in red: a failed gate; broken input never gets as far as a report."""
 
 
 def number(value: Any, digits: int = 2, *, sign: bool = False) -> str:

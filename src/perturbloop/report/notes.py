@@ -6,26 +6,29 @@ import pandas as pd
 
 from perturbloop.evaluate.gate import LOW_AUROC
 from perturbloop.report.basis import POSTERIOR, TOP_OF_BOTH, basis_of, either_way, kinds_of
-from perturbloop.report.content import Context, RoundReport
+from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import count, listed, number
+from perturbloop.schema import Recorded, RecordedCells, RecordedScreen
 
 FEW_SHARED = 0.25
 """Share of the states' genes below which shared genes are called few."""
 BEYOND = 0.25
 """How far beyond a state controls may lie, in distances of the states, before that is said."""
+MOST_LOST = 1 / 3
+"""Share of a screen's hits that may be missing from the cells before that is said."""
 UNSURE = 0.5
 """Where the best gene is less probable than this to have a worthwhile effect, no gene stands out."""
 
 
 def alarms(report: RoundReport) -> tuple[str, ...]:
-    """What stands in red: broken input, and every failed check of the control gate."""
-    return (*report.broken, *(verdict.sentence for verdict in report.gate if verdict.passed is False))
+    """What stands in red: every failed check of the control gate."""
+    return tuple(verdict.sentence for verdict in report.gate if verdict.passed is False)
 
 
 def notes(report: RoundReport) -> tuple[str, ...]:
     """Everything else that asks for caution, the gravest first."""
     return (
-        *(line for context in report.contexts for line in _context(context)),
+        *(line for entry in report.recorded for line in _place(entry)),
         *_unsure(report),
         *_heads(report),
         *_unjudged(report),
@@ -34,26 +37,39 @@ def notes(report: RoundReport) -> tuple[str, ...]:
     )
 
 
-def _context(context: Context) -> tuple[str, ...]:
-    lines = []
-    outside = {
-        name: value for name, value in context.control_position.items() if not -BEYOND <= value <= 1 + BEYOND
-    }
-    if outside:
-        n, places = len(context.control_position), sorted(outside.values())
-        where = " to ".join(number(value) for value in dict.fromkeys((places[0], places[-1])))
-        of = "" if n == 1 else f" in {len(outside)} of {count(n, 'replicate')}"
-        lines.append(
-            f"Your controls lie outside the two states: {context.source} stands at {where}{of}, where 0 is the start and 1 "
-            "the goal. Its effects are extrapolated."
+def _place(entry: Recorded) -> tuple[str, ...]:
+    """What may make the effects of a whole file meaningless."""
+    if isinstance(entry, RecordedScreen):
+        lost = len(entry.hits_excluded)
+        if lost <= MOST_LOST * max(entry.n_hits, 1):
+            return ()
+        return (
+            f"Hits that cannot judge: {lost:,} of {count(entry.n_hits, 'hit')} of {entry.name} are not among the genes these cells "
+            f"measure and express ({listed(entry.hits_excluded)}).",
         )
-    if context.n_shared_genes < FEW_SHARED * context.n_state_genes:
-        lines.append(
-            f"Few shared genes: {context.source} shares {context.n_shared_genes:,} of {context.n_state_genes:,} genes with the "
-            f"states. On them the states are told apart with AUROC {number(context.state_score_auroc)}; effects cannot be "
-            "read better than that."
-        )
-    return tuple(lines)
+    return () if entry.same_file else (*_outside(entry), *_few_shared(entry))
+
+
+def _outside(entry: RecordedCells) -> tuple[str, ...]:
+    places = entry.control_position
+    outside = [value for value in places.values() if not -BEYOND <= value <= 1 + BEYOND]
+    if not outside:
+        return ()
+    where = " to ".join(dict.fromkeys((number(min(outside)), number(max(outside)))))
+    of = "" if len(places) == 1 else f" in {len(outside)} of {count(len(places), 'replicate')}"
+    return (
+        f"Your controls lie outside the two states: those of {entry.source} stand at {where}{of}, where 0 is the start and 1 the "
+        "goal. Its effects are extrapolated.",
+    )
+
+
+def _few_shared(entry: RecordedCells) -> tuple[str, ...]:
+    if entry.n_shared_genes >= FEW_SHARED * entry.n_state_genes:
+        return ()
+    return (
+        f"Few shared genes: {entry.source} shares {entry.n_shared_genes:,} of {entry.n_state_genes:,} genes with the states. On "
+        f"them the states are told apart with AUROC {number(entry.state_score_auroc)}; effects cannot be read better than that.",
+    )
 
 
 def _unsure(report: RoundReport) -> tuple[str, ...]:

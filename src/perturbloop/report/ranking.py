@@ -205,7 +205,8 @@ def basis_lines(report: RoundReport) -> tuple[str, ...]:
     kinds: dict[Basis, list[str]] = {}
     for kind in kinds_of(report):
         kinds.setdefault(basis_of(report, kind), []).append(f"`{kind}`")
-    of_model = "" if report.method == WITHOUT_SCORE else " and the in-silico score"
+    left_out = ", without the in-silico score, whose control gate failed"
+    of_model = left_out if report.method == WITHOUT_SCORE else " and the in-silico score"
     why = {
         POSTERIOR: f"It comes from the measured effects of like genes{of_model}.",
         IN_SILICO: "It is a model's suggestion, not a finding.",

@@ -1,5 +1,6 @@
 """The same report for the terminal, as lines of text; nothing is printed here."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from perturbloop.report.answer import answer
@@ -21,7 +22,14 @@ _SPARE = ("log2FC", "#", "95 % interval")
 _WORDS = frozenset({"gene", "caution"})
 
 
-def summary(report: RoundReport, width: int = 80, *, folder: Path | str = "DIR", todo: str = "") -> list[str]:
+def summary(
+    report: RoundReport,
+    width: int = 80,
+    *,
+    folder: Path | str = "DIR",
+    todo: str = "",
+    more: Sequence[str] = (),
+) -> list[str]:
     """What a person reads after a round, on one screen.
 
     Parameters
@@ -34,6 +42,8 @@ def summary(report: RoundReport, width: int = 80, *, folder: Path | str = "DIR",
         Folder of the campaign, as it is written in commands and before the path of the page.
     todo
         The next command to type; found by itself by default.
+    more
+        Sentences to add after what was measured.
 
     Returns
     -------
@@ -42,11 +52,11 @@ def summary(report: RoundReport, width: int = 80, *, folder: Path | str = "DIR",
     """
     found = answer(report)
     head = [*wrapped(f"{report.title}, round {report.round_number}: {report.start} to {report.goal}", width)]
-    head += wrapped(f"{found.sentence} {found.gate_sentence}", width)
+    verdict = [found.sentence, found.gate_sentence]
+    head += wrapped(" ".join(reversed(verdict) if found.gate == "failed" else verdict), width)
+    said = measured_lines(report) or ("Nothing was measured.",)
     page = Path(folder) / "rounds" / f"{report.round_number:03d}" / "report.html"
-    tail = [
-        line for said in measured_lines(report) or ("Nothing was measured.",) for line in wrapped(said, width)
-    ]
+    tail = [line for sentence in (*said, *more) for line in wrapped(sentence, width)]
     tail += wrapped(f"Next: {todo or _next(report, folder)}", width, indent="  ")
     tail += wrapped(f"Page: {page}", width, indent="  ")
     best = BEST
