@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perturbloop.data.tokens import Tokens, tokenize_adata
+from perturbloop.compat.shifts import processing_order
+from perturbloop.compat.tokenizer import tokenize_adata
+from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.geneformer import Geneformer, load_geneformer
-from perturbloop.perturb.geneformer import processing_order
 
 pytestmark = pytest.mark.shared_data
 VERSIONS = {"v1": "geneformer-v1", "v2": "geneformer-v2"}

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from perturbloop.compat.datasets import read_dataset
+from perturbloop.compat.goal_state import goal_state_stats, write_goal_state_csv
+from perturbloop.compat.pickles import read_state_embeddings
+from perturbloop.compat.raw_shifts import read_raw_shifts
 from perturbloop.data.pickles import read_dictionary
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.perturb.interop import read_dataset, write_goal_state_csv
-from perturbloop.perturb.interop_pickles import read_state_embeddings
-from perturbloop.perturb.interop_raw import read_raw_shifts
-from perturbloop.stats.geneformer import goal_state_stats
 
 pytestmark = pytest.mark.shared_data
 VERSIONS = {"v1": "geneformer-v1", "v2": "geneformer-v2"}

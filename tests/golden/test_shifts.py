@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from perturbloop.compat.shifts import shifts_by_state
 from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.geneformer import Geneformer, load_geneformer
-from perturbloop.perturb.geneformer import shifts_by_state
 
 pytestmark = pytest.mark.shared_data
 VERSIONS = {"v1": "geneformer-v1", "v2": "geneformer-v2"}

@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import anndata as ad
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int, Int32
 from scipy import sparse
 
-from perturbloop.data.cells import Cells, from_adata, require_whole
+from perturbloop.data.cells import Cells
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.errors import InputError
-from perturbloop.schema import Compat
 
 
 @dataclass(frozen=True)
@@ -90,65 +86,7 @@ def tokenize(cells: Cells, vocabulary: Vocabulary, *, spare: int = 0) -> Tokens:
     only through the genes that are gone. Inside exact ties genes keep the file's order.
     """
     total_n = np.asarray(cells.counts_ng.sum(axis=1, dtype=np.float64)).ravel()
-    return _encode(cells.counts_ng, cells.gene_ids, total_n, vocabulary, spare=spare)
-
-
-def tokenize_adata(
-    adata: ad.AnnData,
-    vocabulary: Vocabulary,
-    *,
-    compat: Compat = None,
-    total_column: str = "n_counts",
-    special_tokens: bool = True,
-) -> Tokens:
-    """Encode an AnnData object: checked and mapped as every file is, or as the published tool does.
-
-    Parameters
-    ----------
-    adata
-        Raw counts; it is not changed.
-    vocabulary
-        Tokens, medians, special tokens and length.
-    compat
-        `None`: as `from_adata` and `tokenize`. `"geneformer"`: quirks included, to compare with the published tool, not to
-        prefer it. Totals come from `obs[total_column]`, ids from `var["ensembl_id"]`. The first generation takes the
-        ids as they are, so a repeated id gives its token twice. The second maps labels, and sums columns only if two
-        different labels mean one gene; then a repeated label is summed as well.
-    total_column
-        Column of `obs` with each cell's total; read under `compat` only.
-    special_tokens
-        Whether a second-generation row gets `<cls>` and `<eos>`; the published tool can leave them out.
-
-    Raises
-    ------
-    InputError
-        If the object does not hold raw counts or, under `compat`, lacks a column.
-    """
-    plain = replace(vocabulary, specials={"<pad>": 0, "<mask>": 1}) if not special_tokens else vocabulary
-    if compat is None:
-        return tokenize(from_adata(adata, vocabulary=vocabulary)[0], plain)
-    for frame, name in ((adata.obs, total_column), (adata.var, "ensembl_id")):
-        if name not in frame.columns:
-            msg = f"Tokenizing as the published tool does needs the column `{name}`; the object lacks it. Add it."
-            raise InputError(msg)
-    require_whole(adata.X, "the AnnData object")
-    counts = sparse.csr_matrix(adata.X, dtype=np.float64)
-    labels = ["" if pd.isna(label) else str(label) for label in adata.var["ensembl_id"]]
-    if vocabulary.version == "geneformer-v2":
-        known = vocabulary.position
-        mapped = [vocabulary.aliases.get(label.upper(), "") for label in labels]
-        pairs = {(label, gene) for label, gene in zip(labels, mapped, strict=True) if gene in known}
-        if len(pairs) > len({gene for _, gene in pairs}):
-            order: dict[str, int] = {}
-            kept = [place for place, gene in enumerate(mapped) if gene]
-            target = [order.setdefault(mapped[place], len(order)) for place in kept]
-            collapse = sparse.csr_matrix(
-                (np.ones(len(kept)), (kept, target)), shape=(len(labels), len(order))
-            )
-            counts, mapped = sparse.csr_matrix(counts @ collapse), list(order)
-        labels = mapped
-    total_n = adata.obs[total_column].to_numpy(dtype=np.float64)
-    return _encode(counts, np.array(labels, dtype=object), total_n, plain)
+    return encode(cells.counts_ng, cells.gene_ids, total_n, vocabulary, spare=spare)
 
 
 def vocabulary_of(cells: Cells, *, max_length: int) -> Vocabulary:
@@ -166,7 +104,7 @@ def vocabulary_of(cells: Cells, *, max_length: int) -> Vocabulary:
     )
 
 
-def _encode(
+def encode(
     counts_ng: sparse.csr_matrix,
     gene_ids: np.ndarray,
     total_n: Float[np.ndarray, " n"],
@@ -174,7 +112,25 @@ def _encode(
     *,
     spare: int = 0,
 ) -> Tokens:
-    """Rank the genes of each row; `gene_ids` may repeat."""
+    """Rank the genes of each row by their counts, as `tokenize` describes it.
+
+    Parameters
+    ----------
+    counts_ng
+        Raw counts, cells × genes.
+    gene_ids
+        Ensembl id of each column; one may repeat, and then its token does.
+    total_n
+        Counts of each cell, those of genes that are not among the columns included.
+    vocabulary
+        Tokens, medians, special tokens and length; genes that it lacks are left out.
+    spare
+        Genes beyond the length limit to keep beside each cell.
+
+    Returns
+    -------
+    One row per cell, in their order.
+    """
     place_g = np.array([vocabulary.position.get(gene, -1) for gene in gene_ids])
     usable_g = (place_g >= 0) & np.isfinite(np.where(place_g >= 0, vocabulary.medians[place_g], np.nan))
     token_g: Int[np.ndarray, " g"] = vocabulary.tokens[place_g[usable_g]]

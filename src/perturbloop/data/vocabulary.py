@@ -130,6 +130,11 @@ class Vocabulary:
         return dict(zip(self.tokens.tolist(), self.gene_ids, strict=True))
 
     @cached_property
+    def token_of(self) -> dict[str, int]:
+        """Token of each Ensembl id."""
+        return dict(zip(self.gene_ids, self.tokens.tolist(), strict=True))
+
+    @cached_property
     def digest(self) -> str:
         """Hash of ids, tokens, medians, names, aliases, special tokens and length."""
         hasher = hashlib.sha256(f"{self.version} {self.max_length} {sorted(self.specials.items())}".encode())

@@ -4,20 +4,16 @@ A rule has a name, and the name is printed wherever its calls are judged (column
 sensitivity and the like describe the rule as much as the ranking. No rule is chosen on the genes it is judged on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool
-from scipy.stats import norm
 
 from perturbloop.errors import InputError, closest, some
-from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.null import beyond_null
-
-POOL = 100_000
-"""Most shifts in the pool of the published rule; more are thinned by seed."""
+from perturbloop.stats.rank_sum import against_pool
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,9 @@ def call(table: pd.DataFrame, *, by: str, budget: int, fdr: float = 0.05) -> Boo
     return chosen.function(table, budget, fdr)
 
 
-def with_pool_padj(ranking: pd.DataFrame, shifts: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
+def with_pool_padj(
+    ranking: pd.DataFrame, shifts: pd.DataFrame, *, token_of: Mapping[str, int]
+) -> pd.DataFrame:
     """Add `pool_padj`, the FDR of the published tool, to a ranking: its rule compares a gene with all shifts.
 
     Parameters
@@ -123,8 +121,9 @@ def with_pool_padj(ranking: pd.DataFrame, shifts: pd.DataFrame, *, rng: np.rando
         RANKING rows.
     shifts
         SHIFTS rows of the same run.
-    rng
-        Draws the pool where a kind has more than 100,000 shifts.
+    token_of
+        Ensembl id → token. The published tool goes through genes by token, and where a kind has more than 100,000 shifts
+        its sample of them depends on that order.
 
     Returns
     -------
@@ -132,26 +131,18 @@ def with_pool_padj(ranking: pd.DataFrame, shifts: pd.DataFrame, *, rng: np.rando
 
     Notes
     -----
-    Wilcoxon rank-sum of a gene's shifts against the pool of all genes' shifts, normal approximation without tie
-    correction, as in :cite:`theodoris2023`. The pool holds the gene itself, cells are taken for independent, and
-    genes high in the encoding shift more whatever they do: its p-values are too small for such genes.
+    The number is that of `Goal_end_FDR` in the published table (`stats.rank_sum.against_pool`). The pool holds the gene
+    itself, cells are taken for independent, and genes high in the encoding shift more whatever they do: its p-values
+    are too small for such genes.
     """
+    gene_of = {token: gene for gene, token in token_of.items()}
     parts = []
     for kind, rows in shifts.groupby("kind", sort=False):
-        gene_ids, padj = _pool_padj(rows["gene_id"].to_numpy(), rows["shift_to_goal"].to_numpy(float), rng)
-        parts.append(pd.DataFrame({"gene_id": gene_ids, "kind": kind, "pool_padj": padj}))
+        found = against_pool(
+            rows["shift_to_goal"].to_numpy(float), rows["gene_id"].map(token_of).to_numpy(int)
+        )
+        genes = [gene_of[token] for token in found.index]
+        parts.append(pd.DataFrame({"gene_id": genes, "kind": kind, "pool_padj": found["padj"].to_numpy()}))
     if not parts:
         return ranking.assign(pool_padj=np.nan)
     return ranking.merge(pd.concat(parts), on=["gene_id", "kind"], how="left", validate="1:1")
-
-
-def _pool_padj(
-    gene_of_shift: np.ndarray, shift: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    pool = np.sort(shift if shift.size <= POOL else rng.choice(shift, POOL, replace=False))
-    below = (np.searchsorted(pool, shift, "left") + np.searchsorted(pool, shift, "right")) / 2
-    gene_ids, of = np.unique(gene_of_shift, return_inverse=True)
-    n, m = np.bincount(of), pool.size
-    excess = np.bincount(of, weights=below) - n * m / 2
-    pvalue = 2 * norm.sf(np.abs(excess) / np.sqrt(n * m * (n + m + 1) / 12))
-    return gene_ids, benjamini_hochberg(pvalue)

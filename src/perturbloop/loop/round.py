@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from perturbloop import __version__
+from perturbloop.compat.goal_state import goal_state_stats, write_goal_state_csv
 from perturbloop.data.splits import trains
 from perturbloop.evaluate import (
     Verdict,
@@ -42,7 +43,6 @@ from perturbloop.loop.arms import Arm
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, keep_in_round
-from perturbloop.perturb.interop import write_goal_state_csv
 from perturbloop.perturb.ranking import by_posterior, completed, covariates, predictions_of, rank, with_null
 from perturbloop.report.facts import Judged, RoundFacts, Stimulus
 from perturbloop.schema import (
@@ -57,7 +57,6 @@ from perturbloop.schema import (
     RecordedCells,
     concat,
 )
-from perturbloop.stats.geneformer import goal_state_stats
 from perturbloop.store.files import read_table, whole, write_json, write_table
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def evaluate_round(
     evidence = _evidence(inputs, outcomes, de)
     parts = [evidence_predictions(base, entry, kind=kind, rng=rng) for kind, entry in evidence.items()]
     predictions = concat(PREDICTIONS, [base, *parts])
-    called = _with_calls(inputs, predictions, rankings, perturbed, rng) if outcomes else predictions
+    called = _with_calls(inputs, predictions, rankings, perturbed) if outcomes else predictions
     posterior, skills = _posteriors(inputs, frozen, evidence, default)
     tables = {
         "ranking": completed(_default(frozen, predictions, posterior, evidence, default), de),
@@ -261,7 +260,6 @@ def _with_calls(
     predictions: pd.DataFrame,
     rankings: Mapping[Arm, pd.DataFrame],
     perturbed: "Mapping[Arm, Perturbed]",
-    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Put the columns beside the predictions that the rules of a call need, for every method that can have them.
 
@@ -272,7 +270,7 @@ def _with_calls(
     by_kind = {kind: covariates(shifts[shifts["kind"] == kind], start) for kind in config.kinds}
     beside = with_null(predictions, by_kind, null_genes=config.null_genes)
     pooled = [
-        with_pool_padj(table, perturbed[arm].shifts, rng=rng)
+        with_pool_padj(table, perturbed[arm].shifts, token_of=inputs.vocabulary.token_of)
         .assign(method=arm.method, fold=arm.fold)
         .filter(["method", "fold", "gene_id", "kind", "pool_padj", "shift_to_goal"])
         for arm, table in rankings.items()
@@ -332,14 +330,12 @@ def _default(
 def _write_published(shifts: pd.DataFrame, inputs: Inputs, folder: Path) -> Iterator[Path]:
     """Write the open loop's shifts as the published tool's goal-state table, for comparison; a file for each kind."""
     words = inputs.vocabulary
-    token_of = dict(zip(words.gene_ids, words.tokens, strict=True))
     names = {gene: str(name) for gene, name in zip(words.gene_ids, words.gene_names, strict=True)}
-    ids = {int(token): str(gene) for gene, token in token_of.items()}
     for kind, rows in shifts.groupby("kind"):
         of_goal = pd.DataFrame(
-            {"state": "goal", "token": rows["gene_id"].map(token_of), "shift": rows["shift_to_goal"]}
+            {"state": "goal", "token": rows["gene_id"].map(words.token_of), "shift": rows["shift_to_goal"]}
         )
-        table = goal_state_stats(of_goal, goal_state="goal", gene_ids=ids, gene_names=names)
+        table = goal_state_stats(of_goal, goal_state="goal", gene_ids=words.gene_of_token, gene_names=names)
         path = folder / f"geneformer_{kind}.csv"
         with whole(path) as beside:
             write_goal_state_csv(table, beside)

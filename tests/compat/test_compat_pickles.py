@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from perturbloop.compat.pickles import read_numbers, read_state_embeddings
 from perturbloop.errors import InputError
-from perturbloop.perturb.interop_pickles import read_numbers, read_state_embeddings
 
 
 class Attack:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perturbloop.compat.raw_shifts import read_raw_shifts
 from perturbloop.errors import InputError
-from perturbloop.perturb.interop_raw import read_raw_shifts
 
 
 class Attack:

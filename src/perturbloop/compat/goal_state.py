@@ -1,18 +1,13 @@
 """The published tool's table of shifts to the goal state, without its loop over genes times pool."""
 
-import random
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
-from scipy import special
 
 from perturbloop.errors import InputError, StateError, closest, some
-from perturbloop.stats.correct import benjamini_hochberg
-
-POOL_LIMIT = 100_000
-"""Most shifts in the pool a gene is compared with."""
+from perturbloop.stats.rank_sum import against_pool
 
 
 def goal_state_stats(
@@ -59,9 +54,7 @@ def goal_state_stats(
 
     Notes
     -----
-    Rank-sum test (normal approximation, no correction for ties) of a gene's shifts against the pool of all genes'
-    shifts, its own included; above 100,000 a sample of them, drawn with Python's generator and seed 42, as in
-    :cite:`theodoris2023`. What a reviewer would attack: cells count as independent, so p falls with their number.
+    P-values are those of `stats.rank_sum.against_pool`, which the rule `geneformer` of a call reads as well.
     """
     _check(shifts, (goal_state, *alt_states))
     wanted = shifts[shifts["state"].isin([goal_state, *alt_states])]
@@ -70,69 +63,36 @@ def goal_state_stats(
     names = [gene_names.get(gene, np.nan) if isinstance(gene, str) else np.nan for gene in ids]
     table = pd.DataFrame({"Gene": token_g, "Gene_name": names, "Ensembl_ID": ids})
     ends = [(goal_state, "Goal_end", ""), *((state, "Alt_end", f"_{state}") for state in alt_states)]
-    mean, pvalue, size = {}, {}, {}
+    of_state = {}
     for state in dict.fromkeys((goal_state, *alt_states)):
-        own = wanted[wanted["state"] == state].sort_values("token", kind="stable")
-        found_g, start_g, size[state] = np.unique(own["token"], return_index=True, return_counts=True)
-        _require_genes(state, token_g, found_g)
-        shift_n = own["shift"].to_numpy(dtype=np.float64)
-        mean[state] = [part.mean() for part in np.split(shift_n, start_g[1:])]
-        pvalue[state] = rank_sum_pvalues(np.sort(_pool(shift_n)), shift_n, start_g)
+        own = wanted[wanted["state"] == state]
+        of_state[state] = against_pool(own["shift"].to_numpy(np.float64), own["token"].to_numpy())
+        _require_genes(state, token_g, of_state[state].index.to_numpy())
     for state, end, suffix in ends:
-        table[f"Shift_to_{end.lower()}{suffix}"] = mean[state]
+        table[f"Shift_to_{end.lower()}{suffix}"] = of_state[state]["mean"].to_numpy()
     for state, end, suffix in ends:
-        table[f"{end}_vs_random_pval{suffix}"] = pvalue[state]
+        table[f"{end}_vs_random_pval{suffix}"] = of_state[state]["pvalue"].to_numpy()
     for state, end, suffix in ends:
-        table[f"{end}_FDR{suffix}"] = benjamini_hochberg(pvalue[state])
-    table["N_Detections"] = size[goal_state]
+        table[f"{end}_FDR{suffix}"] = of_state[state]["padj"].to_numpy()
+    table["N_Detections"] = of_state[goal_state]["n"].to_numpy()
     table["Sig"] = (table["Goal_end_FDR"] < 0.05).astype(np.int64)
     return table.sort_values(["Sig", "Shift_to_goal_end", "Goal_end_FDR"], ascending=[False, False, True])
 
 
-def rank_sum_pvalues(
-    background_b: Float[np.ndarray, " b"],
-    value_n: Float[np.ndarray, " n"],
-    start_g: Int[np.ndarray, " g"],
-) -> Float[np.ndarray, " g"]:
-    r"""Two-sided rank-sum p of each group of values against one background; small = the group lies elsewhere.
+def write_goal_state_csv(table: pd.DataFrame, path: Path | str) -> None:
+    """Write what `goal_state_stats` gives as the published tool writes it, its unnamed first column included.
 
-    Parameters
-    ----------
-    background_b
-        Values to compare with, sorted upward.
-    value_n
-        Values of all groups, one group after the other, any unit.
-    start_g
-        Where each group starts; no group is empty.
-
-    Returns
-    -------
-    P per group, as `scipy.stats.ranksums` gives it.
-
-    Notes
-    -----
-    Ties have their mean rank, so a value's rank beyond its own group is the number of background values below it
-    plus half of those equal to it, and :math:`z = (bn/2 - \sum_i r_i) / \sqrt{bn(b + n + 1)/12}`. The variance is not
-    corrected for ties.
-
-    Examples
-    --------
-    >>> rank_sum_pvalues(np.arange(10.0), np.array([4.5, 20.0, 21.0]), np.array([0, 1])).round(3)
-    array([1.   , 0.032])
+    Raises
+    ------
+    InputError
+        If the table is another one.
     """
-    below_n = np.searchsorted(background_b, value_n, side="left")
-    upto_n = np.searchsorted(background_b, value_n, side="right")
-    rank_g = np.add.reduceat((below_n + upto_n) / 2, start_g)
-    b, n_g = len(background_b), np.diff(start_g, append=len(value_n)).astype(np.float64)
-    z_g = (b * n_g / 2 - rank_g) / np.sqrt(b * n_g * (b + n_g + 1) / 12)
-    return 2 * special.ndtr(-np.abs(z_g))
-
-
-def _pool(shift_n: np.ndarray) -> np.ndarray:
-    """Draw as the published tool does from a list in this order."""
-    if len(shift_n) <= POOL_LIMIT:
-        return shift_n
-    return shift_n[random.Random(42).sample(range(len(shift_n)), k=POOL_LIMIT)]
+    needed = ["Gene", "Gene_name", "Ensembl_ID", "Shift_to_goal_end", "Goal_end_FDR", "N_Detections", "Sig"]
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        msg = f"The table must be that of `goal_state_stats`; it lacks {some(missing)}. Make it with that function."
+        raise InputError(msg)
+    table.to_csv(path)
 
 
 def _check(shifts: pd.DataFrame, states: Sequence[str]) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from perturbloop.compat.pickles import read_numbers
 from perturbloop.errors import InputError, some
-from perturbloop.perturb.interop_pickles import read_numbers
 
 SUFFIX = "_raw.pickle"
 NO_STATE = "(none)"

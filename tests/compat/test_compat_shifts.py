@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from perturbloop.compat.shifts import _together, shifts_by_state
+from perturbloop.compat.tokenizer import tokenize_adata
 from perturbloop.data.cells import from_adata
-from perturbloop.data.tokens import Tokens, tokenize, tokenize_adata
+from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.perturb.exact import ExactEngine
-from perturbloop.perturb.geneformer import _together, shifts_by_state
 from perturbloop.perturb.plan import plan
 from perturbloop.schema import PerturbConfig
 

@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from perturbloop.compat.goal_state import goal_state_stats
 from perturbloop.errors import InputError, StateError
-from perturbloop.stats import geneformer
-from perturbloop.stats.geneformer import goal_state_stats, rank_sum_pvalues
+from perturbloop.stats import rank_sum
 
 IDS = {token: f"ENSG{token:011d}" for token in range(2, 60)}
 NAMES = {gene: f"G{token}" for token, gene in IDS.items() if token % 5}
@@ -43,7 +43,7 @@ def slow_pvalues(shifts, state, limit):
 
 @pytest.mark.parametrize("limit", [100_000, 300])
 def test_the_table_equals_the_plain_loop(shifts, limit, monkeypatch):
-    monkeypatch.setattr(geneformer, "POOL_LIMIT", limit)
+    monkeypatch.setattr(rank_sum, "POOL_LIMIT", limit)
     found = table(shifts, alt_states=["other"]).set_index("Gene")
     for state, end, suffix in (("goal", "Goal_end", ""), ("other", "Alt_end", "_other")):
         slow = pd.Series(slow_pvalues(shifts, state, limit)).reindex(found.index)
@@ -57,15 +57,6 @@ def test_the_table_equals_the_plain_loop(shifts, limit, monkeypatch):
     assert (
         found["N_Detections"].to_dict() == shifts.query("state == 'goal'")["token"].value_counts().to_dict()
     )
-
-
-@pytest.mark.parametrize("round_to", [0, 1, 9])
-def test_p_is_scipys_with_many_few_and_no_ties(rng, round_to):
-    background = rng.normal(size=500).round(round_to)
-    values = rng.normal(0.3, 1, size=70).round(round_to)
-    starts = np.array([0, 1, 4, 30])
-    slow = [stats.ranksums(background, group).pvalue for group in np.split(values, starts[1:])]
-    np.testing.assert_allclose(rank_sum_pvalues(np.sort(background), values, starts), slow, rtol=1e-12)
 
 
 def test_columns_order_and_index_are_the_published_ones(shifts):
@@ -90,7 +81,7 @@ def test_genes_without_an_id_have_neither_id_nor_name(shifts):
 
 
 def test_the_table_leaves_its_input_alone_and_pythons_random_numbers_leave_the_table(shifts, monkeypatch):
-    monkeypatch.setattr(geneformer, "POOL_LIMIT", 100)
+    monkeypatch.setattr(rank_sum, "POOL_LIMIT", 100)
     before, first = shifts.copy(), table(shifts)
     random.seed(7)
     pd.testing.assert_frame_equal(table(shifts), first)
@@ -99,7 +90,7 @@ def test_the_table_leaves_its_input_alone_and_pythons_random_numbers_leave_the_t
 
 def test_a_set_of_shifts_in_another_order_of_genes_gives_the_same_table(shifts, monkeypatch):
     """The sample of the pool depends on the order of cells within a gene, not on the order of genes."""
-    monkeypatch.setattr(geneformer, "POOL_LIMIT", 100)
+    monkeypatch.setattr(rank_sum, "POOL_LIMIT", 100)
     by_gene = shifts.sort_values("token", ascending=False, kind="stable")
     pd.testing.assert_frame_equal(table(by_gene), table(shifts))
 

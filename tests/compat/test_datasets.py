@@ -9,11 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from perturbloop.compat.datasets import read_dataset
+from perturbloop.compat.goal_state import goal_state_stats, write_goal_state_csv
+from perturbloop.compat.shifts import shifts_by_state
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
-from perturbloop.perturb.geneformer import shifts_by_state
-from perturbloop.perturb.interop import read_dataset, write_goal_state_csv
-from perturbloop.stats.geneformer import goal_state_stats
 
 GENES = [f"ENSG{number:011d}" for number in range(12)]
 

@@ -1,7 +1,4 @@
-"""Between the published tool's files and ours: its tokenized cells, and its table of shifts.
-
-Its pickles are read by `interop_pickles` (state embeddings) and `interop_raw` (raw shifts).
-"""
+"""Cells that the published tool tokenized: a Hugging Face `.dataset` folder, read without that library."""
 
 import json
 from pathlib import Path
@@ -70,22 +67,6 @@ def read_dataset(folder: Path | str, *, vocabulary: Vocabulary | None = None) ->
     rest = table.drop_columns(["input_ids", "length"])
     obs = rest.to_pandas() if rest.num_columns else pd.DataFrame(index=pd.RangeIndex(len(rows)))
     return Tokens.of_rows(rows, has_cls=has_cls), obs.reset_index(drop=True)
-
-
-def write_goal_state_csv(table: pd.DataFrame, path: Path | str) -> None:
-    """Write what `goal_state_stats` gives as the published tool writes it, its unnamed first column included.
-
-    Raises
-    ------
-    InputError
-        If the table is another one.
-    """
-    needed = ["Gene", "Gene_name", "Ensembl_ID", "Shift_to_goal_end", "Goal_end_FDR", "N_Detections", "Sig"]
-    missing = [name for name in needed if name not in table.columns]
-    if missing:
-        msg = f"The table must be that of `goal_state_stats`; it lacks {some(missing)}. Make it with that function."
-        raise InputError(msg)
-    table.to_csv(path)
 
 
 def _table(folder: Path) -> pa.Table:
