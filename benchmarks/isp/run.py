@@ -163,7 +163,7 @@ def exact_section(args: argparse.Namespace) -> None:
             lambda mixed=mixed, row=row, places=places: mixed.read_single(row, "delete", places, edge=0),
             lambda full=full, row=row, places=places: full.read_single(row, "delete", places, edge=0),
         )
-        gflop = flops_per_pass(mixed.encoder, len(row)) / 1e9
+        gflop = flops_per_pass(mixed.encoder.shape, len(row)) / 1e9
         title = f"{name}, {len(row)} tokens, ms per edit"
         say("exact", f"{title}: plain transformers loop", 1e3 * plain / n_edits, edits=n_edits)
         say("exact", f"{title}: float32", 1e3 * oracle / n_edits, ratio=f"{plain / oracle:.2f}")

@@ -1,5 +1,7 @@
 """What every model and its engine must satisfy, whether it reads tokens or counts."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +11,13 @@ import torch
 from scipy import sparse
 from transformers import BertConfig, BertModel
 
+from perturbloop import models
 from perturbloop.data.cells import Cells
 from perturbloop.data.tokens import tokenize, vocabulary_of
+from perturbloop.errors import InputError, ModelError
 from perturbloop.models.geneformer import Geneformer
 from perturbloop.models.linear import Linear
 from perturbloop.models.readout import Readout
-from perturbloop.models.registry import load_saved
 from perturbloop.perturb.collect import run_plan, shard_path
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.plan import plan
@@ -45,10 +48,27 @@ def geneformer(words, *, seed=0):
     return Geneformer(BertModel(config, add_pooling_layer=False), words, pooling="mean")
 
 
-@pytest.fixture(scope="module", params=["geneformer", "linear"])
-def model(request, cells):
-    words = vocabulary_of(cells, max_length=16)
-    return geneformer(words) if request.param == "geneformer" else Linear(cells.gene_ids, words)
+MAKERS = {
+    "geneformer": lambda cells, words: geneformer(words),
+    "linear": lambda cells, words: Linear(cells.gene_ids, words),
+}
+"""A small model of every family; a family without one here fails."""
+
+
+@pytest.fixture(scope="module", params=models.SPECS, ids=lambda spec: spec.name)
+def spec(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(spec, cells):
+    return MAKERS[spec.name](cells, vocabulary_of(cells, max_length=16))
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    model.save(tmp_path / "model", {"what": "a test"})
+    return tmp_path / "model"
 
 
 @pytest.fixture
@@ -71,11 +91,46 @@ def test_an_embedding_belongs_to_its_cell_whatever_stands_beside_it(model, cells
     np.testing.assert_allclose(model.embed_cells(cells.select(order)), emb_nd[order], atol=1e-6)
 
 
-def test_a_saved_model_comes_back_the_same(model, cells, tmp_path):
-    model.save(tmp_path / "model", {"what": "a test"})
-    again = load_saved(tmp_path / "model")
+def test_a_saved_model_comes_back_the_same(model, cells, folder):
+    again = models.load(folder)
+    assert type(again) is type(model)
     assert again.digest == model.digest
     np.testing.assert_allclose(again.embed_cells(cells), model.embed_cells(cells), atol=1e-6)
+
+
+def test_a_folder_is_known_to_its_own_family_alone(spec, folder):
+    assert [other.name for other in models.SPECS if other.recognizes(folder)] == [spec.name]
+    assert models.spec_of(folder) is spec
+    assert spec.meaning
+
+
+def test_a_folder_tells_the_identity_of_its_model(spec, model, folder):
+    card = models.describe(folder)
+    assert (card.family, card.name, card.digest) == (spec.name, "model", model.digest)
+    assert card.vocabulary.digest == model.vocabulary.digest
+    assert card.shape.dim == model.dim
+    assert card.card["what"] == "a test"
+
+
+def test_a_folder_tells_it_without_torch(model, folder):
+    code = (
+        "import sys; from perturbloop import models; print(models.describe(sys.argv[1]).digest, *sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    digest, *loaded = found.stdout.split()
+    assert digest == model.digest
+    assert not {"torch", "transformers"} & set(loaded)
+
+
+def test_a_layer_that_a_model_lacks_is_refused(folder):
+    for read in (models.load, models.describe):
+        with pytest.raises(ModelError, match=r"`emb_layer` must lie between .* it is -9"):
+            read(folder, emb_layer=-9)
+
+
+def test_dictionaries_that_are_not_the_folders_own_are_refused(folder, tmp_path):
+    with pytest.raises(InputError, match="vocabulary needs three dictionaries"):
+        models.describe(folder, vocabulary=tmp_path)
 
 
 def test_an_unedited_cell_is_read_as_it_is_embedded(model, cells, engine, planned):

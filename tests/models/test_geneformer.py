@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
+from perturbloop import models
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import ModelError, PerturbloopError
 from perturbloop.models.geneformer import load_geneformer
@@ -86,6 +87,98 @@ def test_the_same_folder_has_the_same_digest_at_every_load(sound):
     assert load_geneformer(sound).digest == load_geneformer(sound).digest
 
 
+def cast(folder, dtype):
+    rewrite(folder, lambda found: {name: one.to(dtype) for name, one in found.items()})
+
+
+def named_as_tensorflow_does(folder):
+    """Old checkpoints call the two vectors of a layer norm gamma and beta."""
+    new = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+
+    def renamed(name):
+        for own, other in new.items():
+            name = name.replace(own, other)
+        return name
+
+    rewrite(folder, lambda found: {renamed(name): one for name, one in found.items()})
+
+
+def in_two_shards(folder):
+    found = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    shards = {name: f"model-0000{1 + place % 2}-of-00002.safetensors" for place, name in enumerate(found)}
+    for shard in set(shards.values()):
+        part = {name: one for name, one in found.items() if shards[name] == shard}
+        save_file(part, folder / shard, metadata={"format": "pt"})
+    index = {"metadata": {"total_size": 1}, "weight_map": shards}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def as_a_bin(folder):
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def without_prefix(folder):
+    rewrite(folder, lambda found: {name.removeprefix("bert."): one for name, one in found.items()})
+
+
+FORMS = {
+    "as saved": lambda folder: None,
+    "float64": lambda folder: cast(folder, torch.float64),
+    "float16": lambda folder: cast(folder, torch.float16),
+    "bfloat16": lambda folder: cast(folder, torch.bfloat16),
+    "no prefix": without_prefix,
+    "gamma and beta": named_as_tensorflow_does,
+    "shards": in_two_shards,
+    "bin": as_a_bin,
+    "pooling of its card": lambda folder: (folder / "perturbloop.json").write_text('{"pooling": "cls"}'),
+}
+
+
+@pytest.mark.parametrize("emb_layer", [0, -1])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_folder_is_described_as_its_model_is_loaded(folder, form, emb_layer):
+    FORMS[form](folder)
+    model = models.load(folder, emb_layer=emb_layer)
+    card = models.describe(folder, emb_layer=emb_layer)
+    assert card.digest == model.digest
+    assert card.shape == model.encoder("float32").shape
+    assert card.vocabulary.digest == model.vocabulary.digest
+    assert model.pooling == card.card.get("pooling", "mean")
+
+
+def test_a_pooling_that_does_not_exist_is_refused(folder):
+    (folder / "perturbloop.json").write_text('{"pooling": "max"}')
+    with pytest.raises(ModelError, match=r"`pooling` in .* one of 'mean', 'cls', 'inner'; .* is 'max'"):
+        models.load(folder)
+
+
+@pytest.mark.parametrize("kind", GAPS)
+def test_gaps_are_refused_before_torch_is_needed(folder, kind):
+    GAPS[kind](folder)
+    with pytest.raises(ModelError, match=r"lacks \d+ of 53|hold [\d,]+ bytes"):
+        models.describe(folder)
+
+
+def test_a_shape_that_is_not_the_configs_is_refused_before_torch_is_needed(folder):
+    changed(folder, type_vocab_size=3)
+    with pytest.raises(ModelError, match=r"another shape .*embeddings.token_type_embeddings.weight \(2, 8\)"):
+        models.describe(folder)
+
+
+def test_damaged_weights_are_described_or_refused(folder, damaged):
+    raw = (folder / "model.safetensors").read_bytes()
+    refused = 0
+    for one in [*damaged(raw, 100), *(head + raw[2000:] for head in damaged(raw[:2000], 100, seed=1))]:
+        (folder / "model.safetensors").write_bytes(one)
+        try:
+            models.describe(folder)
+        except PerturbloopError:
+            refused += 1
+    assert refused > 50
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_no_finite_numbers_are_refused_with_their_names(folder, value):
     def spoil(found):
@@ -97,6 +190,8 @@ def test_weights_that_are_no_finite_numbers_are_refused_with_their_names(folder,
         ModelError, match=r"must be finite.* 1 tensors hold others: 'encoder.layer.0.output.dense.weight'"
     ):
         load_geneformer(folder)
+    with pytest.raises(ModelError, match=r"1 tensors hold others: 'encoder.layer.0.output.dense.weight'"):
+        models.describe(folder)
 
 
 def changed(folder, **options):

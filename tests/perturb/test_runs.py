@@ -11,28 +11,54 @@ import pandas as pd
 import pytest
 import torch
 
+from perturbloop.models.spec import Shape
 from perturbloop.perturb.collect import precision_of, run_plan, shard_path
-from perturbloop.perturb.cost import cost, flops_per_pass, noise_floor
+from perturbloop.perturb.cost import cost, flops_per_pass, passes_of
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import plan
+from perturbloop.perturb.probe import noise_floor, seconds_per_flop
 from perturbloop.schema import PerturbConfig
 
 
 def test_flops_are_those_of_the_products(model):
-    encoder = model.encoder("float32")
+    shape = model.encoder("float32").shape
+    assert shape == Shape(layers=2, dim=8, heads=2, intermediate=16, positions=16)
     length, dim, wide, layers = 7, 8, 16, 2
     products = 4 * 2 * length * dim * dim + 2 * 2 * length * dim * wide + 2 * 2 * length * length * dim
-    assert flops_per_pass(encoder, length) == layers * products
+    assert flops_per_pass(shape, length) == layers * products
 
 
 def test_a_cost_counts_passes_and_grows_with_them(model, tokens, readout):
-    engine = ExactEngine(model, readout)
-    one = cost(engine, tokens, passes_n=np.ones(tokens.n_cells))
-    ten = cost(engine, tokens, passes_n=np.full(tokens.n_cells, 10.0))
+    footprint = ExactEngine(model, readout).footprint(tokens)
+    one = cost(footprint, np.ones(tokens.n_cells))
+    ten = cost(footprint, np.full(tokens.n_cells, 10.0))
     assert ten.passes == 10 * one.passes == 10 * tokens.n_cells
     assert ten.flops == pytest.approx(10 * one.flops)
-    assert one.seconds > 0
-    assert "passes" in one.lines()[0]
+    assert one.lines()[0].startswith("6 passes, ")
+
+
+def test_time_is_told_only_where_the_machine_was_timed(model, tokens, readout):
+    engine = ExactEngine(model, readout)
+    footprint, passes_n = engine.footprint(tokens), np.ones(tokens.n_cells)
+    unknown = cost(footprint, passes_n)
+    assert unknown.seconds is None
+    assert unknown.lines()[1] == "0.01 GB above the model"
+    known = cost(footprint, passes_n, seconds_per_flop=120 / unknown.flops)
+    assert known.seconds == pytest.approx(120)
+    assert known.lines()[1] == "about 2 min on this machine, 0.01 GB above the model"
+    assert 0 < seconds_per_flop(engine, tokens) < 1
+
+
+def test_passes_of_the_fast_engine_are_its_screens_and_a_share_of_the_edits():
+    edits = pd.DataFrame({"cell": [0, 0, 0, 2], "kind": ["delete", "delete", "overexpress", "delete"]})
+    assert passes_of(edits, 3).tolist() == [3, 0, 1]
+    assert passes_of(edits, 3, fast=True).tolist() == [12 + 100 + 0.02 * 3, 0, 12 + 0.02]
+
+
+def test_a_plan_and_its_cost_need_no_torch():
+    code = "import sys, perturbloop.models, perturbloop.perturb.plan, perturbloop.perturb.cost; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "transformers"} & set(found.stdout.split())
 
 
 def test_the_noise_of_float32_is_nothing_beside_the_shifts(model, tokens, readout):

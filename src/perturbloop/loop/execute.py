@@ -22,12 +22,13 @@ from perturbloop.loop.inputs import Inputs
 from perturbloop.models.linear import Linear
 from perturbloop.models.readout import Readout
 from perturbloop.perturb.collect import precision_of, run_plan
-from perturbloop.perturb.cost import Cost, NoiseFloor, cost, noise_floor
+from perturbloop.perturb.cost import Cost, cost, passes_of
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.exact import ExactEngine
-from perturbloop.perturb.fast import PASSES_PER_SCREEN, RANDOM_SHARE, fast_shifts
+from perturbloop.perturb.fast import fast_shifts
 from perturbloop.perturb.plan import Plan
+from perturbloop.perturb.probe import NoiseFloor, noise_floor, seconds_per_flop
 from perturbloop.schema import Level, Variant
 from perturbloop.store import step_key
 from perturbloop.store.files import own, write_json
@@ -181,20 +182,15 @@ def cost_of_arm(arm: Arm, inputs: Inputs) -> Cost:
     """What the arm's edits would cost; of the fast engine the screen and its random check, not what they will ask for."""
     tokens, edits = inputs.start_tokens, plan_arm(arm, inputs).edits
     config = inputs.config.perturb
-    passes_n = np.bincount(edits["cell"].to_numpy(int), minlength=tokens.n_cells).astype(float)
-    if is_fast(arm, config):
-        screened = edits[["cell", "kind"]].drop_duplicates()
-        passes = screened["kind"].map(lambda kind: PASSES_PER_SCREEN.get(kind, 0.0))
-        passes_n = np.bincount(screened["cell"].to_numpy(int), passes, minlength=tokens.n_cells)
-        verified_n = RANDOM_SHARE * np.bincount(edits["cell"].to_numpy(int), minlength=tokens.n_cells)
-        passes_n = passes_n + verified_n
+    passes_n = passes_of(edits, tokens.n_cells, fast=is_fast(arm, config))
     words = inputs.vocabulary
     model = Linear(inputs.cells.gene_ids, words) if arm.method == "linear" else inputs.view.model
     anything = np.ones(model.dim, dtype=np.float32)  # the cost does not depend on what is read
     engine = engine_of(
         model, Readout(anything, anything, 0.0), inputs.states.start, batch_tokens=config.batch_tokens
     )
-    return cost(engine, tokens, passes_n=passes_n)
+    rate = seconds_per_flop(engine, tokens)
+    return cost(engine.footprint(tokens), passes_n, seconds_per_flop=rate)
 
 
 def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:

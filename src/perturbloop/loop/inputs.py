@@ -1,17 +1,18 @@
 """What every step starts from: the cells of the two states, what a model sees of them, and what is known of their genes."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
+from perturbloop import models
 from perturbloop.data.annotations import Annotations, read_annotations
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.genes import GeneReport
 from perturbloop.data.states import StateCells, state_cells
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.errors import GeneIdError, InputError, closest, some
+from perturbloop.errors import GeneIdError, InputError, ModelError, closest, some
 from perturbloop.evaluate import chosen_test, static_pathway
 from perturbloop.models.view import ModelView
 from perturbloop.schema import CampaignConfig, EvaluateConfig
@@ -88,12 +89,10 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     if not config.train.model:
         msg = "A campaign needs a foundation model; none is named. Give its folder with `--model`."
         raise InputError(msg)
-    from perturbloop.models.geneformer import load_geneformer
-
-    model = load_geneformer(
-        config.train.model, vocabulary=config.train.vocabulary, emb_layer=config.train.emb_layer
-    )
-    words = model.vocabulary
+    folder, dictionaries, layer = config.train.model, config.train.vocabulary, config.train.emb_layer
+    card = models.describe(folder, vocabulary=dictionaries, emb_layer=layer)
+    _require_tokens(card)
+    words = card.vocabulary
     cells, genes = read_cells(config.cells.path, vocabulary=words, gene_column=config.cells.gene_column)
     states = state_cells(cells, config.cells, seed=config.train.seed)
     # Refused now, not after hours of edits: a test that the cells do not allow, unknown controls, an unknown pathway.
@@ -109,8 +108,19 @@ def read_inputs(config: CampaignConfig) -> Inputs:
             "Remove cells without counts."
         )
         raise InputError(msg)
-    view = ModelView(config.train.model, model.digest, words, tokens, lambda: model)
+    load = partial(models.load, folder, vocabulary=dictionaries, emb_layer=layer)
+    view = ModelView(config.train.model, card.digest, words, tokens, load)
     return Inputs(config, states, genes, view, annotations)
+
+
+def _require_tokens(card: models.ModelCard) -> None:
+    """Refuse the linear control, which is no foundation to edit tokens of."""
+    if not card.shape.positions:
+        msg = (
+            f"A campaign needs a foundation model, which reads tokens; `{card.name}` is of the family '{card.family}', which "
+            "reads none. Name another with `--model`; the linear control is trained by itself."
+        )
+        raise ModelError(msg)
 
 
 def _require_known_controls(config: EvaluateConfig, cells: Cells, vocabulary: Vocabulary) -> None:

@@ -43,7 +43,7 @@ class CellModel(ABC):
 
     @abstractmethod
     def save(self, folder: Path, card: Mapping[str, Any]) -> None:
-        """Write the model and its card; `models.registry.load_saved` reads them."""
+        """Write the model and its card; `models.load` reads them."""
 
 
 class TokenModel(CellModel):
@@ -69,6 +69,10 @@ class TokenModel(CellModel):
         self, hidden_btd: Float[torch.Tensor, "b t d"], gate_bt: Float[torch.Tensor, "b t"] | None = None
     ) -> Float[torch.Tensor, "b d"]:
         """Cell embeddings from hidden states without padding; a gate is the weight of each token in a mean."""
+
+    @abstractmethod
+    def gene_embeddings(self) -> Float[np.ndarray, "g d"]:
+        """Input vector of each gene of the vocabulary, in its order: what the model knows of a gene before any cell."""
 
     def embed(
         self,

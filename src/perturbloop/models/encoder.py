@@ -14,6 +14,7 @@ from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
 from transformers import BertModel
 from transformers.activations import ACT2FN
 
+from perturbloop.models.spec import Shape
 from perturbloop.schema import Precision
 
 Hidden = Float[torch.Tensor, "b t d"]
@@ -56,6 +57,12 @@ class Encoder:
         self.embedding_norm = _norm(embeddings.LayerNorm)
         blocks: Any = bert.encoder.layer
         self.layers = tuple(self._layer(block) for block in blocks)
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes, which decide what a pass costs."""
+        wide, positions = len(self.layers[0].up_bias), len(self.positions)
+        return Shape(len(self.layers), self.dim, self.n_heads, wide, positions)
 
     @property
     def device(self) -> torch.device:

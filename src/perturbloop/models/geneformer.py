@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,16 +14,25 @@ from transformers import BertConfig, BertModel
 from transformers.activations import ACT2FN
 from transformers.utils import logging as transformers_logging
 
-from perturbloop.data.vocabulary import Version, Vocabulary
-from perturbloop.errors import ModelError, VocabularyMismatch, some
+from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import ModelError
 from perturbloop.models.base import TokenModel
 from perturbloop.models.encoder import Encoder
+from perturbloop.models.folder import (
+    CARD_FILE,
+    VOCABULARY_FILE,
+    Pooling,
+    default_pooling,
+    depth_of,
+    fitted_vocabulary,
+    read_config,
+)
+from perturbloop.models.weights import (
+    require_every_tensor,
+    require_finite,
+    require_no_layer_beyond,
+)
 from perturbloop.schema import Precision
-
-Pooling = Literal["mean", "cls", "inner"]
-"""mean: over all tokens of a row; cls: its first position; inner: mean without its first and last position."""
-VOCABULARY_FILE = "vocabulary.parquet"
-CARD_FILE = "perturbloop.json"
 
 
 class Geneformer(TokenModel):
@@ -33,13 +42,7 @@ class Geneformer(TokenModel):
         self, bert: BertModel, vocabulary: Vocabulary, *, pooling: Pooling, emb_layer: int = 0
     ) -> None:
         """Drop the layers above the one that is read, so that they are never computed."""
-        depth = len(bert.encoder.layer) + emb_layer
-        if emb_layer > 0 or depth < 1:
-            msg = (
-                f"`emb_layer` must lie between {1 - len(bert.encoder.layer)} (first layer) and 0 (last); it is {emb_layer}. "
-                "Correct it."
-            )
-            raise ModelError(msg)
+        depth = depth_of(len(bert.encoder.layer), emb_layer)
         bert.encoder.layer = bert.encoder.layer[:depth]
         bert.config.num_hidden_layers = depth
         self.bert = bert.eval()
@@ -152,7 +155,8 @@ def load_geneformer(
     emb_layer
         Layer the embedding is read from: 0 = last, -1 = one before it.
     pooling
-        `mean` for V1, `cls` for V2 by default; `inner` averages a V2 cell's genes without its special tokens.
+        As the model's own card says by default, else `mean` for V1 and `cls` for V2; `inner` averages a V2 cell's genes
+        without its special tokens.
     device
         Torch device.
 
@@ -164,10 +168,9 @@ def load_geneformer(
         If vocabulary and checkpoint do not belong together.
     """
     folder = Path(folder)
-    config = _config(folder)
-    words = _vocabulary(folder, vocabulary, config)
-    words = words.with_length(min(words.max_length, config.max_position_embeddings))
-    words.fits(config.vocab_size, config.max_position_embeddings)
+    described = read_config(folder, activations=ACT2FN)
+    config = BertConfig(**described, pad_token_id=0)
+    words = fitted_vocabulary(folder, vocabulary, described)
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # heads and poolers we do not use are no news
     transformers_logging.disable_progress_bar()
@@ -189,142 +192,15 @@ def load_geneformer(
     finally:
         transformers_logging.set_verbosity(verbosity)
     _require_whole(bert, found, folder)
-    pooling = pooling or ("cls" if words.has_cls else "mean")
-    return Geneformer(bert, words, pooling=pooling, emb_layer=emb_layer)
+    return Geneformer(bert, words, pooling=pooling or default_pooling(folder, words), emb_layer=emb_layer)
 
 
 def _require_whole(bert: BertModel, found: Mapping[str, Any], folder: Path) -> None:
     """Refuse weights with gaps, which the library would fill at random, and weights that are no numbers."""
-    missing = sorted(str(name) for name in found["missing_keys"])
-    if missing:
-        msg = (
-            f"A checkpoint must hold every tensor of embeddings and encoder; `{folder}` lacks {len(missing):,} of "
-            f"{len(bert.state_dict()):,}: {some(missing)}. Copy the folder again, with all its files."
-        )
-        raise ModelError(msg)
+    weights = bert.state_dict()
+    require_every_tensor(sorted(map(str, found["missing_keys"])), len(weights), folder)
     beyond = sorted(str(name) for name in found["unexpected_keys"] if ".layer." in str(name))
-    if beyond:
-        msg = (
-            f"The layers of a checkpoint must be those that its `config.json` counts ({bert.config.num_hidden_layers}); `{folder}` "
-            f"holds {len(beyond):,} tensors of others: {some(beyond)}. Copy the folder again, with the config of these weights."
-        )
-        raise ModelError(msg)
-    wrong = [name for name, weight in bert.state_dict().items() if not bool(torch.isfinite(weight).all())]
-    if wrong:
-        msg = (
-            f"Weights must be finite numbers; in `{folder}` {len(wrong):,} tensors hold others: {some(wrong)}. Copy the folder "
-            "again, or train the model again."
-        )
-        raise ModelError(msg)
-
-
-_SIZES = {
-    "vocab_size": 10**6,
-    "hidden_size": 16_384,
-    "num_hidden_layers": 256,
-    "num_attention_heads": 256,
-    "intermediate_size": 65_536,
-    "max_position_embeddings": 10**6,
-    "type_vocab_size": 1000,
-}
-"""Sizes that shape a BERT, each with the largest that is built: some times that of any model of cells."""
-_RATES = {
-    "layer_norm_eps": 1.0,
-    "hidden_dropout_prob": 1.0,
-    "attention_probs_dropout_prob": 1.0,
-    "initializer_range": 100.0,
-}
-
-
-def _config(folder: Path) -> BertConfig:
-    """Read what shapes the model, and check it before anything of that size is built; all else in the file has no part in it."""
-    try:
-        tree = json.loads((folder / "config.json").read_bytes())
-    except PermissionError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        msg = (
-            f"A model folder needs a `config.json`; `{folder}` has none that can be read ({type(error).__name__}). "
-            "Give a Geneformer checkpoint folder, or make a small model with `perturbloop pretrain`."
-        )
-        raise ModelError(msg) from None
-    kind = tree.get("model_type") if isinstance(tree, dict) else tree
-    if kind != "bert":
-        msg = f"A Geneformer checkpoint is a BERT model; `{folder}` says {kind!r}. Give another folder."
-        raise ModelError(msg)
-    sizes = {name: tree[name] for name in _SIZES if name in tree}
-    rates = {name: tree[name] for name in _RATES if name in tree}
-    wrong = [f"{name} = {value!r}" for name, value in sizes.items() if not _is_size(value, _SIZES[name])]
-    wrong += [f"{name} = {value!r}" for name, value in rates.items() if not _is_rate(value, _RATES[name])]
-    act = tree.get("hidden_act", "gelu")
-    wrong += [] if isinstance(act, str) and act in ACT2FN else [f"hidden_act = {act!r}"]
-    if not wrong and sizes.get("hidden_size", 768) % sizes.get("num_attention_heads", 12):
-        wrong = [f"{name} = {sizes.get(name)}" for name in ("hidden_size", "num_attention_heads")]
-    plain = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
-    wrong += [f"{name} = {tree[name]!r}" for name, value in plain.items() if tree.get(name, value) != value]
-    if wrong:
-        msg = (
-            f"`config.json` of a checkpoint must describe a plain BERT encoder: sizes are whole numbers, none many times that of "
-            f"published models, and `hidden_size` is a multiple of the heads; `{folder}` has {some(wrong)}. Copy the file again."
-        )
-        raise ModelError(msg)
-    config = BertConfig(**sizes, **rates, hidden_act=act, pad_token_id=0)
-    _require_room(config, folder)
-    return config
-
-
-def _require_room(config: BertConfig, folder: Path) -> None:
-    """Refuse a config whose model the weights cannot fill, before memory of that size is asked for."""
-    width, wide = config.hidden_size, config.intermediate_size
-    rows = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
-    n_weights = width * rows + config.num_hidden_layers * (4 * width**2 + 2 * width * wide)
-    files = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
-    for path in files:
-        path.open("rb").close()  # or the library says that there are none
-    held = sum(path.stat().st_size for path in files)
-    if held and n_weights > held:  # no format takes less than a byte for each
-        msg = (
-            f"The weights of `{folder}` must fill the model that its `config.json` describes, {n_weights:,} numbers; its files "
-            f"hold {held:,} bytes. Copy the folder again."
-        )
-        raise ModelError(msg)
-
-
-def _is_size(value: object, most: int) -> bool:
-    return type(value) is int and 1 <= value <= most
-
-
-def _is_rate(value: Any, most: float) -> bool:
-    return type(value) in (int, float) and 0 <= value <= most
-
-
-def _require_same(own: Vocabulary, given: Vocabulary, folder: Path) -> None:
-    alike = all(
-        np.array_equal(getattr(own, name), getattr(given, name))
-        for name in ("gene_ids", "tokens", "gene_names")
+    require_no_layer_beyond(beyond, int(bert.config.num_hidden_layers), folder)
+    require_finite(
+        [name for name, weight in weights.items() if not bool(torch.isfinite(weight).all())], folder
     )
-    if not alike or not np.array_equal(own.medians, given.medians, equal_nan=True):
-        msg = (
-            f"`{folder}` holds its own vocabulary of {len(own.gene_ids):,} genes; the dictionaries that are named are others "
-            f"({len(given.gene_ids):,} genes). Leave `--vocabulary` out, or name those the model was trained with."
-        )
-        raise VocabularyMismatch(msg)
-
-
-def _vocabulary(folder: Path, dictionaries: Path | str | None, config: BertConfig) -> Vocabulary:
-    own = folder / VOCABULARY_FILE
-    if own.is_file():
-        words = Vocabulary.load(own)
-        if dictionaries is not None:
-            _require_same(words, Vocabulary.published(dictionaries, version=words.version), folder)
-        return words
-    if dictionaries is None:
-        msg = (
-            f"`{folder}` holds no `{VOCABULARY_FILE}`, so its vocabulary must be named. "
-            "Give the folder of the published dictionaries with `--vocabulary`."
-        )
-        raise ModelError(msg)
-    # The two generations differ in size, so the checkpoint says which one it is.
-    versions: tuple[Version, ...] = ("geneformer-v1", "geneformer-v2")
-    sizes = {25426: versions[0], 20275: versions[1]}
-    return Vocabulary.published(dictionaries, version=sizes.get(config.vocab_size, versions[0]))

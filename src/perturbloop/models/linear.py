@@ -1,6 +1,5 @@
 """The linear control: log-normalized expression stands where a foundation model's embedding stands."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +13,7 @@ from jaxtyping import Float
 from perturbloop.data.cells import Cells
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.base import CellModel
-from perturbloop.models.geneformer import CARD_FILE, VOCABULARY_FILE
-
-GENES_FILE = "genes.parquet"
+from perturbloop.models.folder import CARD_FILE, GENES_FILE, VOCABULARY_FILE, linear_digest
 
 
 class Linear(CellModel):
@@ -40,8 +37,7 @@ class Linear(CellModel):
     @property
     def digest(self) -> str:
         """Hash of genes and vocabulary."""
-        content = "\n".join(["linear", self.vocabulary.digest, *self.gene_ids])
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return linear_digest(self.gene_ids, self.vocabulary)
 
     def embed_cells(self, cells: Cells) -> Float[np.ndarray, "n d"]:
         """Log-normalized expression of each cell, dense, float32; for few cells, since zeros are written out."""
@@ -53,9 +49,3 @@ class Linear(CellModel):
         pd.DataFrame({"gene_id": self.gene_ids}).to_parquet(folder / GENES_FILE, index=False)
         self.vocabulary.save(folder / VOCABULARY_FILE)
         (folder / CARD_FILE).write_text(json.dumps({**card, "family": "linear"}, indent=2))
-
-
-def load_linear(folder: Path) -> Linear:
-    """Read what `Linear.save` wrote."""
-    gene_ids = pd.read_parquet(folder / GENES_FILE)["gene_id"].to_numpy(object)
-    return Linear(gene_ids, Vocabulary.load(folder / VOCABULARY_FILE))

@@ -1,16 +1,100 @@
-"""Which family a saved model belongs to, and how it is read back."""
+"""Which family a model folder belongs to, and how its model or its identity is read."""
 
-import json
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from perturbloop.models.base import CellModel
-from perturbloop.models.geneformer import CARD_FILE, load_geneformer
-from perturbloop.models.linear import load_linear
+from perturbloop.errors import ModelError
+from perturbloop.models.families import GENEFORMER, LINEAR
+from perturbloop.models.spec import ModelCard, ModelSpec
+
+if TYPE_CHECKING:
+    from perturbloop.models.base import CellModel
+else:  # its module loads torch
+    CellModel = Any
+
+SPECS: tuple[ModelSpec, ...] = (GENEFORMER, LINEAR)
+"""Families that come with perturbloop, in the order in which a folder is shown to them."""
+GROUP = "perturbloop.models"
+"""Entry points of this group name a `ModelSpec` each; they are asked once no family of `SPECS` knows a folder."""
 
 
-def load_saved(folder: Path) -> CellModel:
-    """Read a model that `CellModel.save` wrote; its card says which family it is."""
-    card = json.loads((folder / CARD_FILE).read_text())
-    if card.get("family") == "linear":
-        return load_linear(folder)
-    return load_geneformer(folder, pooling=card["pooling"])
+def load(folder: Path | str, *, vocabulary: Path | str | None = None, emb_layer: int = 0) -> CellModel:
+    """Load the model of a folder, whatever its family.
+
+    Parameters
+    ----------
+    folder
+        Folder of the model.
+    vocabulary
+        Folder with the published dictionaries, where the model folder holds no vocabulary of its own.
+    emb_layer
+        Layer the embedding is read from: 0 = last, -1 = one before it.
+
+    Returns
+    -------
+    The model, on the CPU.
+
+    Raises
+    ------
+    ModelError
+        If no family knows the folder, or its files cannot be used.
+    VocabularyMismatch
+        If vocabulary and model do not belong together.
+    """
+    folder = Path(folder)
+    return spec_of(folder).load(folder, vocabulary=vocabulary, emb_layer=emb_layer)
+
+
+def describe(folder: Path | str, *, vocabulary: Path | str | None = None, emb_layer: int = 0) -> ModelCard:
+    """Read the identity of a folder's model without loading it, and without torch.
+
+    Weights in safetensors are hashed as they lie. A checkpoint in torch's own format (`.bin`) is loaded by torch, since
+    nothing else reads it.
+
+    Parameters
+    ----------
+    folder
+        Folder of the model.
+    vocabulary
+        Folder with the published dictionaries, where the model folder holds no vocabulary of its own.
+    emb_layer
+        Layer the embedding is read from: 0 = last, -1 = one before it.
+
+    Returns
+    -------
+    Family, name, digest (that of the model which `load` gives), vocabulary, sizes, and what its own card says.
+
+    Raises
+    ------
+    ModelError
+        If no family knows the folder, or its files cannot be used.
+    VocabularyMismatch
+        If vocabulary and model do not belong together.
+    """
+    folder = Path(folder)
+    return spec_of(folder).describe(folder, vocabulary=vocabulary, emb_layer=emb_layer)
+
+
+def spec_of(folder: Path) -> ModelSpec:
+    """Return the family of a folder.
+
+    Raises
+    ------
+    ModelError
+        If no family knows it.
+    """
+    for spec in SPECS:
+        if spec.recognizes(folder):
+            return spec
+    others = tuple(entry.load() for entry in entry_points(group=GROUP))
+    for spec in others:
+        if spec.recognizes(folder):
+            return spec
+    what = "is no folder" if not folder.is_dir() else "is none of them"
+    known = "; ".join(f"{spec.name} ({spec.meaning})" for spec in (*SPECS, *others))
+    msg = (
+        f"A model folder must be of a family that is known here: {known}. `{folder}` {what}. Correct the path, make a small "
+        f"model with `perturbloop pretrain`, or install the package of its family, which names it as an entry point `{GROUP}`."
+    )
+    raise ModelError(msg)

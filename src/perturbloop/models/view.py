@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from perturbloop.models.geneformer import Geneformer
+    from perturbloop.models.base import CellModel, TokenModel
 
 
 @dataclass(eq=False)
@@ -26,15 +26,15 @@ class ModelView:
     """Which gene is which token."""
     tokens: Tokens
     """Encoded start and goal cells."""
-    load: "Callable[[], Geneformer]"
+    load: "Callable[[], CellModel]"
     """Reads the weights."""
     lines: tuple[str, ...] = ()
     """What the model says of itself."""
 
     @cached_property
-    def model(self) -> "Geneformer":
+    def model(self) -> "TokenModel":
         """The model itself."""
-        return self.load()
+        return cast("TokenModel", self.load())
 
     @cached_property
     def emb_nd(self) -> np.ndarray:

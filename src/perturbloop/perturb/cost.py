@@ -1,124 +1,144 @@
-"""What a plan costs, before it runs, and how far its arithmetic can be trusted."""
+"""What a plan costs, before it runs: counted from the sizes of a model, so that nothing is loaded to say it."""
 
-import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Float
 
 from perturbloop.data.tokens import Tokens
-from perturbloop.models.encoder import Encoder
-from perturbloop.perturb.engine import Engine, Footprint
-from perturbloop.perturb.plan import Plan
+from perturbloop.models.spec import Shape
 
-PROBED_PASSES = 4
-SAMPLED_EDITS = 32
+PASSES_PER_SCREEN: Mapping[str, float] = {"delete": 12.0, "overexpress": 100.0}
+"""Passes that cost as much as the screen of one cell: states times a forward and two backward passes, roughly."""
+RANDOM_SHARE = 0.02
+"""Share of all edits that the fast engine verifies at random."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Passes, arithmetic, time and memory of a run."""
+    """Passes, arithmetic, memory and, where the machine's speed is known, time of a run."""
 
     passes: float
     """Encoded cells; a gradient at one state counts as four."""
     flops: float
     """Floating-point operations, a multiplication and an addition being two."""
-    seconds: float
-    """Estimate from a few passes made now, on this machine."""
     memory_bytes: float
     """Estimate of what a batch needs above the model."""
+    seconds: float | None = None
+    """Estimate from the speed of passes made on this machine; missing where none was measured."""
 
     def lines(self) -> list[str]:
         """Say it in words."""
-        return [
-            f"{self.passes:,.0f} passes, {self.flops:.2g} FLOPs",
-            f"about {duration(self.seconds)} on this machine (timed on {PROBED_PASSES} passes), "
-            f"{self.memory_bytes / 1e9:.2f} GB above the model",
-        ]
+        memory = f"{self.memory_bytes / 1e9:.2f} GB above the model"
+        time = "" if self.seconds is None else f"about {duration(self.seconds)} on this machine, "
+        return [f"{self.passes:,.0f} passes, {self.flops:.2g} FLOPs", f"{time}{memory}"]
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float | None]:
         """Plain dictionary, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class NoiseFloor:
-    """How much of a shift is arithmetic; a shift is worth reading where it is far larger."""
+class Footprint:
+    """What reading cells takes."""
 
-    repeat: float
-    """Largest difference of the logit of one unedited cell read alone and in a batch; 0 = none."""
-    precision: float
-    """Root mean square difference of logit shifts between this run's precision and float32."""
-    shift_sd: float
-    """Standard deviation of the same logit shifts, to compare with."""
-    n_edits: int
-    """Edits sampled."""
-
-    def line(self) -> str:
-        """Say it in words."""
-        return (
-            f"noise of the arithmetic on {self.n_edits} edits: {self.precision:.1e} logits (root mean square against float32), "
-            f"shifts vary by {self.shift_sd:.1e}; an unedited cell read twice differs by {self.repeat:.1e}"
-        )
+    flops_n: Float[np.ndarray, " n"]
+    """Floating-point operations of reading each cell once."""
+    memory_bytes: float
+    """Bytes of a batch above the model."""
 
 
-def flops_per_pass(encoder: Encoder, length: int) -> float:
-    """Floating-point operations of one cell: matrix products and attention, the first layer to the last that is read.
+def flops_per_pass(shape: Shape, length: int) -> float:
+    """Floating-point operations of encoding one cell: products of weights and attention, the first layer to the last that is read.
 
-    >>> from transformers import BertConfig, BertModel
-    >>> shape = BertConfig(vocab_size=9, hidden_size=256, num_hidden_layers=6, num_attention_heads=4, intermediate_size=512)
-    >>> round(flops_per_pass(Encoder(BertModel(shape)), 2048) / 1e9, 1)
+    >>> shape = Shape(layers=6, dim=256, heads=4, intermediate=512, positions=2048)
+    >>> round(flops_per_pass(shape, 2048) / 1e9, 1)
     38.7
     """
-    dim, wide = encoder.dim, len(encoder.layers[0].up_bias)
-    return float(len(encoder.layers) * (2 * length * (4 * dim * dim + 2 * dim * wide) + 4 * length**2 * dim))
+    dim, wide = shape.dim, shape.intermediate
+    return float(shape.layers * (2 * length * (4 * dim * dim + 2 * dim * wide) + 4 * length**2 * dim))
 
 
-def encoder_footprint(encoder: Encoder, tokens: Tokens, *, batch_tokens: int) -> Footprint:
-    """Floating-point operations of one pass of each cell, and bytes of a batch above the model."""
-    flops_n = np.array([flops_per_pass(encoder, int(length)) for length in tokens.length_n])
-    wide = len(encoder.layers[0].up_bias)
-    longest = int(tokens.length_n.max(initial=1))
-    per_token = 4 * (8 * encoder.dim + 2 * wide)  # residual, queries, keys, values, context, feed-forward
-    return Footprint(flops_n, float(max(batch_tokens, longest) * per_token))
-
-
-def cost(engine: Engine, tokens: Tokens, *, passes_n: np.ndarray) -> Cost:
-    """Estimate the cost of reading each cell so many times.
+def encoder_footprint(shape: Shape, tokens: Tokens, *, batch_tokens: int) -> Footprint:
+    """What an encoder takes to read cells.
 
     Parameters
     ----------
-    engine
-        Model, precision and token budget.
+    shape
+        Sizes of the encoder.
     tokens
         Encoded cells.
+    batch_tokens
+        Tokens in a batch.
+
+    Returns
+    -------
+    Floating-point operations of one pass of each cell, and bytes of a batch above the model.
+    """
+    flops_n = np.array([flops_per_pass(shape, int(length)) for length in tokens.length_n])
+    longest = int(tokens.length_n.max(initial=1))
+    per_token = 4 * (
+        8 * shape.dim + 2 * shape.intermediate
+    )  # residual, queries, keys, values, context, feed-forward
+    return Footprint(flops_n, float(max(batch_tokens, longest) * per_token))
+
+
+def counts_footprint(n_genes_n: Float[np.ndarray, " n"]) -> Footprint:
+    """What the counts engine takes: about eight operations for each expressed gene of a cell, and a few copies of one cell."""
+    return Footprint(8.0 * n_genes_n, float(64 * n_genes_n.max(initial=1)))
+
+
+def passes_of(edits: pd.DataFrame, n_cells: int, *, fast: bool = False) -> Float[np.ndarray, " n"]:
+    """Passes that the edits of a plan take, cell by cell.
+
+    Parameters
+    ----------
+    edits
+        Edits of a `Plan`.
+    n_cells
+        Cells of the plan's tokens.
+    fast
+        Count the fast engine's screen and its random check, and not what they will ask for; else every edit is a pass.
+
+    Returns
+    -------
+    One value per cell.
+    """
+    edits_n = np.bincount(edits["cell"].to_numpy(int), minlength=n_cells).astype(float)
+    if not fast:
+        return edits_n
+    screened = edits[["cell", "kind"]].drop_duplicates()
+    passes = screened["kind"].map(lambda kind: PASSES_PER_SCREEN.get(kind, 0.0)).to_numpy(float)
+    screen_n = np.bincount(screened["cell"].to_numpy(int), passes, minlength=n_cells)
+    return screen_n + RANDOM_SHARE * edits_n
+
+
+def cost(
+    footprint: Footprint,
+    passes_n: Float[np.ndarray, " n"],
+    *,
+    seconds_per_flop: float | None = None,
+) -> Cost:
+    """Add up the cost of reading each cell so many times.
+
+    Parameters
+    ----------
+    footprint
+        What reading each cell once takes: `encoder_footprint` or `counts_footprint`, or that of an engine.
     passes_n
         Passes of each cell.
+    seconds_per_flop
+        Speed of this machine, as `probe.seconds_per_flop` measures it; without it no time is told.
+
+    Returns
+    -------
+    Passes, floating-point operations, memory and time.
     """
-    footprint = engine.footprint(tokens)
     flops = float((footprint.flops_n * passes_n).sum())
-    typical = int(np.argsort(tokens.length_n)[tokens.n_cells // 2])
-    engine.unedited(tokens, np.array([typical]))
-    started = time.monotonic()
-    engine.unedited(tokens, np.full(PROBED_PASSES, typical))
-    per_flop = (time.monotonic() - started) / PROBED_PASSES / max(footprint.flops_n[typical], 1.0)
-    return Cost(float(passes_n.sum()), flops, flops * per_flop, footprint.memory_bytes)
-
-
-def noise_floor(engine: Engine, tokens: Tokens, plan: Plan, *, seed: int = 0) -> NoiseFloor:
-    """Measure the noise of this run's arithmetic on a few of its edits, drawn by seed."""
-    edits = plan.edits
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(edits))[:SAMPLED_EDITS])
-    sample = edits.iloc[drawn]
-    ours = engine.shifts(tokens, plan, edits=sample)["logit_shift"].to_numpy()
-    theirs = engine.at_full_precision().shifts(tokens, plan, edits=sample)["logit_shift"].to_numpy()
-    cell = int(sample["cell"].iloc[0])
-    alone, batch = engine.unedited(tokens, np.array([cell])), engine.unedited(tokens, np.full(3, cell))
-    return NoiseFloor(
-        repeat=float(np.abs(batch[:, 1] - alone[0, 1]).max()),
-        precision=float(np.sqrt(np.mean((ours - theirs) ** 2))),
-        shift_sd=float(theirs.std()),
-        n_edits=len(sample),
-    )
+    seconds = None if seconds_per_flop is None else flops * seconds_per_flop
+    return Cost(float(passes_n.sum()), flops, footprint.memory_bytes, seconds)
 
 
 def duration(seconds: float) -> str:

@@ -20,7 +20,8 @@ from perturbloop.data.cells import Cells
 from perturbloop.data.tokens import Tokens
 from perturbloop.models.linear import Linear
 from perturbloop.models.readout import Readout
-from perturbloop.perturb.engine import Engine, Footprint, OnRows, Readings
+from perturbloop.perturb.cost import Footprint, counts_footprint
+from perturbloop.perturb.engine import Engine, OnRows, Readings
 from perturbloop.perturb.plan import Plan
 from perturbloop.schema import Kind
 
@@ -70,8 +71,7 @@ class CountsEngine(Engine):
 
     def footprint(self, tokens: Tokens) -> Footprint:
         """About eight operations for each expressed gene, and a few copies of one cell."""
-        n_genes_n = np.diff(self.counts_ng.indptr).astype(float)
-        return Footprint(8 * n_genes_n, float(64 * n_genes_n.max(initial=1)))
+        return counts_footprint(np.diff(self.counts_ng.indptr).astype(float))
 
     def _cell(self, cell: int | np.integer) -> "_Cell":
         part = slice(self.counts_ng.indptr[cell], self.counts_ng.indptr[cell + 1])

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,22 +10,13 @@ from jaxtyping import Float
 from perturbloop.data.tokens import Tokens
 from perturbloop.models.base import CellModel
 from perturbloop.models.readout import Readout
+from perturbloop.perturb.cost import Footprint
 from perturbloop.perturb.plan import Plan
 from perturbloop.schema import SHIFTS
 
 OnRows = Callable[[int], None]
 Readings = Float[np.ndarray, "p 2"]
 """Cosine to the goal state and logit of the head, one row per cell, float64."""
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """What reading cells takes."""
-
-    flops_n: Float[np.ndarray, " n"]
-    """Floating-point operations of reading each cell once."""
-    memory_bytes: float
-    """Bytes of a batch above the model."""
 
 
 class Engine(ABC):

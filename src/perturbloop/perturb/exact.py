@@ -12,9 +12,9 @@ from jaxtyping import Float
 from perturbloop.data.tokens import Tokens
 from perturbloop.models.base import TokenModel
 from perturbloop.models.readout import Readout
-from perturbloop.perturb.cost import encoder_footprint
+from perturbloop.perturb.cost import Footprint, encoder_footprint
 from perturbloop.perturb.edit import Row
-from perturbloop.perturb.engine import Engine, Footprint, OnRows, Readings
+from perturbloop.perturb.engine import Engine, OnRows, Readings
 from perturbloop.perturb.first_layer import LEAST_EDITS, SharedFirstLayer
 from perturbloop.perturb.plan import Plan
 from perturbloop.schema import Kind, Precision
@@ -92,7 +92,7 @@ class ExactEngine(Engine):
 
     def footprint(self, tokens: Tokens) -> Footprint:
         """Floating-point operations of one pass of each cell, and bytes of a batch above the model."""
-        return encoder_footprint(self.encoder, tokens, batch_tokens=self.batch_tokens)
+        return encoder_footprint(self.encoder.shape, tokens, batch_tokens=self.batch_tokens)
 
     def read(self, rows: Sequence[Row], *, on_rows: OnRows | None = None) -> Readings:
         """Encode rows of any length and read them; rows of equal length share a batch, so nothing is padded."""

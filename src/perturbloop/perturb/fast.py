@@ -16,6 +16,7 @@ import pandas as pd
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.perturb.collect import run_plan, shard_path
+from perturbloop.perturb.cost import RANDOM_SHARE
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import COLUMNS, Plan
 from perturbloop.perturb.screen import READINGS, screen
@@ -24,12 +25,8 @@ from perturbloop.stats.control_variate import STRATA, corrected_means
 from perturbloop.stats.streams import stream
 from perturbloop.store.files import own, read_table, write_table
 
-RANDOM_SHARE = 0.02
-"""Share of all edits that is verified at random."""
 LEAST_RANDOM_GENES = 6
 """Fewest genes of a stratum that are verified at random, in two cells each."""
-PASSES_PER_SCREEN = {"delete": 12.0, "overexpress": 100.0}
-"""Passes that cost as much as the screen of one cell: states times a forward and two backward passes, roughly."""
 FIRST_CELLS = 2
 SCREENED_CELLS = 8
 """Cells of a shard of the screen."""

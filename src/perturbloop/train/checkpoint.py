@@ -8,9 +8,9 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from perturbloop.errors import some
+from perturbloop.models import load
 from perturbloop.models.base import CellModel
 from perturbloop.models.readout import Readout
-from perturbloop.models.registry import load_saved
 from perturbloop.store.files import file_digest, own, whole
 from perturbloop.train.classifier import StateModel
 from perturbloop.train.lora import load_adapter
@@ -63,7 +63,7 @@ def load_state_model(folder: Path, *, base: CellModel) -> StateModel | None:
         if changed:
             msg = f"{some(changed)} changed"
             raise ValueError(msg)
-        model = load_saved(folder / "encoder") if facts["own_encoder"] else base
+        model = load(folder / "encoder") if facts["own_encoder"] else base
         arrays = load_file(folder / READOUT_FILE)
         readout = Readout(arrays["goal"], arrays["weight"], float(arrays["bias"][0]))
         adapter = load_adapter(folder / "adapter")

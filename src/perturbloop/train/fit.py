@@ -9,6 +9,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from perturbloop.data.tokens import Tokens
+from perturbloop.errors import ModelError
+from perturbloop.models.base import TokenModel
 from perturbloop.models.geneformer import Geneformer
 from perturbloop.schema import Level, TrainConfig
 from perturbloop.train.consistency import Aims, consistency_loss
@@ -34,7 +36,7 @@ class Tuned:
 
 
 def fine_tune(
-    encoder: Geneformer,
+    encoder: TokenModel,
     examples: Examples,
     config: TrainConfig,
     *,
@@ -59,11 +61,22 @@ def fine_tune(
     on_step
         Called with step, steps in all, and loss.
 
+    Raises
+    ------
+    ModelError
+        If the encoder is of a family whose weights are not trained here.
+
     Notes
     -----
     AdamW, cross-entropy against soft labels, linear warm-up and decay. Dropout is off: on a CPU it forces the slow
     attention path, and three epochs over a few thousand cells are stopped early enough.
     """
+    if not isinstance(encoder, Geneformer):
+        msg = (
+            f"Fine-tuning changes the weights of a Geneformer; the encoder is a `{type(encoder).__name__}`. "
+            'Set `levels = ["frozen"]`.'
+        )
+        raise ModelError(msg)
     torch.manual_seed(config.seed)
     model = copy.deepcopy(encoder)
     model.forget_digest()

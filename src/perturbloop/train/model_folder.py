@@ -14,7 +14,7 @@ from transformers import BertForMaskedLM
 
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import ModelError, StoreError
-from perturbloop.models.geneformer import CARD_FILE, VOCABULARY_FILE
+from perturbloop.models.folder import CARD_FILE, VOCABULARY_FILE
 from perturbloop.store.files import own, read_json, settle, sync, whole
 
 

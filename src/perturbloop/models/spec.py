@@ -1,0 +1,65 @@
+"""What is known of a model before it is loaded, and how a family of models is told apart and read; no torch here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perturbloop.data.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from perturbloop.models.base import CellModel
+else:  # its module loads torch
+    CellModel = Any
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of an encoder, down to the layer that is read; what a pass costs follows from them."""
+
+    layers: int
+    """Transformer layers up to the embedding; 0 for a model without any."""
+    dim: int
+    """Length of an embedding."""
+    heads: int
+    """Attention heads of a layer; 0 for a model without any."""
+    intermediate: int
+    """Width of a layer's feed-forward part; 0 for a model without any."""
+    positions: int
+    """Most tokens a cell may have, by the weights; 0 for a model that does not read tokens."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model folder's identity: all that a plan, a cost or a report needs of it."""
+
+    family: str
+    """Name of its `ModelSpec`: geneformer."""
+    name: str
+    """Name of its folder: Geneformer-V1-10M."""
+    digest: str
+    """Hash of all that decides an embedding; that of the loaded model."""
+    vocabulary: Vocabulary
+    """Tokens, medians and length, as the loaded model has them."""
+    shape: Shape
+    """Sizes of its encoder."""
+    card: Mapping[str, Any]
+    """What `perturbloop.json` of the folder says of how the model came to be; empty where there is none."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One family of models; outsiders give theirs as an entry point of the group `perturbloop.models`."""
+
+    name: str
+    """What the family is called: geneformer."""
+    meaning: str
+    """What a folder of it holds, in words."""
+    recognizes: Callable[[Path], bool]
+    """Whether a folder is of this family; looks at names and small files only."""
+    load: Callable[..., CellModel]
+    """(folder, *, vocabulary, emb_layer) → the model, read at a layer, with the published dictionaries of that folder where
+    the model has none; may import torch, when it is called."""
+    describe: Callable[..., ModelCard]
+    """(folder, *, vocabulary, emb_layer) → the card of what `load` would return, its digest included; imports no torch, unless
+    nothing else can read the weights."""
