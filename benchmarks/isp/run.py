@@ -98,7 +98,7 @@ def prepared(
     """Model, the first real cells that fill `length` tokens, and a readout between two halves of the cells."""
     model = model or load_geneformer(args.model, device=args.device)
     words = model.vocabulary.with_length(min(length, model.vocabulary.max_length))
-    tokens = tokenize(read_cells(args.cells, vocabulary=words)[0], words)
+    tokens = tokenize(read_cells(args.cells, names=words.names)[0], words)
     emb_nd = model.embed([tokens.row(cell)[:512] for cell in range(min(tokens.n_cells, 120))])
     axis = np.linalg.svd(emb_nd - emb_nd.mean(0), full_matrices=False)[2][0]
     place = (emb_nd - emb_nd.mean(0)) @ axis

@@ -133,7 +133,7 @@ def play(given: Problem, how: PanelRule, k: int, seed: int, out: Path) -> None:
 
 def _screen(path: Path, words: Vocabulary) -> pd.DataFrame:
     config = ScreenConfig(path=str(path), name=path.stem, modality="crispri", higher_is="start", fdr=FDR)
-    return read_screen(config, vocabulary=words)[0].set_index("gene_id")
+    return read_screen(config, names=words.names)[0].set_index("gene_id")
 
 
 def _graph(kernel: Kernel, path: Path) -> GeneGraph:

@@ -8,7 +8,6 @@ from scipy import sparse
 
 from perturbloop.data.cells import read_cells
 from perturbloop.data.gene_sets import GeneSets, read_gmt
-from perturbloop.data.genes import resolve
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.evidence.graphs import GeneGraph
 from perturbloop.evidence.kernels import Kernel, coexpression_kernel, graph_kernel, vector_kernel
@@ -53,7 +52,7 @@ def networks(
 
 def read_sets(data: Path, words: Vocabulary) -> dict[str, GeneSets]:
     """Gene sets by the name of their network."""
-    return {name: read_gmt(data / "knowledge" / file, vocabulary=words) for name, file in SETS.items()}
+    return {name: read_gmt(data / "knowledge" / file, names=words.names) for name, file in SETS.items()}
 
 
 def set_kernel(name: str, sets: GeneSets) -> Kernel:
@@ -69,7 +68,7 @@ def edge_kernel(name: str, path: Path, words: Vocabulary) -> Kernel:
     """Genes that share neighbors in a list of edges (two columns of symbols) are alike."""
     edges = pd.read_csv(path).iloc[:, :2].astype(str)
     symbols = np.unique(edges.to_numpy())
-    id_of = dict(zip(symbols, resolve(list(symbols), words), strict=True))
+    id_of = dict(zip(symbols, words.names.resolve(list(symbols)), strict=True))
     ends = edges.apply(lambda column: column.map(id_of))
     ends = ends[ends.ne("").all(axis=1) & ends.iloc[:, 0].ne(ends.iloc[:, 1])]
     gene_ids, place = np.unique(ends.to_numpy().astype(str), return_inverse=True)
@@ -116,7 +115,7 @@ def graph_of(kernel: Kernel, *, k: int = NEIGHBORS, chunk: int = 512) -> GeneGra
 
 
 def _coexpression(name: str, path: Path, column: str, only: str | None, words: Vocabulary) -> Kernel:
-    cells = read_cells(path, vocabulary=words)[0]
+    cells = read_cells(path, names=words.names)[0]
     if only is not None:
         cells = cells.select(cells.obs[column].astype(str).to_numpy() == only)
     seen_g = np.asarray((cells.counts_ng > 0).sum(axis=0)).ravel() >= LEAST_CELLS

@@ -35,7 +35,7 @@ SHIFT_COLUMNS = [
 def small_model(folder: Path, files: list[Path], dictionaries: Path, config: PretrainConfig) -> None:
     """Pretrain a small model on these files, as `perturbloop pretrain` does; one that is finished is left alone."""
     words = Vocabulary.published(dictionaries)
-    report = pretrain([read_cells(path, vocabulary=words)[0] for path in files], words, folder, config)
+    report = pretrain([read_cells(path, names=words.names)[0] for path in files], words, folder, config)
     typer.echo("\n".join(report.lines()))
 
 

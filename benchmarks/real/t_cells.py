@@ -117,7 +117,7 @@ def without_model(data: Path, out: Path, words: Vocabulary) -> pd.DataFrame:
     """Differential expression and expression in the bulk samples."""
     path = out / "de.parquet"
     if not path.is_file():
-        donor_de(read_cells(data / BULK, vocabulary=words)[0]).to_parquet(path)
+        donor_de(read_cells(data / BULK, names=words.names)[0]).to_parquet(path)
     return pd.read_parquet(path)
 
 

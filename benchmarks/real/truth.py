@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from perturbloop.data.genes import resolve
 from perturbloop.data.screens import read_screen
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.schema import Modality, ScreenConfig
@@ -50,7 +49,7 @@ def pathway(gmt: Path, names: Iterable[str], words: Vocabulary) -> frozenset[str
         name, _, *members = line.split("\t")
         if name.strip() in wanted:
             found.add(name.strip())
-            genes |= set(resolve(members, words)) - {""}
+            genes |= set(words.names.resolve(members)) - {""}
     if wanted - found:
         msg = f"{gmt.name} lacks the sets {sorted(wanted - found)}"
         raise ValueError(msg)
@@ -63,7 +62,7 @@ def _config(path: Path, modality: Modality, **rule: Any) -> ScreenConfig:
 
 
 def _by_gene(config: ScreenConfig, words: Vocabulary) -> pd.DataFrame:
-    screen, _ = read_screen(config, vocabulary=words)
+    screen, _ = read_screen(config, names=words.names)
     raises = screen["effect"] > 0
     return screen[["gene_id", "effect"]].assign(
         positive=screen["hit"] & raises, negative=screen["hit"] & ~raises

@@ -100,7 +100,7 @@ def test_adata_is_encoded_as_files_are_and_as_the_published_tool_does_on_request
         rng.poisson(3.0, (4, 31)).astype(np.float32),
         var=pd.DataFrame({"ensembl_id": [*ids, ids[0]]}, index=[f"g{place}" for place in range(31)]),
     )
-    cells, _ = from_adata(adata, vocabulary=words)
+    cells, _ = from_adata(adata, names=words.names)
     np.testing.assert_array_equal(tokenize_adata(adata, words).tokens_nt, tokenize(cells, words).tokens_nt)
     with pytest.raises(InputError, match="needs the column `n_counts`"):
         tokenize_adata(adata, words, compat="geneformer")

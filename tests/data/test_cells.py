@@ -43,28 +43,28 @@ def test_counts_that_are_not_raw_are_refused(adata, value, says):
 def test_mouse_genes_are_refused_by_name(adata, words):
     adata.var_names = [f"ENSMUSG{number:011d}" for number in range(30)]
     with pytest.raises(GeneIdError, match=r"must be human; 30 of 30 labels are mouse genes: 'ENSMUSG"):
-        from_adata(adata, vocabulary=words)
+        from_adata(adata, names=words.names)
 
 
 def test_mouse_symbols_are_refused_though_they_are_human_ones_but_for_case(adata, words):
     adata.var_names = [f"Gene{number}" for number in range(30)]
     with pytest.raises(GeneIdError, match=r"must be human; 30 of 30 labels are mouse genes: 'Gene0'"):
-        from_adata(adata, vocabulary=words)
+        from_adata(adata, names=words.names)
 
 
 def test_a_small_panel_needs_half_of_its_genes(adata, words):
     small = adata[:, :10].copy()
     small.var_names = [*IDS[:6], "x1", "x2", "x3", "x4"]
-    cells, _ = from_adata(small, vocabulary=words)
+    cells, _ = from_adata(small, names=words.names)
     assert cells.n_genes == 6
     small.var_names = [*IDS[:4], *(f"x{place}" for place in range(6))]
     with pytest.raises(GeneIdError, match="4 of the 10 labels"):
-        from_adata(small, vocabulary=words)
+        from_adata(small, names=words.names)
 
 
 def test_versions_are_stripped_duplicates_summed_and_empty_ids_dropped(adata, words):
     adata.var["ensembl_id"] = [f"{IDS[0]}.4", IDS[0], "", *IDS[3:]]
-    cells, report = from_adata(adata, vocabulary=words, gene_column="ensembl_id")
+    cells, report = from_adata(adata, names=words.names, gene_column="ensembl_id")
     assert (report.n_versions, report.n_summed, report.n_empty) == (1, 1, 1)
     dense = adata.X.toarray()
     np.testing.assert_array_equal(cells.counts_ng[:, [0]].toarray()[:, 0], dense[:, 0] + dense[:, 1])
@@ -72,7 +72,7 @@ def test_versions_are_stripped_duplicates_summed_and_empty_ids_dropped(adata, wo
 
 def test_symbols_are_mapped_through_the_vocabulary(adata, words):
     adata.var_names = NAMES
-    cells, report = from_adata(adata, vocabulary=words)
+    cells, report = from_adata(adata, names=words.names)
     assert cells.gene_ids.tolist() == IDS
     assert report.n_symbols == 30
 
@@ -128,7 +128,7 @@ def test_held_out_donors_do_not_train(adata):
 
 
 def test_tokens_are_genes_by_value_over_median(adata, words):
-    cells, _ = from_adata(adata, vocabulary=words)
+    cells, _ = from_adata(adata, names=words.names)
     tokens = tokenize(cells, words)
     value = adata.X.toarray()[3] / np.linspace(1, 2, 30)
     expected = [2 + gene for gene in np.argsort(-value, kind="stable") if value[gene] > 0][:16]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from perturbloop.data.gene_sets import read_gene_list, read_gmt
+from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError
 
@@ -26,8 +27,8 @@ MEMBERS = {
 
 
 @pytest.fixture
-def vocabulary():
-    return Vocabulary.of_genes(IDS.values(), IDS, [1.0] * 4, max_length=8)
+def names():
+    return Vocabulary.of_genes(IDS.values(), IDS, [1.0] * 4, max_length=8).names
 
 
 @pytest.fixture
@@ -53,8 +54,8 @@ def members(sets):
 
 
 @pytest.mark.parametrize("name", ["sets.gmt", "sets.gmt.gz"])
-def test_a_file_becomes_genes_by_sets(gmt, vocabulary, name):
-    sets = read_gmt(gmt(*LINES, name=name), vocabulary=vocabulary)
+def test_a_file_becomes_genes_by_sets(gmt, names, name):
+    sets = read_gmt(gmt(*LINES, name=name), names=names)
     assert members(sets) == {name: {IDS[symbol] for symbol in genes} for name, genes in MEMBERS.items()}
     assert set(sets.member_gs.data) == {1}
     assert sets.name == name
@@ -62,8 +63,8 @@ def test_a_file_becomes_genes_by_sets(gmt, vocabulary, name):
     assert dict(zip(sets.gene_ids, sets.degree_g.tolist(), strict=True))[IDS["JAK1"]] == 2
 
 
-def test_losses_are_reported(gmt, vocabulary):
-    sets = read_gmt(gmt(*LINES), vocabulary=vocabulary)
+def test_losses_are_reported(gmt, names):
+    sets = read_gmt(gmt(*LINES), names=names)
     assert sets.unknown == ("NOT_A_GENE",)
     assert sets.lines() == [
         "sets.gmt: 3 gene sets of 4 genes, 1 to 3 genes each",
@@ -71,20 +72,20 @@ def test_losses_are_reported(gmt, vocabulary):
     ]
 
 
-def test_a_mapping_and_plain_ids_do_as_well_as_a_vocabulary(gmt, vocabulary):
-    by_vocabulary = members(read_gmt(gmt(*LINES), vocabulary=vocabulary))
+def test_a_mapping_and_plain_ids_do_as_well_as_a_vocabulary(gmt, names):
+    by_names = members(read_gmt(gmt(*LINES), names=names))
     assert (
-        members(read_gmt(gmt(*LINES), vocabulary={name.lower(): gene for name, gene in IDS.items()}))
-        == by_vocabulary
+        members(read_gmt(gmt(*LINES), names=GeneNames.of({name.lower(): gene for name, gene in IDS.items()})))
+        == by_names
     )
     as_ids = list(LINES)
     for symbol, gene in IDS.items():
         as_ids = [line.replace(symbol, f"{gene}.7") for line in as_ids]
-    assert members(read_gmt(gmt(*as_ids), vocabulary=None)) == by_vocabulary
+    assert members(read_gmt(gmt(*as_ids), names=NO_NAMES)) == by_names
 
 
-def test_sets_are_cut_by_size_with_the_genes_that_no_set_holds_any_more(gmt, vocabulary):
-    sets = read_gmt(gmt(*LINES), vocabulary=vocabulary)
+def test_sets_are_cut_by_size_with_the_genes_that_no_set_holds_any_more(gmt, names):
+    sets = read_gmt(gmt(*LINES), names=names)
     cut = sets.between(2, 2)
     assert members(cut) == {"KINASES": {IDS["JAK1"], IDS["TYK2"]}}
     assert cut.gene_ids.size == 2
@@ -94,41 +95,41 @@ def test_sets_are_cut_by_size_with_the_genes_that_no_set_holds_any_more(gmt, voc
     ]
 
 
-def test_sets_of_one_name_stay_apart(gmt, vocabulary):
-    sets = read_gmt(gmt("P53\tx\tSTAT1", "P53\ty\tJAK1"), vocabulary=vocabulary)
+def test_sets_of_one_name_stay_apart(gmt, names):
+    sets = read_gmt(gmt("P53\tx\tSTAT1", "P53\ty\tJAK1"), names=names)
     assert sets.set_names.tolist() == ["P53", "P53 (2)"]
     assert np.array_equal(sets.size_s, [1, 1])
 
 
-def test_what_is_no_gmt_is_refused_with_its_lines(gmt, vocabulary, tmp_path):
+def test_what_is_no_gmt_is_refused_with_its_lines(gmt, names, tmp_path):
     with pytest.raises(
         InputError, match=r"of 2 lines these do not: '2: STAT1, JAK1, TYK2'. Give a file in GMT format"
     ):
-        read_gmt(gmt(LINES[0], "STAT1, JAK1, TYK2"), vocabulary=vocabulary)
+        read_gmt(gmt(LINES[0], "STAT1, JAK1, TYK2"), names=names)
     with pytest.raises(InputError, match="divided by tabs"):
-        read_gmt(gmt(""), vocabulary=vocabulary)
+        read_gmt(gmt(""), names=names)
     with pytest.raises(InputError, match="cannot be read"):
-        read_gmt(tmp_path / "nothing.gmt", vocabulary=vocabulary)
+        read_gmt(tmp_path / "nothing.gmt", names=names)
     whole = gmt(*LINES, name="cut.gmt.gz")
     content = whole.read_bytes()
     for damaged in (content[:-9], content[:12] + b"\xff" * 20 + content[32:]):
         whole.write_bytes(damaged)
         with pytest.raises(InputError, match="copy the file again"):
-            read_gmt(whole, vocabulary=vocabulary)
+            read_gmt(whole, names=names)
 
 
-def test_another_species_or_unknown_labels_are_refused(gmt, vocabulary):
+def test_another_species_or_unknown_labels_are_refused(gmt, names):
     with pytest.raises(GeneIdError, match="2 of 2 labels are mouse genes: 'Stat1', 'Jak1'"):
-        read_gmt(gmt("A\tx\tStat1\tJak1"), vocabulary=vocabulary)
+        read_gmt(gmt("A\tx\tStat1\tJak1"), names=names)
     with pytest.raises(GeneIdError, match="0 of 2 labels are; unknown are for instance '5923', '6772'"):
-        read_gmt(gmt("A\tx\t6772\t5923"), vocabulary=vocabulary)
+        read_gmt(gmt("A\tx\t6772\t5923"), names=names)
 
 
-def test_a_list_of_genes_is_read_and_one_without_genes_refused(gmt, vocabulary):
+def test_a_list_of_genes_is_read_and_one_without_genes_refused(gmt, names):
     path = gmt("gene,essential", "STAT1,1", f"{IDS['JAK1']}.3\tx", "", "vav1", name="list.csv")
-    assert read_gene_list(path, vocabulary=vocabulary) == {IDS["STAT1"], IDS["JAK1"], IDS["VAV1"]}
+    assert read_gene_list(path, names=names) == {IDS["STAT1"], IDS["JAK1"], IDS["VAV1"]}
     with pytest.raises(GeneIdError, match=r"of its 2 lines none is a gene .*: '6772', '5923'"):
-        read_gene_list(gmt("6772", "5923", name="list.txt"), vocabulary=vocabulary)
+        read_gene_list(gmt("6772", "5923", name="list.txt"), names=names)
 
 
 @pytest.mark.parametrize(
@@ -140,15 +141,15 @@ def test_a_list_of_genes_is_read_and_one_without_genes_refused(gmt, vocabulary):
         ("score;symbol", "1;STAT1", "2;JAK1"),
     ],
 )
-def test_lists_and_tables_of_genes_are_read_in_the_common_forms(gmt, vocabulary, lines):
+def test_lists_and_tables_of_genes_are_read_in_the_common_forms(gmt, names, lines):
     path = gmt(*lines, name="list.csv")
-    assert read_gene_list(path, vocabulary=vocabulary) == {IDS["STAT1"], IDS["JAK1"]}
+    assert read_gene_list(path, names=names) == {IDS["STAT1"], IDS["JAK1"]}
 
 
 @pytest.mark.shared_data
 def test_the_published_reactome_file_is_read(shared):
-    vocabulary = Vocabulary.published(shared / "geneformer", version="geneformer-v1")
-    sets = read_gmt(shared / "knowledge" / "ReactomePathways.gmt", vocabulary=vocabulary)
+    names = Vocabulary.published(shared / "geneformer", version="geneformer-v1").names
+    sets = read_gmt(shared / "knowledge" / "ReactomePathways.gmt", names=names)
     at = sets.set_names.tolist().index("Interferon alpha/beta signaling")
     place = sets.gene_ids.tolist().index(IDS["TYK2"])
     assert sets.member_gs[place, at] == 1

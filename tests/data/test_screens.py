@@ -53,7 +53,7 @@ def read(tmp_path, words):
         else:
             content.to_csv(path, index=False, sep="\t" if ".t" in name else ",")
         known = {"path": str(path), "name": "test", "modality": "crispri", "higher_is": "goal"}
-        return read_screen(ScreenConfig(**(known | options)), vocabulary=words, left_out=left_out)
+        return read_screen(ScreenConfig(**(known | options)), names=words.names, left_out=left_out)
 
     return read
 
@@ -403,7 +403,7 @@ def real(shared, published):
     def real(name, modality="crispri", **options):
         path = str(shared / "screens" / name)
         config = ScreenConfig(path=path, name=name, modality=modality, higher_is="goal", **options)
-        screen, report = read_screen(config, vocabulary=published)
+        screen, report = read_screen(config, names=published.names)
         return screen.set_index("gene_name"), report
 
     return real

@@ -6,6 +6,7 @@ import pytest
 
 from perturbloop.data import text_files
 from perturbloop.data.gene_sets import read_gene_list
+from perturbloop.data.genes import NO_NAMES
 from perturbloop.data.screen_formats import read_table
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
@@ -14,7 +15,7 @@ from perturbloop.perturb.asked import read_perturbations
 WORDS = Vocabulary.of_genes(["ENSG00000115415"], ["STAT1"], [1.0], max_length=8)
 READERS = {
     "screen.csv.gz": read_table,
-    "genes.txt": lambda path: read_gene_list(path, vocabulary=None),
+    "genes.txt": lambda path: read_gene_list(path, names=NO_NAMES),
     "asked.txt": lambda path: read_perturbations(path, WORDS),
 }
 

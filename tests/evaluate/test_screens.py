@@ -111,7 +111,7 @@ def test_donors_agree_on_hits_by_fdr(shared):
                 modality="crispri",
                 higher_is="goal",
             ),
-            vocabulary=words,
+            names=words.names,
         )[0]
         for donor in (1, 2)
     )

@@ -136,7 +136,7 @@ def test_controls_lie_where_they_were_put_on_the_state_axis(lab):
 @pytest.mark.shared_data
 def test_the_interferon_gamma_receptor_and_its_kinase_stand_out_in_real_knockouts(shared):
     vocabulary = Vocabulary.published(shared / "geneformer")
-    cells, _ = read_cells(shared / "states" / "kang2018_ifnb_harmony.h5ad", vocabulary=vocabulary)
+    cells, _ = read_cells(shared / "states" / "kang2018_ifnb_harmony.h5ad", names=vocabulary.names)
     states = state_cells(
         cells, CellsConfig(path="", state_column="condition", start="stimulated", goal="control"), seed=0
     )
@@ -150,7 +150,7 @@ def test_the_interferon_gamma_receptor_and_its_kinase_stand_out_in_real_knockout
             guide_column="grna",
             min_purity=0.8,
         ),
-        vocabulary=vocabulary,
+        names=vocabulary.names,
     )
     assert report["purity_column"] == "grna_top_frac"
     arguments = states.cells, states.is_goal_n, states.train_n, perturbed

@@ -157,7 +157,7 @@ def test_replicates_that_disagree_widen_the_error(lab):
 def test_real_guides_are_judged_by_cells_and_rna_together(shared):
     """Papalexi: STAT1's fourth guide leaves the RNA and the cells; one of IFNGR2 leaves the RNA and works all the same."""
     vocabulary = Vocabulary.published(shared / "geneformer")
-    cells, _ = read_cells(shared / "states" / "kang2018_ifnb_harmony.h5ad", vocabulary=vocabulary)
+    cells, _ = read_cells(shared / "states" / "kang2018_ifnb_harmony.h5ad", names=vocabulary.names)
     states = state_cells(
         cells, CellsConfig(path="", state_column="condition", start="stimulated", goal="control"), seed=0
     )
@@ -171,7 +171,7 @@ def test_real_guides_are_judged_by_cells_and_rna_together(shared):
             guide_column="grna",
             min_purity=0.8,
         ),
-        vocabulary=vocabulary,
+        names=vocabulary.names,
     )
     measured = measure_effects(states.cells, states.is_goal_n, states.train_n, perturbed, config=CONFIG)
     guides = measured.guides.set_index("guide_id")

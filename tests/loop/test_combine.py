@@ -45,7 +45,7 @@ def often(made, words):
     """Symbols of three genes that many cells express."""
     from perturbloop.data.cells import read_cells
 
-    cells, _ = read_cells(made.data / "cells.h5ad", vocabulary=words)
+    cells, _ = read_cells(made.data / "cells.h5ad", names=words.names)
     order = np.argsort(-np.asarray((cells.counts_ng > 0).mean(axis=0)).ravel(), kind="stable")
     known = set(words.gene_ids)
     return [str(cells.gene_names[place]) for place in order if cells.gene_ids[place] in known][:3]

@@ -125,7 +125,7 @@ def test_genes_of_a_compound_between_folds_have_no_cells_that_train(screened):
     campaign = open_campaign(folder)
     with campaign.store:
         inputs = read_inputs(campaign.config)
-    perturbed, _ = read_perturbed(campaign.config.perturbed[0], vocabulary=inputs.vocabulary)
+    perturbed, _ = read_perturbed(campaign.config.perturbed[0], names=inputs.names)
     first, other = sorted(hit["double"])
     fold_of = report.hit_genes | {first: 0, other: 1}
     recorded = replace(report, hit_genes=fold_of, cell_genes=of_usable_compounds(perturbed, fold_of))

@@ -47,7 +47,7 @@ def tokenize_adata(
     """
     plain = replace(vocabulary, specials={"<pad>": 0, "<mask>": 1}) if not special_tokens else vocabulary
     if compat is None:
-        return tokenize(from_adata(adata, vocabulary=vocabulary)[0], plain)
+        return tokenize(from_adata(adata, names=vocabulary.names)[0], plain)
     for frame, name in ((adata.obs, total_column), (adata.var, "ensembl_id")):
         if name not in frame.columns:
             msg = f"Tokenizing as the published tool does needs the column `{name}`; the object lacks it. Add it."

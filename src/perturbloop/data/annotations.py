@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perturbloop.data.gene_sets import GeneSets, read_gene_list, read_gmt
-from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.data.genes import GeneNames
 from perturbloop.schema import EvaluateConfig, file_fields
 from perturbloop.store.files import file_digest
 
@@ -25,12 +25,10 @@ class Annotations:
         return facts + ([f"{len(self.essential):,} core-essential genes"] if self.essential else [])
 
 
-def read_annotations(config: EvaluateConfig, vocabulary: Vocabulary) -> Annotations:
+def read_annotations(config: EvaluateConfig, names: GeneNames) -> Annotations:
     """Read the files that were named; refuse what cannot be read, before any work."""
-    sets = read_gmt(config.gene_sets, vocabulary=vocabulary) if config.gene_sets else None
-    essential = (
-        read_gene_list(config.essential_genes, vocabulary=vocabulary) if config.essential_genes else None
-    )
+    sets = read_gmt(config.gene_sets, names=names) if config.gene_sets else None
+    essential = read_gene_list(config.essential_genes, names=names) if config.essential_genes else None
     named = [(name, getattr(config, name)) for name in file_fields(EvaluateConfig)]
     digests = [f"{name} {file_digest(Path(path))}" for name, path in named if path]
     return Annotations(sets, essential, tuple(digests))

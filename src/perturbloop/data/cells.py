@@ -12,8 +12,7 @@ import pandas as pd
 from jaxtyping import Bool, Int
 from scipy import sparse
 
-from perturbloop.data.genes import GeneReport, map_genes
-from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.data.genes import NO_NAMES, GeneNames, GeneReport, map_genes
 from perturbloop.errors import InputError, some
 from perturbloop.store.files import file_digest
 
@@ -79,7 +78,7 @@ class Cells:
 
 
 def read_cells(
-    path: Path | str, *, vocabulary: Vocabulary | None = None, gene_column: str | None = None
+    path: Path | str, *, names: GeneNames = NO_NAMES, gene_column: str | None = None
 ) -> tuple[Cells, GeneReport]:
     """Read an h5ad file with raw counts.
 
@@ -87,8 +86,8 @@ def read_cells(
     ----------
     path
         The file.
-    vocabulary
-        Maps symbols and retired ids; without one, `var` must hold Ensembl ids.
+    names
+        Which symbol or retired id means which gene; without them, `var` must hold Ensembl ids.
     gene_column
         Column of `var` with the gene ids; by default the one that maps most genes.
 
@@ -97,7 +96,7 @@ def read_cells(
     InputError
         If the file is missing, empty, cut off, no h5ad, or holds anything but raw counts.
     GeneIdError
-        If its genes do not overlap the vocabulary.
+        If hardly any of its genes is known.
     """
     path = Path(path)
     _require_h5ad(path)
@@ -106,16 +105,14 @@ def read_cells(
     except Exception as error:  # h5py and anndata raise a dozen kinds for a damaged file
         msg = f"{path.name} must be an AnnData file (h5ad); it is damaged or cut off: {error}. Copy or write it again."
         raise InputError(msg) from error
-    return from_adata(
-        adata, source=path.name, vocabulary=vocabulary, gene_column=gene_column, digest=file_digest(path)
-    )
+    return from_adata(adata, source=path.name, names=names, gene_column=gene_column, digest=file_digest(path))
 
 
 def from_adata(
     adata: ad.AnnData,
     *,
     source: str = "the AnnData object",
-    vocabulary: Vocabulary | None = None,
+    names: GeneNames = NO_NAMES,
     gene_column: str | None = None,
     digest: str | None = None,
 ) -> tuple[Cells, GeneReport]:
@@ -148,7 +145,7 @@ def from_adata(
     counts = count_matrix(adata.X, source)
     require_raw(counts, source)
     mapped, gene_ids, gene_names, report = map_genes(
-        counts, adata.var, vocabulary=vocabulary, column=gene_column, source=source
+        counts, adata.var, names=names, column=gene_column, source=source
     )
     content = digest or _content_digest(counts, gene_ids)
     return Cells(mapped, gene_ids, gene_names, adata.obs.copy(), source, content), report

@@ -9,10 +9,9 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from perturbloop.data.genes import resolve
+from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.screen_formats import read_table
 from perturbloop.data.splits import assign_folds
-from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, closest, some
 from perturbloop.schema import SIGNS, Modality
 
@@ -116,7 +115,7 @@ def read_targets(path: Path | str) -> pd.DataFrame:
 
 
 def read_compounds(
-    path: Path | str, *, vocabulary: Vocabulary | None = None
+    path: Path | str, *, names: GeneNames = NO_NAMES
 ) -> tuple[dict[str, Compound], tuple[str, ...]]:
     """Read a table of compounds and their targets, with Ensembl ids.
 
@@ -124,8 +123,8 @@ def read_compounds(
     ----------
     path
         A table as `read_targets` reads it.
-    vocabulary
-        Maps symbols.
+    names
+        Which symbol means which gene.
 
     Returns
     -------
@@ -138,7 +137,7 @@ def read_compounds(
     """
     path = Path(path)
     table = read_targets(path)
-    genes = resolve(list(table["gene"]), vocabulary)
+    genes = names.resolve(list(table["gene"]))
     hit: dict[str, dict[str, str]] = {}
     both = []
     for name, gene, kind in zip(table["compound"], genes, table["kind"], strict=True):

@@ -6,7 +6,6 @@ set is a claim with a date: one that was written from the screen it is judged by
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +13,8 @@ import numpy as np
 from jaxtyping import Int
 from scipy import sparse
 
-from perturbloop.data.genes import mouse_labels, resolve
+from perturbloop.data.genes import GeneNames, mouse_labels
 from perturbloop.data.text_files import read_bytes
-from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, some
 
 _GENE_COLUMNS = ("gene", "gene_name", "gene_symbol", "symbol", "hgnc_symbol")
@@ -70,16 +68,16 @@ class GeneSets:
         return facts
 
 
-def read_gmt(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | None) -> GeneSets:
+def read_gmt(path: Path | str, *, names: GeneNames) -> GeneSets:
     """Read a GMT file, plain or gzipped.
 
     Parameters
     ----------
     path
         File in GMT format, `.gmt` or `.gmt.gz`.
-    vocabulary
-        What turns symbols into Ensembl ids: the vocabulary of a model, or a mapping of symbols to ids. With `None` only
-        Ensembl ids are understood.
+    names
+        Which symbol means which gene; `GeneNames.of` makes them from a table of symbols, `NO_NAMES` understands Ensembl ids
+        only.
 
     Returns
     -------
@@ -107,14 +105,14 @@ def read_gmt(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | N
             f"{some(mouse)}. Take the file for human genes."
         )
         raise GeneIdError(msg)
-    id_of = dict(zip(labels, _ids(labels, vocabulary), strict=True))
+    id_of = dict(zip(labels, names.resolve(labels), strict=True))
     unknown = tuple(sorted(label for label, gene in id_of.items() if not gene))
     n_known = len(labels) - len(unknown)
     if n_known < _LEAST_GENES and n_known < _LEAST_SHARE * len(labels):
         msg = (
             f"The genes of `{path.name}` must be human symbols or Ensembl ids that the vocabulary knows; "
             f"{n_known:,} of {len(labels):,} labels are; unknown are for instance {some(unknown)}. "
-            "Take a file with symbols, or pass a mapping of its labels to Ensembl ids."
+            "Take a file with symbols, or name its labels with `GeneNames.of`."
         )
         raise GeneIdError(msg)
     gene_ids = sorted({gene for gene in id_of.values() if gene})
@@ -133,7 +131,7 @@ def read_gmt(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | N
     )
 
 
-def read_gene_list(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, str] | None) -> frozenset[str]:
+def read_gene_list(path: Path | str, *, names: GeneNames) -> frozenset[str]:
     """Read the Ensembl ids of a text file with one symbol or id a line, or of a table with a column of genes.
 
     A column named gene, gene_name, gene_symbol, symbol or hgnc_symbol is read, else the first one, divided by tabs, commas
@@ -146,7 +144,7 @@ def read_gene_list(path: Path | str, *, vocabulary: Vocabulary | Mapping[str, st
     """
     path = Path(path)
     labels = _listed(_text(path))
-    found = frozenset(gene for gene in _ids(labels, vocabulary) if gene)
+    found = frozenset(gene for gene in names.resolve(labels) if gene)
     if not found:
         msg = (
             f"`{path.name}` must hold one gene symbol or Ensembl id a line; of its {len(labels):,} lines none is a gene that the "
@@ -167,16 +165,6 @@ def _listed(text: str) -> list[str]:
     place = next((head.index(name) for name in _GENE_COLUMNS if name in head), None)
     cells = [row[place or 0] for row in (rows if place is None else rows[1:]) if len(row) > (place or 0)]
     return [re.sub(r"\s*\(\d+\)$", "", cell) for cell in cells if cell]
-
-
-def _ids(labels: list[str], vocabulary: Vocabulary | Mapping[str, str] | None) -> list[str]:
-    if vocabulary is None or isinstance(vocabulary, Vocabulary):
-        return resolve(labels, vocabulary)
-    upper = {symbol.upper(): gene for symbol, gene in vocabulary.items()}
-    return [
-        gene or upper.get(label.upper(), "")
-        for label, gene in zip(labels, resolve(labels, None), strict=True)
-    ]
 
 
 def read_sets(path: Path | str) -> list[tuple[str, list[str]]]:

@@ -1,19 +1,94 @@
-"""Gene labels to Ensembl ids: symbols mapped, versions stripped, duplicates summed, losses reported."""
+"""The names of genes, one space for a whole campaign, and the columns of a file brought to them.
+
+A symbol, a retired id or an id with a version becomes one Ensembl id, whatever model reads the cells; which gene is which
+token is the affair of each model's `Vocabulary`.
+"""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, closest, some
 
 COLUMNS = ("ensembl_id", "gene_id", "gene_ids", "feature_id", "var_names")
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(\.\d+)?$")
 _MOUSE = re.compile(r"ENSMUSG\d|[A-Z][a-z][a-z0-9-]*$")
 _LEAST_SHARE, _LEAST_GENES = 0.1, 20
+
+
+@dataclass(frozen=True)
+class GeneNames:
+    """Which label means which gene: symbols and retired ids to Ensembl ids, and ids to symbols."""
+
+    gene_ids: np.ndarray
+    """Ensembl ids, dtype object."""
+    gene_names: np.ndarray
+    """Symbols, same order; the id where none is known."""
+    aliases: Mapping[str, str]
+    """Other labels (symbols, retired ids; upper case) to Ensembl ids."""
+    source: str = "Ensembl"
+    """Who names them, in words: the 'geneformer-v1' vocabulary."""
+
+    @classmethod
+    def of(cls, id_of: Mapping[str, str], *, source: str = "the table of symbols") -> "GeneNames":
+        """Make them from a table of symbols; of several symbols of one gene the first is its name.
+
+        >>> GeneNames.of({"STAT1": "ENSG00000115415"}).resolve(["stat1", "JAK1"])
+        ['ENSG00000115415', '']
+        """
+        name_of: dict[str, str] = {}
+        for name, gene in id_of.items():
+            name_of.setdefault(gene, name)
+        return cls(
+            gene_ids=np.array(list(name_of), dtype=object),
+            gene_names=np.array(list(name_of.values()), dtype=object),
+            aliases={name.upper(): gene for name, gene in id_of.items()},
+            source=source,
+        )
+
+    def __len__(self) -> int:
+        """How many genes have a name; none where only Ensembl ids are understood."""
+        return len(self.gene_ids)
+
+    @cached_property
+    def by_id(self) -> dict[str, str]:
+        """Symbol of each Ensembl id."""
+        return {gene: str(name) for gene, name in zip(self.gene_ids, self.gene_names, strict=True)}
+
+    def name_of(self, gene_id: str) -> str:
+        """Symbol of a gene; the id itself where none is known."""
+        return self.by_id.get(gene_id, gene_id)
+
+    def knows(self, gene_id: str) -> bool:
+        """Whether a gene is among them; every gene is where only Ensembl ids are understood."""
+        return not self or gene_id in self.by_id
+
+    def resolve(self, labels: Iterable[str]) -> list[str]:
+        """Return the Ensembl id of each label, '' where there is none.
+
+        >>> NO_NAMES.resolve(["ENSG00000115415.20", "STAT1", ""])
+        ['ENSG00000115415', '', '']
+        """
+        found = []
+        for label in labels:
+            is_id = bool(_ENSEMBL.match(label))
+            bare = label.split(".")[0] if is_id else label
+            gene = (
+                bare
+                if bare in self.by_id
+                else self.aliases.get(label.upper(), self.aliases.get(bare.upper(), ""))
+            )
+            found.append(gene or (bare if is_id else ""))
+        return found
+
+
+NO_NAMES = GeneNames(np.array([], dtype=object), np.array([], dtype=object), {})
+"""No symbols at all: only Ensembl ids are understood."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +134,6 @@ class GeneReport:
         return facts
 
 
-def resolve(labels: list[str], vocabulary: Vocabulary | None) -> list[str]:
-    """Return the Ensembl id of each label, '' where there is none.
-
-    >>> resolve(["ENSG00000115415.20", "STAT1", ""], None)
-    ['ENSG00000115415', '', '']
-    """
-    aliases = vocabulary.aliases if vocabulary else {}
-    known = vocabulary.position if vocabulary else {}
-    found = []
-    for label in labels:
-        bare = label.split(".")[0] if _ENSEMBL.match(label) else label
-        gene = bare if bare in known else aliases.get(label.upper(), aliases.get(bare.upper(), ""))
-        found.append(gene or (bare if _ENSEMBL.match(label) else ""))
-    return found
-
-
 def mouse_labels(labels: list[str]) -> list[str]:
     """Labels that look like mouse genes: by their id, or by their case.
 
@@ -88,11 +147,24 @@ def map_genes(
     counts_ng: sparse.csr_matrix,
     var: pd.DataFrame,
     *,
-    vocabulary: Vocabulary | None,
+    names: GeneNames,
     column: str | None = None,
     source: str,
 ) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray, GeneReport]:
     """Bring the columns of a count matrix to Ensembl ids, each once.
+
+    Parameters
+    ----------
+    counts_ng
+        Raw counts, cells × genes of the file.
+    var
+        What the file says of each gene, same order.
+    names
+        Which label means which gene.
+    column
+        Column of `var` with the labels, or `var_names`; by default the one that names most genes.
+    source
+        What the file is called in a refusal.
 
     Returns
     -------
@@ -103,12 +175,12 @@ def map_genes(
     GeneIdError
         If no column of `var` holds ids the vocabulary knows: another species, or the wrong column.
     """
-    column = column or _best_column(var, vocabulary)
+    column = column or _best_column(var, names)
     labels = _labels(var, column, source)
     _refuse_mouse(labels, var, source)
-    genes = resolve(labels, vocabulary)
+    genes = names.resolve(labels)
     kept = [place for place, gene in enumerate(genes) if gene]
-    _require_overlap(labels, genes, vocabulary, column, source)
+    _require_overlap(labels, genes, names, column, source)
     order: dict[str, int] = {}
     target = [order.setdefault(genes[place], len(order)) for place in kept]
     ones = np.ones(len(kept), dtype=np.float32)
@@ -116,8 +188,7 @@ def map_genes(
     merged = sparse.csr_matrix(counts_ng @ collapse, dtype=np.float32)
     merged.sort_indices()
     gene_ids = np.array(list(order), dtype=object)
-    known = vocabulary.position if vocabulary else {}
-    in_vocabulary = np.array([gene in known for gene in gene_ids], dtype=bool)
+    in_vocabulary = np.array([gene in names.by_id for gene in gene_ids], dtype=bool)
     total = float(counts_ng.sum(dtype=np.float64))
     report = GeneReport(
         column=column,
@@ -134,16 +205,15 @@ def map_genes(
         token_coverage=float(merged[:, np.flatnonzero(in_vocabulary)].sum(dtype=np.float64))
         / max(total, 1.0),
     )
-    return merged, gene_ids, _names(gene_ids, var, genes, vocabulary), report
+    return merged, gene_ids, _names(gene_ids, var, genes, names), report
 
 
-def _best_column(var: pd.DataFrame, vocabulary: Vocabulary | None) -> str:
+def _best_column(var: pd.DataFrame, names: GeneNames) -> str:
     present = [name for name in COLUMNS if name == "var_names" or name in var.columns]
-    known = vocabulary.position if vocabulary else None
     hits = {}
     for name in present:
-        genes = set(resolve(_labels(var, name, ""), vocabulary)) - {""}
-        hits[name] = len(genes if known is None else genes & known.keys())
+        genes = set(names.resolve(_labels(var, name, ""))) - {""}
+        hits[name] = sum(names.knows(gene) for gene in genes)
     return max(present, key=lambda name: hits[name])  # ties go to the earlier name
 
 
@@ -174,26 +244,21 @@ def _refuse_mouse(labels: list[str], var: pd.DataFrame, source: str) -> None:
             raise GeneIdError(msg)
 
 
-def _require_overlap(
-    labels: list[str], genes: list[str], vocabulary: Vocabulary | None, column: str, source: str
-) -> None:
-    known = vocabulary.position if vocabulary else None
-    hits = len({gene for gene in genes if gene and (known is None or gene in known)})
+def _require_overlap(labels: list[str], genes: list[str], names: GeneNames, column: str, source: str) -> None:
+    hits = len({gene for gene in genes if gene and names.knows(gene)})
     enough = hits >= _LEAST_GENES or hits >= len(labels) / 2  # most of a small panel is as good as many genes
     if enough and hits >= _LEAST_SHARE * len(labels):
         return
-    what = f"the '{vocabulary.version}' vocabulary" if vocabulary else "Ensembl"
+    unknown = [label for label, gene in zip(labels, genes, strict=True) if not gene or not names.knows(gene)]
     msg = (
-        f"The genes of {source} must be human Ensembl ids or symbols that {what} knows; {hits:,} of the {len(labels):,} labels "
-        f"in `{column}` are; unknown are for instance {some([label for label, gene in zip(labels, genes, strict=True) if not gene or (known is not None and gene not in known)])}. "
+        f"The genes of {source} must be human Ensembl ids or symbols that {names.source} knows; {hits:,} of the {len(labels):,} labels "
+        f"in `{column}` are; unknown are for instance {some(unknown)}. "
         "Name the right column of `var` with `--gene-column`, or map the genes to human Ensembl ids first."
     )
     raise GeneIdError(msg)
 
 
-def _names(
-    gene_ids: np.ndarray, var: pd.DataFrame, genes: list[str], vocabulary: Vocabulary | None
-) -> np.ndarray:
+def _names(gene_ids: np.ndarray, var: pd.DataFrame, genes: list[str], names: GeneNames) -> np.ndarray:
     own: dict[str, str] = {}
     column = next(
         (name for name in ("gene_name", "symbol", "gene_symbol", "feature_name") if name in var.columns), None
@@ -202,5 +267,4 @@ def _names(
         own = {
             gene: name for gene, name in zip(genes, _labels(var, column, ""), strict=True) if gene and name
         }
-    published = dict(zip(vocabulary.gene_ids, vocabulary.gene_names, strict=True)) if vocabulary else {}
-    return np.array([published.get(gene) or own.get(gene) or gene for gene in gene_ids], dtype=object)
+    return np.array([names.by_id.get(gene) or own.get(gene) or gene for gene in gene_ids], dtype=object)

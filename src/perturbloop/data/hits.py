@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from perturbloop.data.genes import resolve
-from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.data.genes import GeneNames
 from perturbloop.errors import InputError, some
 
 Hits = Bool[np.ndarray, " g"]
@@ -41,9 +40,7 @@ def by_top(screen: pd.DataFrame, share: float) -> Hits:
     return hit_g
 
 
-def by_list(
-    screen: pd.DataFrame, path: Path | str, vocabulary: Vocabulary | None
-) -> tuple[Hits, tuple[str, ...]]:
+def by_list(screen: pd.DataFrame, path: Path | str, names: GeneNames) -> tuple[Hits, tuple[str, ...]]:
     """Genes that a file lists, one a line, as symbols or Ensembl ids; and the listed ones that are not in the screen.
 
     Parameters
@@ -66,7 +63,7 @@ def by_list(
         msg = f"`{path}` must list one hit a line; it cannot be read: {error}. Correct `--hits`."
         raise InputError(msg) from None
     listed = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    wanted = set(listed) | set(resolve(listed, vocabulary)) - {""}
+    wanted = set(listed) | set(names.resolve(listed)) - {""}
     hit_g = (screen["gene_id"].isin(wanted) | screen["label"].isin(wanted)).to_numpy(bool)
     if not hit_g.any():
         msg = (
@@ -76,9 +73,7 @@ def by_list(
         raise InputError(msg)
     known = set(screen["gene_id"]) | set(screen["label"])
     absent = [
-        label
-        for label, gene in zip(listed, resolve(listed, vocabulary), strict=True)
-        if not {label, gene} & known
+        label for label, gene in zip(listed, names.resolve(listed), strict=True) if not {label, gene} & known
     ]
     return hit_g, tuple(absent)
 

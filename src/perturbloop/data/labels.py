@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from perturbloop.data.genes import resolve
+from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.perturbed import PerturbedCells
-from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, LeakageError, StateError, some
 
 CALLS = {"goal": 1.0, "start": 0.0, "none": 0.0}
@@ -83,7 +82,7 @@ def _probabilities(values: pd.Series, *, start: str, goal: str) -> tuple[np.ndar
     return np.where(missing_n, np.nan, label_n), list(wrong)
 
 
-def read_calls(path: Path | str, *, vocabulary: Vocabulary | None = None) -> dict[str, float]:
+def read_calls(path: Path | str, *, names: GeneNames = NO_NAMES) -> dict[str, float]:
     """Read a label table: Ensembl id of each gene and the probability of the goal state that its cells are given.
 
     Parameters
@@ -91,8 +90,8 @@ def read_calls(path: Path | str, *, vocabulary: Vocabulary | None = None) -> dic
     path
         A `.csv` or `.tsv` file with the columns `gene` (symbol or Ensembl id) and `call`: `goal` where the perturbation, done
         as in the perturbed cells, was a hit toward the goal; `start` where it was one the other way; `none` where it was none.
-    vocabulary
-        Maps symbols.
+    names
+        Which symbol means which gene.
 
     Raises
     ------
@@ -118,7 +117,7 @@ def read_calls(path: Path | str, *, vocabulary: Vocabulary | None = None) -> dic
         raise InputError(msg)
     calls: dict[str, float] = {}
     twice = []
-    for gene, call in zip(resolve(list(table["gene"]), vocabulary), table["call"], strict=True):
+    for gene, call in zip(names.resolve(list(table["gene"])), table["call"], strict=True):
         if gene and calls.setdefault(gene, CALLS[call]) != CALLS[call]:
             twice.append(gene)
     if twice or not calls:

@@ -10,9 +10,8 @@ from jaxtyping import Bool, Float
 
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.compounds import Compound, read_compounds
-from perturbloop.data.genes import resolve
+from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.states import column
-from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, StateError, closest, some
 from perturbloop.schema import Modality, PerturbedConfig
 
@@ -58,7 +57,7 @@ class PerturbedCells:
 
 
 def read_perturbed(
-    config: PerturbedConfig, *, vocabulary: Vocabulary | None = None
+    config: PerturbedConfig, *, names: GeneNames = NO_NAMES
 ) -> tuple[PerturbedCells, dict[str, Any]]:
     """Read a file of perturbed cells and keep those that can be judged.
 
@@ -69,8 +68,8 @@ def read_perturbed(
     ----------
     config
         The file and the names of its columns.
-    vocabulary
-        Maps symbols of genes and targets to Ensembl ids.
+    names
+        Which symbol of a gene or target means which gene.
 
     Returns
     -------
@@ -85,7 +84,7 @@ def read_perturbed(
         If a column or the control label does not exist, a replicate holds no controls, purity is asked for and no column
         holds it, a `condition` label says nothing, or no target has enough cells.
     """
-    cells, genes = read_cells(config.path, vocabulary=vocabulary, gene_column=config.gene_column)
+    cells, genes = read_cells(config.path, names=names, gene_column=config.gene_column)
     target_n = column(cells, config.target_column, "--target-column", blank=True)
     _require_control(target_n, config, cells)
     kept_n, dropped, purity_column = _kept(cells, target_n, config)
@@ -95,8 +94,8 @@ def read_perturbed(
     chosen, target_n = pure.select(enough_n), target_n[enough_n]
     _refuse_one_condition(chosen, target_n, config)
     labels = sorted(set(target_n) - {config.control})
-    compounds, unknown_genes = _compounds(config, labels, vocabulary)
-    target_ids = {} if compounds is not None else _target_ids(chosen, labels, vocabulary)
+    compounds, unknown_genes = _compounds(config, labels, names)
+    target_ids = {} if compounds is not None else _target_ids(chosen, labels, names)
     perturbed = PerturbedCells(
         cells=chosen,
         target_n=target_n,
@@ -286,10 +285,10 @@ def _refuse_one_condition(cells: Cells, target_n: np.ndarray, config: PerturbedC
         raise InputError(msg)
 
 
-def _target_ids(cells: Cells, targets: list[str], vocabulary: Vocabulary | None) -> dict[str, str]:
-    """Ensembl id of each target, by the file's own symbols first, then by the vocabulary."""
+def _target_ids(cells: Cells, targets: list[str], names: GeneNames) -> dict[str, str]:
+    """Ensembl id of each target, by the file's own symbols first, then by the names of the campaign."""
     own = dict(zip(cells.gene_names, cells.gene_ids, strict=True))
-    mapped = dict(zip(targets, resolve(targets, vocabulary), strict=True))
+    mapped = dict(zip(targets, names.resolve(targets), strict=True))
     found = {target: str(own.get(target) or mapped[target]) for target in targets}
     return {target: gene for target, gene in found.items() if gene}
 
@@ -314,12 +313,12 @@ def _doses(cells: Cells, target_n: np.ndarray, config: PerturbedConfig) -> tuple
 
 
 def _compounds(
-    config: PerturbedConfig, labels: list[str], vocabulary: Vocabulary | None
+    config: PerturbedConfig, labels: list[str], names: GeneNames
 ) -> tuple[dict[str, Compound] | None, tuple[str, ...]]:
     """What the compounds of a drug screen hit, and the genes of their table that nobody knows; `None` for genes."""
     if config.modality != "drug" or config.targets is None:
         return None, ()
-    known, unknown = read_compounds(config.targets, vocabulary=vocabulary)
+    known, unknown = read_compounds(config.targets, names=names)
     found = {name: known[name] for name in labels if name in known and known[name].genes}
     if not found and not known.keys().isdisjoint(labels):
         msg = (

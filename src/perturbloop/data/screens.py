@@ -11,10 +11,9 @@ import pandas as pd
 
 from perturbloop.data.compounds import read_targets
 from perturbloop.data.drug_responses import by_target, combined
-from perturbloop.data.genes import mouse_labels, resolve
+from perturbloop.data.genes import NO_NAMES, GeneNames, mouse_labels
 from perturbloop.data.hits import by_fdr, by_flag, by_list, by_top
 from perturbloop.data.screen_formats import Scores, read_table, scores_of
-from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, closest, some
 from perturbloop.schema import SCREEN, ScreenConfig, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
@@ -32,7 +31,7 @@ _CONTROL = re.compile(
 
 
 def read_screen(
-    config: ScreenConfig, *, vocabulary: Vocabulary | None = None, left_out: Collection[str] = ()
+    config: ScreenConfig, *, names: GeneNames = NO_NAMES, left_out: Collection[str] = ()
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read one table with a score for each gene.
 
@@ -43,8 +42,8 @@ def read_screen(
     ----------
     config
         The file, what was done, what a high score stands for, what a hit is, and names of columns.
-    vocabulary
-        Maps symbols to Ensembl ids.
+    names
+        Which symbol means which gene.
     left_out
         Compounds that are not read.
 
@@ -71,7 +70,7 @@ def read_screen(
         rows = rows[~unnamed & ~rows["label"].isin(left_out)]
         rows, without = by_target(rows, read_targets(config.targets), config.modality)
     rows, dropped = _scored(rows, config)
-    rows, unknown, controls = _identified(rows, vocabulary, config)
+    rows, unknown, controls = _identified(rows, names, config)
     repeated: list[str] = []
     compounds: dict[str, list[str]] = {}
     if config.targets:
@@ -79,9 +78,9 @@ def read_screen(
         compounds = {str(name): sorted(set(genes)) for name, genes in rows["gene_id"].groupby(compound)}
         rows = combined(rows)
     else:
-        rows, repeated = _once(rows, vocabulary, config)
-    screen = _checked(rows, vocabulary, config)
-    hit_g, rule, absent = _hits(screen, frame, rows, vocabulary, config)
+        rows, repeated = _once(rows, names, config)
+    screen = _checked(rows, names, config)
+    hit_g, rule, absent = _hits(screen, frame, rows, names, config)
     screen = screen.assign(hit=hit_g)
     toward_g = screen["effect_to_goal"].to_numpy(float) > 0
     return SCREEN.checked(screen), {
@@ -185,7 +184,7 @@ def _scored(rows: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFrame, dic
 
 
 def _identified(
-    rows: pd.DataFrame, vocabulary: Vocabulary | None, config: ScreenConfig
+    rows: pd.DataFrame, names: GeneNames, config: ScreenConfig
 ) -> tuple[pd.DataFrame, list[str], dict[str, int]]:
     """Rows with an Ensembl id, the labels without, and how many rows are controls instead of genes."""
     labels = rows["label"].tolist()
@@ -196,7 +195,7 @@ def _identified(
             f"{some(mouse)}. Map them to human orthologs first, with a table of one-to-one orthologs."
         )
         raise GeneIdError(msg)
-    genes = np.array(resolve(labels, vocabulary), dtype=object)
+    genes = np.array(names.resolve(labels), dtype=object)
     known = genes != ""
     if not (known.sum() >= LEAST_GENES or known.mean() >= LEAST_SHARE) or not known.any():
         msg = (
@@ -210,9 +209,7 @@ def _identified(
     return kept, unknown, {"controls, not genes": n_controls}
 
 
-def _once(
-    rows: pd.DataFrame, vocabulary: Vocabulary | None, config: ScreenConfig
-) -> tuple[pd.DataFrame, list[str]]:
+def _once(rows: pd.DataFrame, names: GeneNames, config: ScreenConfig) -> tuple[pd.DataFrame, list[str]]:
     """One row a gene: of several, the one with the gene's present symbol or id, else the first."""
     counts = Counter(rows["label"])
     n_repeated = sum(count - 1 for count in counts.values())
@@ -223,25 +220,24 @@ def _once(
             "or name the column that tells several screens apart with `--screen-column`."
         )
         raise InputError(msg)
-    present = dict(zip(vocabulary.gene_ids, vocabulary.gene_names, strict=True)) if vocabulary else {}
     own = [
-        label in (gene, present.get(gene)) for label, gene in zip(rows["label"], rows["gene_id"], strict=True)
+        label in (gene, names.name_of(gene))
+        for label, gene in zip(rows["label"], rows["gene_id"], strict=True)
     ]
     order = rows.assign(other=~np.array(own, dtype=bool)).sort_values(["gene_id", "other"], kind="stable")
     kept = order.drop_duplicates("gene_id").index.sort_values()
     return rows.loc[kept].reset_index(drop=True), list(rows["label"].drop(kept))
 
 
-def _checked(rows: pd.DataFrame, vocabulary: Vocabulary | None, config: ScreenConfig) -> pd.DataFrame:
+def _checked(rows: pd.DataFrame, names: GeneNames, config: ScreenConfig) -> pd.DataFrame:
     """Turn scores toward the goal, name the genes, and fill in false discovery rates where only p-values came."""
-    names = dict(zip(vocabulary.gene_ids, vocabulary.gene_names, strict=True)) if vocabulary else {}
     effect_to_goal = rows["score"] * (1 if config.higher_is == "goal" else -1)
     padj = rows["padj"].to_numpy(dtype=float)
     if np.isnan(padj).all() and rows["pvalue"].notna().any():
         padj = benjamini_hochberg(rows["pvalue"].to_numpy(dtype=float))
     return rows.assign(
         gene_name=[
-            names.get(gene, label) for gene, label in zip(rows["gene_id"], rows["label"], strict=True)
+            names.by_id.get(gene, label) for gene, label in zip(rows["gene_id"], rows["label"], strict=True)
         ],
         modality=config.modality,
         effect_to_goal=effect_to_goal,
@@ -254,12 +250,12 @@ def _hits(
     screen: pd.DataFrame,
     frame: pd.DataFrame,
     rows: pd.DataFrame,
-    vocabulary: Vocabulary | None,
+    names: GeneNames,
     config: ScreenConfig,
 ) -> tuple[np.ndarray, str, tuple[str, ...]]:
     """Hits, their rule in words, and listed hits that are not in the screen."""
     if config.hits is not None:
-        hit_g, absent = by_list(screen, config.hits, vocabulary)
+        hit_g, absent = by_list(screen, config.hits, names)
         return hit_g, f"listed in {Path(config.hits).name}", absent
     if config.top is not None:
         return by_top(screen, config.top), f"top {100 * config.top:g} % by size", ()

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from perturbloop.data.genes import GeneNames
 from perturbloop.data.pickles import read_dictionary
 from perturbloop.errors import InputError, VocabularyMismatch, some
 
@@ -118,6 +119,13 @@ class Vocabulary:
     def has_cls(self) -> bool:
         """Whether a cell starts with `<cls>` and ends with `<eos>`."""
         return "<cls>" in self.specials
+
+    @cached_property
+    def names(self) -> GeneNames:
+        """Names of its genes: what turns symbols into Ensembl ids, for a campaign whose model this vocabulary belongs to."""
+        return GeneNames(
+            self.gene_ids, self.gene_names, self.aliases, source=f"the '{self.version}' vocabulary"
+        )
 
     @cached_property
     def position(self) -> dict[str, int]:

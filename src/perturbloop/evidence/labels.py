@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from perturbloop.data.genes import GeneNames
 from perturbloop.data.labels import (
     call_labels,
     phenotype_labels,
@@ -15,7 +16,6 @@ from perturbloop.data.perturbed import PerturbedCells, condition_labels
 from perturbloop.data.spending import left_out, own_genes, training_targets
 from perturbloop.data.splits import trains
 from perturbloop.data.states import StateCells
-from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.evidence.reliability import control_like
 from perturbloop.evidence.score import soft_labels
@@ -24,7 +24,7 @@ from perturbloop.store.files import file_digest
 
 
 def training_labels(
-    perturbed: PerturbedCells, states: StateCells, config: CellsConfig, *, vocabulary: Vocabulary
+    perturbed: PerturbedCells, states: StateCells, config: CellsConfig, *, names: GeneNames
 ) -> np.ndarray:
     """Probability of the goal state of each perturbed cell, from the source that was asked for; missing = does not train.
 
@@ -36,10 +36,10 @@ def training_labels(
         Start and goal cells.
     config
         Names of the two states.
-    vocabulary
-        Maps symbols of a label table to Ensembl ids.
+    names
+        Which symbol of a label table means which gene.
     """
-    label_n = _by_source(perturbed, states, config, vocabulary)
+    label_n = _by_source(perturbed, states, config, names)
     if not perturbed.config.drop_escaped:
         return label_n
     return np.where(escaped(perturbed, left_out(states.cells, perturbed)), np.nan, label_n)
@@ -64,16 +64,16 @@ def escaped(perturbed: PerturbedCells, unread: Mapping[str, frozenset[str]]) -> 
 
 
 def _by_source(
-    perturbed: PerturbedCells, states: StateCells, names: CellsConfig, vocabulary: Vocabulary
+    perturbed: PerturbedCells, states: StateCells, states_of: CellsConfig, names: GeneNames
 ) -> np.ndarray:
     config = perturbed.config
     if config.label_source == "condition":
-        return condition_labels(perturbed, start=names.start, goal=names.goal)
+        return condition_labels(perturbed, start=states_of.start, goal=states_of.goal)
     if config.label_source == "phenotype":
-        return phenotype_labels(perturbed, start=names.start, goal=names.goal)
+        return phenotype_labels(perturbed, start=states_of.start, goal=states_of.goal)
     if config.label_source == "screen":
         path = Path(config.label_table or "")
-        calls = read_calls(path, vocabulary=vocabulary)
+        calls = read_calls(path, names=names)
         return call_labels(perturbed.target_n, own_genes(states.cells, perturbed), calls, source=path.name)
     return soft_labels(states.cells, states.is_goal_n, states.train_n, perturbed).probability_n
 
@@ -109,7 +109,7 @@ def require_labels(
     states: StateCells,
     config: CellsConfig,
     *,
-    vocabulary: Vocabulary,
+    names: GeneNames,
     fold_of: Mapping[str, int],
     alone: bool,
 ) -> int:
@@ -117,7 +117,7 @@ def require_labels(
 
     Parameters
     ----------
-    perturbed, states, config, vocabulary
+    perturbed, states, config, names
         As in `training_labels`.
     fold_of
         Fold of every gene that the campaign has spent.
@@ -132,7 +132,7 @@ def require_labels(
     options = perturbed.config
     if options.label_source == "state_score" and not options.drop_escaped:
         return int((~perturbed.is_control_n).sum())
-    labels_n = training_labels(perturbed, states, config, vocabulary=vocabulary)
+    labels_n = training_labels(perturbed, states, config, names=names)
     known_n = np.isfinite(labels_n) & ~perturbed.is_control_n
     if alone:
         target_n, _ = training_targets(states.cells, perturbed, fold_of)

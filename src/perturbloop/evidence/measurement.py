@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from perturbloop.data.genes import GeneNames
 from perturbloop.data.states import StateCells
-from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, some
 from perturbloop.schema import CampaignConfig, Recorded
 
@@ -19,8 +19,8 @@ class Study:
     """Options and recorded files."""
     states: StateCells
     """Start and goal cells."""
-    vocabulary: Vocabulary
-    """Maps symbols to Ensembl ids."""
+    names: GeneNames
+    """Which symbol means which gene."""
 
 
 @dataclass(frozen=True)

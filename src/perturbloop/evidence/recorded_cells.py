@@ -37,8 +37,8 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
     LeakageError
         If cells would train by labels from a screen that judges.
     """
-    states, config, words = study.states, study.config.evaluate, study.vocabulary
-    perturbed, read = read_perturbed(entry, vocabulary=words)
+    states, config = study.states, study.config.evaluate
+    perturbed, read = read_perturbed(entry, names=study.names)
     _require_common_genes(perturbed, study)
     fold_of = assigned_folds(states.cells, perturbed, known=known, folds=config.folds)
     folds = dict(known) | fold_of
@@ -46,7 +46,7 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
     refuse_labels_of_truth(entry, study.config.screen)
     alone = all(one.path == entry.path for one in study.config.perturbed)
     n_labelled = require_labels(
-        perturbed, states, study.config.cells, vocabulary=words, fold_of=folds, alone=alone
+        perturbed, states, study.config.cells, names=study.names, fold_of=folds, alone=alone
     )
     measured = {
         half: measure_effects(
@@ -54,7 +54,7 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
         )
         for half in ("all", "judge")
     }
-    names = dict(zip(words.gene_ids.tolist(), map(str, words.gene_names), strict=True))
+    names = study.names.by_id
     tables = {
         f"effects_{half}": effects_with_folds(
             found.effects, perturbed, fold_of=fold_of, names=names, config=config
@@ -107,7 +107,7 @@ def _require_common_genes(perturbed: PerturbedCells, study: Study) -> None:
     shared = set(shared_genes(study.states.cells, perturbed.cells))
     for other in study.config.perturbed:
         if other.path != perturbed.config.path:
-            cells, _ = read_cells(other.path, vocabulary=study.vocabulary, gene_column=other.gene_column)
+            cells, _ = read_cells(other.path, names=study.names, gene_column=other.gene_column)
             shared &= set(cells.gene_ids)
     if len(shared) < LEAST_SHARED:
         msg = (

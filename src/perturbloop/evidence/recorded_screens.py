@@ -38,13 +38,13 @@ def measure_screen(study: Study, entry: ScreenConfig, *, known: Mapping[str, int
     """
     for cells in study.config.perturbed:
         refuse_labels_of_truth(cells, [entry])
-    words, seen, least = study.vocabulary, detection(study.states), entry.min_detection
-    screen, read = read_screen(entry, vocabulary=words)
+    seen, least = detection(study.states), entry.min_detection
+    screen, read = read_screen(entry, names=study.names)
     made = effects_of_screen(screen, seen, min_detection=least)
     folds = study.config.evaluate.folds
     fold_of, unused = _folds_of_screen(made, read["compounds"], known=known, folds=folds)
     if unused:
-        screen, read = read_screen(entry, vocabulary=words, left_out=unused)
+        screen, read = read_screen(entry, names=study.names, left_out=unused)
         made = effects_of_screen(screen, seen, min_detection=least)
         read["warnings"].append(
             f"Compounds whose targets are held out in different folds say nothing of a gene: {some(unused)}."

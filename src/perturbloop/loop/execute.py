@@ -61,16 +61,16 @@ def training_cells(campaign: CampaignFolder, inputs: Inputs) -> TrainingCells:
 
 def perturbed_examples(campaign: CampaignFolder, inputs: Inputs) -> PerturbedExamples:
     """Read the perturbed cells again, label them by the source that was asked for, and find the shared genes."""
-    config, states, words = campaign.config, inputs.states, inputs.vocabulary
+    config, states, names = campaign.config, inputs.states, inputs.names
     fold_of = {target.gene_id: target.fold for target in campaign.store.targets()}
     shared, files, digests = inputs.cells.gene_ids, [], []
     hits: dict[str, frozenset[str]] = {}
     columns: dict[str, list[np.ndarray]] = {"label": [], "target": [], "control": [], "kind": []}
     for entry in config.perturbed:
         refuse_labels_of_truth(entry, config.screen)  # a screen may have been recorded since
-        perturbed, _ = read_perturbed(entry, vocabulary=words)
+        perturbed, _ = read_perturbed(entry, names=names)
         target_n, hit = training_targets(states.cells, perturbed, fold_of)
-        columns["label"].append(training_labels(perturbed, states, config.cells, vocabulary=words))
+        columns["label"].append(training_labels(perturbed, states, config.cells, names=names))
         columns["target"].append(target_n)
         columns["control"].append(perturbed.is_control_n)
         columns["kind"].append(edits_of(perturbed))

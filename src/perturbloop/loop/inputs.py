@@ -8,7 +8,7 @@ import numpy as np
 from perturbloop import models
 from perturbloop.data.annotations import Annotations, read_annotations
 from perturbloop.data.cells import Cells, read_cells
-from perturbloop.data.genes import GeneReport
+from perturbloop.data.genes import GeneNames, GeneReport
 from perturbloop.data.states import StateCells, state_cells
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.data.vocabulary import Vocabulary
@@ -43,6 +43,11 @@ class Inputs:
     def vocabulary(self) -> Vocabulary:
         """Genes and tokens of the model."""
         return self.view.vocabulary
+
+    @property
+    def names(self) -> GeneNames:
+        """Which symbol means which gene, whatever model reads the cells."""
+        return self.vocabulary.names
 
     @cached_property
     def start_tokens(self) -> Tokens:
@@ -93,12 +98,12 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     card = models.describe(folder, vocabulary=dictionaries, emb_layer=layer)
     _require_tokens(card)
     words = card.vocabulary
-    cells, genes = read_cells(config.cells.path, vocabulary=words, gene_column=config.cells.gene_column)
+    cells, genes = read_cells(config.cells.path, names=words.names, gene_column=config.cells.gene_column)
     states = state_cells(cells, config.cells, seed=config.train.seed)
     # Refused now, not after hours of edits: a test that the cells do not allow, unknown controls, an unknown pathway.
     chosen_test(states.is_goal_n, states.donor_n, by=config.evaluate.de)
-    _require_known_controls(config.evaluate, states.cells, words)
-    annotations = read_annotations(config.evaluate, words)
+    _require_known_controls(config.evaluate, states.cells, words.names)
+    annotations = read_annotations(config.evaluate, words.names)
     static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)
     tokens = tokenize(states.cells, words, spare=int(config.perturb.after_delete == "refill"))
     empty = int((tokens.length_n <= 2 * tokens.has_cls).sum())
@@ -123,9 +128,9 @@ def _require_tokens(card: models.ModelCard) -> None:
         raise ModelError(msg)
 
 
-def _require_known_controls(config: EvaluateConfig, cells: Cells, vocabulary: Vocabulary) -> None:
+def _require_known_controls(config: EvaluateConfig, cells: Cells, names: GeneNames) -> None:
     """A control that is misspelt would only be missed once all edits were made."""
-    known = {str(name) for name in (*cells.gene_names, *vocabulary.gene_names)}
+    known = {str(name) for name in (*cells.gene_names, *names.gene_names)}
     for option in ("positive_controls", "negative_controls"):
         named = [entry.partition(":")[0] for entry in getattr(config, option)]
         unknown = [name for name in named if name not in known]

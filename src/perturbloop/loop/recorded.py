@@ -154,7 +154,7 @@ def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
 def _measured(
     campaign: CampaignFolder, inputs: Inputs, entry: RecordedFile, known: Mapping[str, int]
 ) -> Measurement:
-    study = Study(campaign.config, inputs.states, inputs.vocabulary)
+    study = Study(campaign.config, inputs.states, inputs.names)
     if isinstance(entry, ScreenConfig):
         return measure_screen(study, entry, known=known)
     return measure_cells(study, entry, known=known)

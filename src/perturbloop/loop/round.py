@@ -330,12 +330,13 @@ def _default(
 def _write_published(shifts: pd.DataFrame, inputs: Inputs, folder: Path) -> Iterator[Path]:
     """Write the open loop's shifts as the published tool's goal-state table, for comparison; a file for each kind."""
     words = inputs.vocabulary
-    names = {gene: str(name) for gene, name in zip(words.gene_ids, words.gene_names, strict=True)}
     for kind, rows in shifts.groupby("kind"):
         of_goal = pd.DataFrame(
             {"state": "goal", "token": rows["gene_id"].map(words.token_of), "shift": rows["shift_to_goal"]}
         )
-        table = goal_state_stats(of_goal, goal_state="goal", gene_ids=words.gene_of_token, gene_names=names)
+        table = goal_state_stats(
+            of_goal, goal_state="goal", gene_ids=words.gene_of_token, gene_names=words.names.by_id
+        )
         path = folder / f"geneformer_{kind}.csv"
         with whole(path) as beside:
             write_goal_state_csv(table, beside)

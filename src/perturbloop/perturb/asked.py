@@ -8,7 +8,6 @@ from typing import cast
 
 from perturbloop.data.compounds import read_actions
 from perturbloop.data.gene_sets import read_sets
-from perturbloop.data.genes import resolve
 from perturbloop.data.text_files import read_bytes
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, closest, some
@@ -199,7 +198,7 @@ def _entry(cells: dict[str, str], dose: float) -> tuple[str, Kind, float]:
 def _built(asked: Asked, vocabulary: Vocabulary, *, skip_unknown: bool) -> tuple[Combination, ...]:
     """Turn names of genes into tokens; what cannot be done is refused by name before any work."""
     labels = list(dict.fromkeys(label for entries in asked.values() for label, _, _ in entries))
-    gene_of = dict(zip(labels, resolve(labels, vocabulary), strict=True))
+    gene_of = dict(zip(labels, vocabulary.names.resolve(labels), strict=True))
     unknown = [label for label in labels if not gene_of[label]]
     if unknown and not skip_unknown:
         msg = (

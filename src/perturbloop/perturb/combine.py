@@ -221,10 +221,8 @@ def _summed_up(
 
 def _in_words(targets: tuple[Target, ...], vocabulary: Vocabulary) -> str:
     """Say what is done, such as 'delete STAT1 + inhibit JAK2 at 0.5'."""
-    name_of = vocabulary.gene_names
-    place_of = vocabulary.position
     words = []
     for target in targets:
-        name = name_of[place_of[vocabulary.gene_of_token[target.token]]]
+        name = vocabulary.names.name_of(vocabulary.gene_of_token[target.token])
         words.append(f"{target.kind} {name}" + (f" at {target.dose:g}" if target.dose != 1 else ""))
     return " + ".join(words)

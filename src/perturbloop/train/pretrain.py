@@ -115,7 +115,7 @@ def pretrain_files(
         Column of `var` with the gene ids, in all files; found by itself by default.
     """
     words = Vocabulary.published(vocabulary)
-    cells = [read_cells(path, vocabulary=words, gene_column=gene_column)[0] for path in files]
+    cells = [read_cells(path, names=words.names, gene_column=gene_column)[0] for path in files]
 
     def tell(step: int, share: float, loss: float) -> None:
         heard("pretrain", round(1000 * share), 1000)
