@@ -114,7 +114,9 @@ def read_inputs(config: CampaignConfig) -> Inputs:
         )
         raise InputError(msg)
     load = partial(models.load, folder, vocabulary=dictionaries, emb_layer=layer)
-    view = ModelView(config.train.model, card.digest, words, tokens, load)
+    said = (card.card.get("what", ""), *card.card.get("lines", ()))
+    lines = tuple(str(line) for line in said if line)
+    view = ModelView(card.name, card.digest, words, tokens, load, lines)
     return Inputs(config, states, genes, view, annotations)
 
 

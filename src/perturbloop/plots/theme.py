@@ -69,7 +69,7 @@ def name_points(ax: Axes, points: pd.DataFrame) -> None:
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+    return bool(one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3])
 
 
 def plain(label: str) -> str:
