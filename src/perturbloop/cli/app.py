@@ -57,6 +57,10 @@ def main(
     """Close the loop between in-silico and real perturbations of single cells."""
 
 
+def _told(folder: Path, lines: list[str], **facts: Any) -> Answer:
+    return Answer({"folder": str(folder), **facts, "lines": lines}, lines)
+
+
 @command(app, *CAMPAIGN, panels=PANELS, required=("model",))
 def init(folder: Folder, given: dict[str, Any]) -> Answer:
     """Check the cells and make a campaign folder."""
@@ -64,7 +68,7 @@ def init(folder: Folder, given: dict[str, Any]) -> Answer:
 
     inputs = make(folder, CampaignConfig.from_dict(nested(CAMPAIGN, given)))
     lines = [*inputs.lines(), *inputs.states.warnings, f"Campaign made. Next: perturbloop play {folder}"]
-    return Answer({"folder": str(folder), "lines": lines}, lines)
+    return _told(folder, lines)
 
 
 @command(app)
@@ -72,8 +76,7 @@ def check(folder: Folder) -> Answer:
     """Check the input again and report gene mapping and token coverage."""
     from perturbloop.loop.campaign import checked
 
-    lines = checked(folder)
-    return Answer({"folder": str(folder), "lines": lines}, lines)
+    return _told(folder, checked(folder))
 
 
 def _step(folder: Path, until: str, *, workers: int = 0) -> Answer:
@@ -82,9 +85,7 @@ def _step(folder: Path, until: str, *, workers: int = 0) -> Answer:
     played = run(folder, until=until, workers=workers)
     done = f"Round {played.round}: {', '.join(played.done)} done." if played.done else ""
     lines = [line for line in (done, *played.lines) if line]
-    return Answer(
-        {"folder": str(folder), "round": played.round, "done": list(played.done), "lines": lines}, lines
-    )
+    return _told(folder, lines, round=played.round, done=list(played.done))
 
 
 @command(app)
@@ -174,8 +175,7 @@ def unrecord(
     """Take a recorded file back; genes that a model was trained with stay spent."""
     from perturbloop.loop.campaign import unrecord as take_back
 
-    lines = take_back(folder, name)
-    return Answer({"folder": str(folder), "name": name, "lines": lines}, lines)
+    return _told(folder, take_back(folder, name))
 
 
 @command(app)
@@ -187,8 +187,7 @@ def relocate(
     """Say where moved cells or a moved model are now; they must be the same."""
     from perturbloop.loop.campaign import relocate as move
 
-    lines = move(folder, cells=cells and cells.resolve(), model=model and model.resolve())
-    return Answer({"folder": str(folder), "lines": lines}, lines)
+    return _told(folder, move(folder, cells=cells and cells.resolve(), model=model and model.resolve()))
 
 
 @command(app)

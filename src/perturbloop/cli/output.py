@@ -53,8 +53,8 @@ class Answer(NamedTuple):
 
     tree: Mapping[str, Any]
     """For machines."""
-    lines: Sequence[Any]
-    """For people: texts, and tables of rich."""
+    lines: Sequence[str]
+    """For people."""
 
 
 class Commands(TyperGroup):
@@ -104,20 +104,19 @@ def refusals(*, as_json: bool = False) -> Iterator[None]:
     try:
         yield
     except PerturbloopError as error:
-        _refuse(error, [str(error), *getattr(error, "__notes__", [])], as_json=as_json)
+        _refuse(error, "\n".join([str(error), *getattr(error, "__notes__", [])]), as_json=as_json)
     except Exception as error:
         reason = _reason(error)
         if reason is None:
             raise
-        _refuse(error, [reason], as_json=as_json)
+        _refuse(error, reason, as_json=as_json)
 
 
-def _refuse(error: Exception, lines: list[str], *, as_json: bool) -> NoReturn:
+def _refuse(error: Exception, text: str, *, as_json: bool) -> NoReturn:
     if as_json:
-        _print_refusal("\n".join(lines), type(error).__name__)
+        _print_refusal(text, type(error).__name__)
     else:
-        for line in (f"Error: {lines[0]}", *lines[1:]):
-            typer.echo(printable(line), err=True)
+        typer.echo(printable(f"Error: {text}"), err=True)
     raise typer.Exit(1) from error
 
 
@@ -192,23 +191,12 @@ class Lines:
 
 
 def say(answer: Answer, *, as_json: bool) -> None:
-    """Print one JSON object for machines, or lines for people.
-
-    Parameters
-    ----------
-    answer
-        What is said, in both ways.
-    as_json
-        Whether machines listen.
-    """
+    """Print one JSON object for machines, or lines for people."""
     if as_json:
         typer.echo(json.dumps(_plain(answer.tree), indent=2))
         return
     for line in answer.lines:
-        if isinstance(line, str):
-            typer.echo(printable(line))
-        else:
-            Console().print(line)
+        typer.echo(printable(line))
 
 
 def _plain(value: Any) -> Any:
