@@ -3,7 +3,15 @@ import pandas as pd
 import pytest
 
 from perturbloop.errors import InputError
-from perturbloop.plots import measured_effects, scoreboard, shift_against_null, svg
+from perturbloop.plots import (
+    batch_forest,
+    measured_effects,
+    scoreboard,
+    shift_against_expression,
+    shift_against_null,
+    svg,
+    volcano,
+)
 from perturbloop.schema import EFFECTS, METRICS, RANKING
 
 
@@ -29,7 +37,9 @@ def effects(n_targets):
 def ranking(names, pvalues):
     row = dict.fromkeys(RANKING.names, 0.0) | {"kind": "delete", "status": "scored", "call": "toward"}
     rows = [
-        row | {"gene_name": name, "logit_shift": i - 1.0, "pvalue": p, "benefit": float(i)}
+        row
+        | {"gene_name": name, "logit_shift": i - 1.0, "effect": i - 1.0, "pvalue": p, "benefit": float(i)}
+        | {"log2fc": -float(i), "ci_low": i - 2.0, "ci_high": float(i), "ranked_by": "logit_shift"}
         for i, (name, p) in enumerate(zip(names, pvalues, strict=True))
     ]
     return pd.DataFrame(rows, columns=RANKING.names)
@@ -102,7 +112,14 @@ def test_any_label_is_drawn_as_it_is_without_a_warning(name):
 
 
 @pytest.mark.parametrize(
-    ("draw", "table"), [(scoreboard, METRICS), (measured_effects, EFFECTS), (shift_against_null, RANKING)]
+    ("draw", "table"),
+    [
+        (scoreboard, METRICS),
+        (measured_effects, EFFECTS),
+        (shift_against_null, RANKING),
+        (shift_against_expression, RANKING),
+        (volcano, RANKING),
+    ],
 )
 def test_an_empty_table_gives_an_empty_figure_and_a_wrong_one_is_refused(draw, table):
     assert svg(draw(pd.DataFrame(columns=table.names)))
@@ -112,3 +129,54 @@ def test_an_empty_table_gives_an_empty_figure_and_a_wrong_one_is_refused(draw, t
 
 def test_the_same_figure_is_the_same_text():
     assert svg(scoreboard(metrics())) == svg(scoreboard(metrics()))
+
+
+def points(ax):
+    return np.vstack([part.get_offsets() for part in ax.collections if len(part.get_offsets())])
+
+
+def test_the_volcano_draws_what_the_rows_are_ranked_by():
+    table = ranking(["A", "B", "C"], [0.01, 0.1, 0.001])
+    (ax,) = volcano(table).axes
+    np.testing.assert_allclose(sorted(points(ax)[:, 1]), [1, 2, 3])  # −log10 p
+    assert "shift" in ax.get_xlabel()
+    (ax,) = volcano(table.assign(ranked_by="posterior")).axes
+    np.testing.assert_allclose(points(ax)[:, 0], [0, 1, 2])  # benefit
+    np.testing.assert_allclose(points(ax)[:, 1], [1.96, 0, 1.96])  # |effect| in its SD
+    assert "P(toward)" in ax.get_xlabel()
+    assert [text.get_text() for text in ax.texts] == ["C", "B", "A"]
+
+
+def test_the_shift_stands_against_the_fold_change_and_a_gene_without_one_is_not_drawn():
+    table = ranking(["A", "B", "C"], [0.01, 0.1, 0.001])
+    (ax,) = shift_against_expression(table).axes
+    np.testing.assert_allclose(points(ax), [[0, -1], [-1, 0], [-2, 1]])
+    table.loc[0, "log2fc"] = np.nan
+    (ax,) = shift_against_expression(table).axes
+    assert len(points(ax)) == 2
+
+
+def test_a_batch_is_drawn_with_its_intervals_a_panel_per_quantity():
+    rows = [
+        ("greedy", "A", "inhibit", "mean", 0.4, 0.1, 0.7),
+        ("chance", "B", "inhibit", "mean", -0.1, np.nan, np.nan),
+        ("greedy", "C", "activate", "shift", 0.2, 0.1, 0.3),
+    ]
+    columns = ["policy", "gene_name", "action", "quantity", "value", "ci_low", "ci_high"]
+    mean, shift = batch_forest(pd.DataFrame(rows, columns=columns)).axes
+    assert [label.get_text() for label in mean.get_yticklabels()] == [
+        "A, inhibit (greedy)",
+        "B, inhibit (chance)",
+    ]
+    assert dots(mean) == [(0.4, 0), (-0.1, 1)]
+    assert "effect" in mean.get_xlabel()
+    assert "shift" in shift.get_xlabel()
+    assert svg(batch_forest(pd.DataFrame(columns=columns)))
+
+
+def test_names_never_cover_each_other():
+    (ax,) = volcano(ranking([f"GENE{k}" for k in range(40)], [0.01] * 40), top=40).axes
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) > 3
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])

@@ -30,29 +30,43 @@ def empty(table):
 
 
 def ranking():
-    rows = []
-    for kind in DEFAULT_KINDS:
-        for i, name in enumerate(NAMES):
-            shift = 0.3 - 0.1 * i
-            rows.append(
-                (
-                    *(f"ENSG{i:011d}", name, kind, ACTION[kind], shift, shift / 40, shift),
-                    *(shift - 0.05, shift + 0.05, 10 * shift, 10.0 ** -(4 - i), 0.001 * 4**i),
-                    *(
-                        "toward" if i < 2 else "none",
-                        5,
-                        5,
-                        "exact",
-                        0.001,
-                        np.nan,
-                        0,
-                        0.3,
-                        "interferon,HLA" if i == 0 else "",
-                    ),
-                    "spent" if i == 5 and kind == "delete" else "scored",
-                )
-            )
-    return pd.DataFrame(rows, columns=RANKING.names)
+    """Two kinds of edit, ranked by the in-silico shift."""
+    n = len(NAMES)
+    shift = 0.3 - 0.1 * np.arange(n)
+    parts = [
+        pd.DataFrame(
+            {
+                "gene_id": [f"ENSG{i:011d}" for i in range(n)],
+                "gene_name": NAMES,
+                "kind": kind,
+                "action": ACTION[kind],
+                "benefit": shift,
+                "ranked_by": "logit_shift",
+                "effect": shift,
+                "ci_low": shift - 0.05,
+                "ci_high": shift + 0.05,
+                "null_z": 10 * shift,
+                "pvalue": 10.0 ** -(4.0 - np.arange(n)),
+                "padj": 0.001 * 4.0 ** np.arange(n),
+                "call": ["toward", "toward", *["none"] * (n - 2)],
+                "shift_to_goal": shift / 40,
+                "logit_shift": shift,
+                "n_cells": 5,
+                "n_exact": 5,
+                "basis": "exact",
+                "cell_pvalue": 0.001,
+                "donor_pvalue": np.nan,
+                "n_donors": 0,
+                "detection": 0.3,
+                "log2fc": 1.5 - np.arange(n),
+                "de_padj": 10.0 ** -(9.0 - np.arange(n)),
+                "flags": ["interferon,HLA", "either-way", *[""] * (n - 2)],
+                "status": ["scored"] * (n - 1) + ["spent" if kind == "delete" else "scored"],
+            }
+        )
+        for kind in DEFAULT_KINDS
+    ]
+    return RANKING.checked(pd.concat(parts))
 
 
 def posterior():
@@ -67,17 +81,22 @@ def posterior():
     return pd.DataFrame(rows, columns=POSTERIOR.names)
 
 
-def de():
-    rows = [(f"ENSG{i:011d}", 1.5 - i, 10.0 ** -(9 - i)) for i in range(len(NAMES))]
-    return pd.DataFrame(rows, columns=["gene_id", "log2fc", "padj"])
-
-
 def measured_ranking():
     """As after targets were measured: `delete` is ranked by the posterior."""
     table = ranking()
+    belief = posterior().set_index("gene_name").reindex(NAMES)
     benefit = dict(zip(NAMES, (0.5, 0.96, 0.2, -0.1, -0.6, 0.0), strict=True))
-    of_kind = table["kind"].eq("delete")
-    return table.assign(benefit=table["benefit"].where(~of_kind, table["gene_name"].map(benefit)))
+    rows = table[table["kind"].eq("delete")]
+    mean, half = belief["mean"].to_numpy(), 1.96 * belief["sd"].to_numpy()
+    rows = rows.assign(
+        benefit=rows["gene_name"].map(benefit),
+        ranked_by="posterior",
+        effect=mean,
+        ci_low=mean - half,
+        ci_high=mean + half,
+        padj=np.nan,
+    )
+    return pd.concat([rows, table[table["kind"].ne("delete")]])
 
 
 def effects():
@@ -152,8 +171,6 @@ def round_one():
         model_lines=("Held-out loss 4.1, unigram 5.2; see `pretrain`.",),
         ranking=measured_ranking(),
         posterior=posterior(),
-        method="posterior",
-        de=de(),
         start="stimulated",
         goal="control",
         gate=(Verdict("state head", True, "State head: passed."),),

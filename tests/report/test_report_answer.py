@@ -9,7 +9,7 @@ import pytest
 from perturbloop.evaluate import Verdict
 from perturbloop.report import sections
 from perturbloop.report.answer import answer
-from perturbloop.report.basis import either_way, shown
+from perturbloop.report.basis import shown
 from perturbloop.report.notes import notes
 from perturbloop.schema import GAINS, METRICS, RecordedCells, RecordedScreen
 
@@ -115,11 +115,13 @@ def test_benefit_has_one_meaning_and_its_unit_stands_beside_it(round_one, round_
 
 
 def test_a_gene_best_both_ways_is_marked_and_said_once(round_one):
-    assert len(either_way(round_one)) == 5
-    assert "either way" in shown(round_one, "delete")["cautions"].iloc[0]
-    assert sum("both to inhibit and to activate" in note for note in notes(round_one)) == 1
-    one = replace(round_one, ranking=round_one.ranking[round_one.ranking["kind"].eq("delete")])
-    assert not either_way(one)
+    assert shown(round_one, "delete")["cautions"].iloc[0] == "either-way"
+    (said,) = [note for note in notes(round_one) if "opposite action" in note]
+    assert said.startswith(
+        "1 of the 5 best by `delete` (JAK2) is; 1 of the 6 best by `overexpress` (JAK2) is among the best"
+    )
+    none = replace(round_one, ranking=round_one.ranking.assign(flags=""))
+    assert not any("opposite action" in note for note in notes(none))
 
 
 def test_many_weak_models_are_one_line_with_their_range(round_one):
@@ -203,6 +205,6 @@ def test_a_batch_carries_its_cautions_and_says_what_is_in_both_policies(round_on
     row = dict(zip(grid.columns, grid.rows[0], strict=True))
     assert row["gene"] == "JAK2"
     assert row["expected effect"] == "+0.90"
-    assert row["cautions"] == "either way"
+    assert row["cautions"] == "either-way"
     assert "In every batch, so to be ordered once: JAK2." in section.lines
     assert "Only genes to inhibit are proposed: no other effect was measured so far." in section.lines

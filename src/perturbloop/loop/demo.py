@@ -13,6 +13,7 @@ from perturbloop.evaluate.metrics import auroc, average_precision
 from perturbloop.loop.campaign import init, play, record, show
 from perturbloop.loop.folder import read_of_round
 from perturbloop.report import RoundReport
+from perturbloop.report.basis import method_of
 from perturbloop.schema import METHODS, CampaignConfig, PerturbedConfig
 from perturbloop.train.pretrain import pretrain
 from perturbloop.train.pretrain_config import PretrainConfig
@@ -59,7 +60,9 @@ def demo(
     answer = against_truth(campaign / "rounds" / f"{played.round:03d}", pd.read_csv(data / "truth.csv"))
     auroc_of = answer.set_index("method")["auroc"]
     known = ", ".join(
-        f"{name} {auroc_of[name]:.2f}" for name in (report.method, "frozen", "de") if name in auroc_of
+        f"{name} {auroc_of[name]:.2f}"
+        for name in (method_of(report, "delete"), "frozen", "de")
+        if name in auroc_of
     )
     lines = [
         f"Known answer, {int(answer['n_hits'].max())} hits among {int(answer['n_genes'].max())} genes that no method was trained on, "

@@ -9,7 +9,7 @@ import pandas as pd
 from perturbloop.data.cells import Cells
 from perturbloop.data.flags import flags
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.schema import ACTION, PREDICTIONS, RANKING, Kind
+from perturbloop.schema import ACTION, EITHER_WAY, PREDICTIONS, RANKING, Kind
 from perturbloop.stats.aggregate import mean_by_gene
 from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.null import beyond_null, matched_null
@@ -18,8 +18,6 @@ LEAST_CELLS = 5
 """Fewest cells of which an interval or a p is given."""
 FROM_CELLS = ["logit_se", "logit_ci_low", "logit_ci_high", "logit_pvalue", "logit_cell_pvalue"]
 """What is missing below that number."""
-EITHER_WAY = "either-way"
-"""Flag of a gene that is among the best both to inhibit and to activate: its place tells no direction."""
 
 
 def rank(

@@ -8,15 +8,13 @@ from perturbloop.plots.theme import INK, figure, name_points, tidy
 from perturbloop.schema import RANKING
 
 
-def shift_against_expression(ranking: pd.DataFrame, de: pd.DataFrame, *, top: int = 10) -> Figure:
+def shift_against_expression(ranking: pd.DataFrame, *, top: int = 10) -> Figure:
     """Dot per scored gene: its log2 fold change (right = higher in the goal state) and the shift of its edit (up = toward the goal).
 
     Parameters
     ----------
     ranking
         RANKING rows.
-    de
-        Columns `gene_id` and `log2fc`, goal against start.
     top
         Number of genes named in each panel, those of the largest shift toward the goal.
 
@@ -28,12 +26,11 @@ def shift_against_expression(ranking: pd.DataFrame, de: pd.DataFrame, *, top: in
     table = RANKING.checked(ranking)
     table = table[table["status"].ne("not_scored")]
     kinds = list(dict.fromkeys(table["kind"])) or [""]
-    change = de.drop_duplicates("gene_id").set_index("gene_id")["log2fc"]
     drawn = figure(4.6 * len(kinds), 3.6)
     axes = drawn.subplots(1, len(kinds), squeeze=False)
     for ax, kind in zip(axes[0], kinds, strict=True):
         rows = table[table["kind"].eq(kind)]
-        points = rows.assign(x=rows["gene_id"].map(change).astype(float), y=rows["logit_shift"].astype(float))
+        points = rows.assign(x=rows["log2fc"].astype(float), y=rows["logit_shift"].astype(float))
         points = points.dropna(subset=["x", "y"])
         colors = points["call"].map(CALL_COLOR).fillna(CALL_COLOR["none"])
         ax.scatter(points["x"], points["y"], s=9, c=list(colors), alpha=0.6, linewidths=0, rasterized=True)

@@ -47,7 +47,7 @@ def name_points(ax: Axes, points: pd.DataFrame) -> None:
     place = ax.get_window_extent()
     dpi = ax.figure.dpi
     width, height = place.width / dpi, place.height / dpi
-    letter, line = 0.062 / max(width, 0.1), 0.11 / max(height, 0.1)  # inches of a letter of 7 points
+    letter, line = 0.078 / max(width, 0.1), 0.14 / max(height, 0.1)  # inches of a letter of 7 points
     for name, x, y in points[["gene_name", "x", "y"]].itertuples(index=False):
         label, (across, up) = plain(name), to_axes.transform((x, y))
         for right, above in ((True, 2), (False, 2), (True, -8), (False, -8), (True, 11), (False, 11)):

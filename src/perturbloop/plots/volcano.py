@@ -1,7 +1,5 @@
 """Benefit against certainty: which genes promise much, and which of them surely."""
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,7 +7,7 @@ from matplotlib.figure import Figure
 
 from perturbloop.plots.ranking import shift_panel
 from perturbloop.plots.theme import BLUE, GRAY, INK, ORANGE, figure, name_points, tidy
-from perturbloop.schema import ACTION, POSTERIOR, RANKING
+from perturbloop.schema import ACTION, RANKING
 
 SURE = 1.0
 """Standard deviations from zero beyond which a gene is drawn in color."""
@@ -22,15 +20,13 @@ _AXES = {
 }
 
 
-def volcano(ranking: pd.DataFrame, posterior: pd.DataFrame, *, top: int = 10) -> Figure:
+def volcano(ranking: pd.DataFrame, *, top: int = 10) -> Figure:
     """Dot per scored gene: what it promises (right = toward the goal), and how sure that is (up).
 
     Parameters
     ----------
     ranking
-        RANKING rows.
-    posterior
-        POSTERIOR rows; a kind that has some is drawn by them, any other by its in-silico shift.
+        RANKING rows; what they are ranked by is drawn.
     top
         Number of genes named in each panel, those of highest benefit; a name that would cover another is left out.
 
@@ -38,26 +34,26 @@ def volcano(ranking: pd.DataFrame, posterior: pd.DataFrame, *, top: int = 10) ->
     -------
     A figure with a panel per kind; the heads of its axes name what is drawn.
     """
-    table, belief = RANKING.checked(ranking), POSTERIOR.checked(posterior)
+    table = RANKING.checked(ranking)
     table = table[table["status"].eq("scored")]
     kinds = list(dict.fromkeys(table["kind"])) or [""]
     drawn = figure(4.6 * len(kinds), 3.9)
     axes = drawn.subplots(1, len(kinds), squeeze=False)
     for ax, kind in zip(axes[0], kinds, strict=True):
-        rows, known = table[table["kind"].eq(kind)], belief[belief["kind"].eq(kind)]
-        panel = shift_panel if known.empty else partial(_belief_panel, belief=known)
-        panel(ax, rows, top)
-        x, y = _AXES["in silico" if known.empty else "posterior"]
+        rows = table[table["kind"].eq(kind)]
+        by_belief = rows["ranked_by"].astype(str).str.startswith("posterior").any()
+        (_belief_panel if by_belief else shift_panel)(ax, rows, top)
+        x, y = _AXES["posterior" if by_belief else "in silico"]
         tidy(ax, title=f"to {ACTION[kind]} ({kind})" if kind in ACTION else kind, x=x, y=y)
     return drawn
 
 
-def _belief_panel(ax: Axes, rows: pd.DataFrame, top: int, belief: pd.DataFrame) -> None:
-    known = belief.drop_duplicates("gene_id").set_index("gene_id").reindex(rows["gene_id"])
-    mean, sd = known["mean"].to_numpy(float), known["sd"].to_numpy(float)
-    sureness = np.abs(mean) / np.where(sd > 0, sd, np.nan)
-    points = rows.assign(x=rows["benefit"].astype(float), y=sureness, mean=mean).dropna(subset=["x", "y"])
-    color_n = np.where(points["mean"] > 0, BLUE, ORANGE)
+def _belief_panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
+    effect = rows["effect"].astype(float)
+    sd = (rows["ci_high"].astype(float) - rows["ci_low"].astype(float)) / (2 * 1.96)
+    points = rows.assign(x=rows["benefit"].astype(float), y=effect.abs() / sd.where(sd > 0))
+    points = points.dropna(subset=["x", "y"])
+    color_n = np.where(points["effect"] > 0, BLUE, ORANGE)
     color_n = np.where(points["y"] > SURE, color_n, GRAY)
     ax.scatter(points["x"], points["y"], s=9, color=color_n, alpha=0.6, linewidths=0, rasterized=True)
     ax.axvline(0, color=INK, linewidth=0.8, linestyle=":")

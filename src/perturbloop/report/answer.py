@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from perturbloop.report.basis import POSTERIOR, basis_of, kinds_of
+from perturbloop.evaluate.gate import FAILED
+from perturbloop.report.basis import kinds_of, method_of
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import count, listed, number
 from perturbloop.schema import controls_of, method
@@ -56,9 +57,7 @@ def answer(report: RoundReport) -> Answer:
     word, sentence = _verdict(report)
     passed = [verdict.passed for verdict in report.gate]
     if False in passed:
-        return Answer(
-            word, sentence, "failed", f"{FAILED}: act on none of these genes. {WAY_OUT}"
-        )
+        return Answer(word, sentence, "failed", f"{FAILED}: act on none of these genes. {WAY_OUT}")
     if True in passed:
         n, of = passed.count(True), count(len(passed), "check")
         said = (
@@ -76,11 +75,6 @@ def judged_kinds(report: RoundReport) -> tuple[str, ...]:
     rows = rows[rows["kind"].isin(kinds_of(report))]
     hits = rows.groupby("kind", sort=False)["n_hits"].max().astype(int)
     return tuple(str(kind) for kind in hits.sort_values(ascending=False, kind="stable").index)
-
-
-def method_of(report: RoundReport, kind: str) -> str:
-    """Method that a kind is ranked by."""
-    return report.method if basis_of(report, kind) is POSTERIOR else "frozen"
 
 
 def own_auroc(report: RoundReport, kind: str) -> pd.Series | None:

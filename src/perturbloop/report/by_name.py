@@ -19,10 +19,9 @@ AS_KEPT = (
     "rank_correlations",
     "pathways",
     "curves",
-    "de",
 )
 """Tables that are shown as the round keeps them."""
-_SPARE = ("gene_id", "reason", "neighbors", "kind", "n_donors", "detection", "padj_de", "quantity")
+_SPARE = ("gene_id", "reason", "neighbors", "kind", "n_donors", "detection", "de_padj", "quantity")
 """Columns that leave the text, not the CSV, where there is no room."""
 _FIRST = ("place", "gene_name", "kind", "action", "benefit", "mean", "sd", "shift", "ci_low", "ci_high")
 

@@ -9,12 +9,12 @@ from perturbloop.evaluate import CONTROLS, failure, in_ranking
 from perturbloop.report.content import RoundReport
 from perturbloop.report.facts import RoundFacts, Stimulus, read_facts
 from perturbloop.report.layout import count, listed, number
+from perturbloop.report.older import completed
 from perturbloop.schema import (
     CURVE_MEANS,
     EFFECTS,
     PATHWAYS,
     POSTERIOR,
-    RANKING,
     EvaluateConfig,
     Recorded,
     RecordedCells,
@@ -44,10 +44,10 @@ def compose(folder: Path) -> RoundReport:
     """
     names = ("ranking", "metrics", "strata", "gains", "rank_correlations", "proposals")
     tables = {name: read_table(folder / f"{name}.parquet", todo=PLAY_AGAIN) for name in names}
-    tables["ranking"] = RANKING.completed(tables["ranking"])
-    de = read_table(folder / "de.parquet", todo=PLAY_AGAIN)
+    de, posterior = read_table(folder / "de.parquet", todo=PLAY_AGAIN), _posterior(folder)
     de_test = str(de["de_test"].iloc[0])
     facts = read_facts(folder, todo=PLAY_AGAIN)
+    tables["ranking"] = completed(tables["ranking"], posterior, de, default=facts.default)
     effects, recorded = _measured(folder)
     curves, curve_notes = _curves(folder)
     config = facts.config.evaluate
@@ -59,9 +59,7 @@ def compose(folder: Path) -> RoundReport:
         facts=_asked(facts) | {"differential expression": de_test},
         start=facts.config.cells.start,
         goal=facts.config.cells.goal,
-        posterior=_posterior(folder),
-        method=facts.default,
-        de=de,
+        posterior=posterior,
         gate=facts.verdicts,
         heads={title: model["heldout_auroc"] for title, model in facts.models.items()},
         recorded=recorded,

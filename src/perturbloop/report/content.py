@@ -18,9 +18,7 @@ from perturbloop.schema import (
     RANK_CORRELATIONS,
     RANKING,
     STRATA,
-    Column,
     Recorded,
-    Table,
     concat,
 )
 
@@ -36,8 +34,6 @@ _TABLES = {
     "curves": CURVE_MEANS,
     "posterior": POSTERIOR,
 }
-_DE = ["gene_id", "log2fc", "padj"]
-"""Columns of differential expression that stand beside the ranking."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,11 +81,7 @@ class RoundReport:
     goal: str = "goal"
     """Name of the state they should move to."""
     posterior: pd.DataFrame = field(default_factory=lambda: concat(POSTERIOR, []))
-    """POSTERIOR rows; the kinds that have some are ranked by them, the others by the in-silico shift."""
-    method: str = "frozen"
-    """Default method of the round: what the kinds with measured targets are ranked and judged by."""
-    de: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_DE))
-    """Differential expression, goal against start: gene_id, log2fc (positive = higher in the goal state), padj."""
+    """POSTERIOR rows; empty before targets were measured."""
     gate: tuple[Verdict, ...] = ()
     """Verdicts of the control gate."""
     heads: Mapping[str, float] = field(default_factory=dict)
@@ -115,7 +107,6 @@ class RoundReport:
         """Refuse tables that lack a column, and an empty list."""
         for name, table in _TABLES.items():
             object.__setattr__(self, name, table.checked(getattr(self, name)))
-        Table("de", "one gene", tuple(Column(name, "", "") for name in _DE)).checked(self.de)
         if self.top < 1:
             msg = f"`top` must be at least 1; it is {self.top}. Raise it."
             raise InputError(msg)

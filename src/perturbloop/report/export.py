@@ -33,7 +33,7 @@ MEANINGS = {
     "n_donors": "donors of these cells; 0 where none are named",
     "cautions": "reasons to look twice; the gene is not removed for them",
     "log2fc": "differential expression, positive = higher in the goal state",
-    "padj_de": "padj of differential expression",
+    "de_padj": "padj of differential expression",
     "detection": "share of start cells that express the gene",
     "status": "scored, not_scored, spent (measured and used) or excluded",
     "kind": "kind of in-silico edit",

@@ -5,7 +5,8 @@ from functools import partial
 import pandas as pd
 
 from perturbloop.plots import scoreboard
-from perturbloop.report.answer import answer, judged_kinds, method_of, own_auroc, rivals
+from perturbloop.report.answer import answer, judged_kinds, own_auroc, rivals
+from perturbloop.report.basis import method_of
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, interval, number
 from perturbloop.report.scoreboard import NOTHING_HELD_OUT, NOTHING_MEASURED, headline

@@ -7,7 +7,7 @@ import pandas as pd
 
 from perturbloop.plots import batch_forest
 from perturbloop.report.answer import WAY_OUT, answer
-from perturbloop.report.basis import POSTERIOR, basis_of, shown
+from perturbloop.report.basis import basis_of, shown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, interval, listed, number, text
 from perturbloop.schema import ACTION
@@ -95,7 +95,7 @@ def batch_of(report: RoundReport) -> pd.DataFrame:
     """
     parts = []
     for kind in dict.fromkeys(report.proposals["kind"]):
-        quantity = "mean" if basis_of(report, str(kind)) is POSTERIOR else "shift"
+        quantity = basis_of(report, str(kind)).effect
         known = shown(report, str(kind))
         known = known.assign(quantity=quantity, value=known[quantity])
         parts.append(

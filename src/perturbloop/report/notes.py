@@ -2,13 +2,11 @@
 
 from collections import Counter
 
-import pandas as pd
-
 from perturbloop.evaluate.gate import LOW_AUROC
-from perturbloop.report.basis import POSTERIOR, TOP_OF_BOTH, basis_of, either_way, kinds_of
+from perturbloop.report.basis import POSTERIOR, basis_of, kinds_of, shown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import count, listed, number
-from perturbloop.schema import Recorded, RecordedCells, RecordedScreen
+from perturbloop.schema import EITHER_WAY, Recorded, RecordedCells, RecordedScreen
 
 FEW_SHARED = 0.25
 """Share of the states' genes below which shared genes are called few."""
@@ -16,6 +14,8 @@ BEYOND = 0.25
 """How far beyond a state controls may lie, in distances of the states, before that is said."""
 MOST_LOST = 1 / 3
 """Share of a screen's hits that may be missing from the cells before that is said."""
+TOP_OF_BOTH = 20
+"""Best genes of a kind among which those marked `either-way` are counted."""
 UNSURE = 0.5
 """Where the best gene is less probable than this to have a worthwhile effect, no gene stands out."""
 
@@ -113,15 +113,22 @@ def _unjudged(report: RoundReport) -> tuple[str, ...]:
 
 
 def _both(report: RoundReport) -> tuple[str, ...]:
-    both = either_way(report)
-    if not both:
+    lines = []
+    for kind in kinds_of(report):
+        rows = shown(report, kind)
+        rows = rows[rows["status"].eq("scored")].head(TOP_OF_BOTH)
+        both = [
+            name
+            for name, cautions in zip(rows["gene_name"], rows["cautions"], strict=True)
+            if EITHER_WAY in cautions.split(", ")
+        ]
+        if both:
+            is_are = "is" if len(both) == 1 else "are"
+            lines.append(f"{len(both)} of the {len(rows)} best by `{kind}` ({listed(both)}) {is_are}")
+    if not lines:
         return ()
-    names = report.ranking.drop_duplicates("gene_id").set_index("gene_id")["gene_name"]
-    found = listed(str(names[gene]) for gene in pd.unique(report.ranking["gene_id"]) if gene in both)
-    stand = "stands" if len(both) == 1 else "stand"
     return (
-        f"{count(len(both), 'gene')} {stand} among the {TOP_OF_BOTH} best both to inhibit and to activate ({found}): there the "
-        "model answers to any edit, so it names no direction.",
+        f"{'; '.join(lines)} among the best of the opposite action too: there the model answers to any edit and names no direction.",
     )
 
 

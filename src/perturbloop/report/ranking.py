@@ -15,7 +15,7 @@ from perturbloop.report.basis import (
     Basis,
     basis_of,
     kinds_of,
-    reads_score,
+    method_of,
     shown,
 )
 from perturbloop.report.content import RoundReport
@@ -54,7 +54,7 @@ HEADS = {
     "neighbors": "because of",
     "cautions": "cautions",
     "log2fc": "log2FC",
-    "padj_de": "DE padj",
+    "de_padj": "DE padj",
     "detection": "detection",
 }
 """Head of each column."""
@@ -74,8 +74,8 @@ MEANINGS = {
 }
 """What a column says, by its head."""
 _FRONT = {
-    POSTERIOR: ("place", "gene_name", "benefit", "effect", "probability", "cautions", "log2fc", "padj_de"),
-    IN_SILICO: ("place", "gene_name", "shift", "interval", "padj", "call", "cautions", "log2fc", "padj_de"),
+    POSTERIOR: ("place", "gene_name", "benefit", "effect", "probability", "cautions", "log2fc", "de_padj"),
+    IN_SILICO: ("place", "gene_name", "shift", "interval", "padj", "call", "cautions", "log2fc", "de_padj"),
 }
 _FULL = {
     POSTERIOR: (*_FRONT[POSTERIOR], "neighbors", "detection"),
@@ -100,7 +100,7 @@ def ranking_section(report: RoundReport) -> Section:
         tuple(
             Picture(
                 f"To {_action(kind)}, every scored gene: right = toward the goal, up = more certain; the best are named.",
-                partial(volcano, report.ranking[report.ranking["kind"].eq(kind)], report.posterior),
+                partial(volcano, report.ranking[report.ranking["kind"].eq(kind)]),
             )
             for kind in kinds
         ),
@@ -206,7 +206,11 @@ def basis_lines(report: RoundReport) -> tuple[str, ...]:
     for kind in kinds_of(report):
         kinds.setdefault(basis_of(report, kind), []).append(f"`{kind}`")
     left_out = ", without the in-silico score, whose control gate failed"
-    of_model = left_out if report.method == WITHOUT_SCORE else " and the in-silico score"
+    of_model = (
+        left_out
+        if any(method_of(report, kind) == WITHOUT_SCORE for kind in kinds_of(report))
+        else " and the in-silico score"
+    )
     why = {
         POSTERIOR: f"It comes from the measured effects of like genes{of_model}.",
         IN_SILICO: "It is a model's suggestion, not a finding.",
@@ -219,7 +223,7 @@ def basis_lines(report: RoundReport) -> tuple[str, ...]:
 
 def _in_silico(report: RoundReport) -> tuple[Picture, ...]:
     """The figures of the in-silico score, of the kinds in whose ranking it has a say."""
-    counts = {kind: reads_score(report, kind) for kind in kinds_of(report)}
+    counts = {kind: method_of(report, kind) != WITHOUT_SCORE for kind in kinds_of(report)}
     ranking = report.ranking[report.ranking["kind"].map(counts)]
     if ranking.empty:
         return ()
@@ -231,9 +235,9 @@ def _in_silico(report: RoundReport) -> tuple[Picture, ...]:
     beside = Picture(
         "In-silico shift against differential expression (right = higher in the goal state): where the dots lie on a line the "
         "model says no more than differential expression does.",
-        partial(shift_against_expression, ranking, report.de),
+        partial(shift_against_expression, ranking),
     )
-    return (null, beside) if len(report.de) else (null,)
+    return (null, beside) if ranking["log2fc"].notna().any() else (null,)
 
 
 def _count(report: RoundReport, kind: str) -> str:
@@ -256,7 +260,7 @@ def _cell(row: Any, name: str) -> str:
     if name == "interval":
         return interval(row.ci_low, row.ci_high, 3, sign=True)
     value = getattr(row, name)
-    if name in ("padj", "padj_de"):
+    if name in ("padj", "de_padj"):
         return probability(value)
     if name in ("place", "n_cells"):
         return number(value, 0)

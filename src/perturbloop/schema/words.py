@@ -63,6 +63,8 @@ ACTION: dict[Kind, str] = {
     "activate": "activate",
 }
 
+EITHER_WAY = "either-way"
+"""Flag of a gene that is among the best both to inhibit and to activate: its place tells no direction."""
 STATUS = ("scored", "not_scored", "spent", "excluded")
 """scored; not scored (not expressed, not in the vocabulary); spent (used in training); excluded on request."""
 
