@@ -11,6 +11,7 @@ from perturbloop.report import sections
 from perturbloop.report.answer import answer
 from perturbloop.report.basis import shown
 from perturbloop.report.notes import notes
+from perturbloop.report.older import completed
 from perturbloop.schema import GAINS, METRICS, RecordedCells, RecordedScreen
 
 
@@ -43,7 +44,7 @@ def test_yes_needs_chance_every_control_and_de_to_be_beaten_beyond_the_interval(
     assert found.word == "yes"
     assert found.sentence == (
         "Yes: on 30 hits among 40 held-out genes this ranking finds hits better than chance, and than evidence, shuffled "
-        "effects (0.50) and signed DE (0.60) (AUROC 0.85, 95 % interval 0.75 to 0.95)."
+        "effects (0.50) and signed DE (0.60) (AUROC 0.85, 95\u00a0% interval 0.75 to 0.95)."
     )
     assert answer(judged(round_one, good, {"de": (0.8, -0.05, 0.2)}, 30)).word == "no"
     assert answer(judged(round_one, good, {"posterior-shuffled": (0.8,)}, 30)).word == "no"
@@ -157,8 +158,8 @@ def test_controls_outside_the_states_and_few_shared_genes_come_first(round_one):
     assert second.startswith("Few shared genes: thp1.h5ad shares 106 of 6,175 genes")
     inside = replace(cells, control_position={"a": 0.1, "b": 1.2}, n_shared_genes=5000)
     assert not any("thp1" in note for note in notes(replace(round_one, recorded=(inside,))))
-    one = replace(cells, control_position={"a": 0.1, "b": -0.6})
-    assert "at −0.60 in 1 of 2 replicates" in notes(replace(round_one, recorded=(one,)))[0]
+    one = replace(cells, control_position={"a": 0.1, "b": -1.6})
+    assert "at −1.60 in 1 of 2 replicates" in notes(replace(round_one, recorded=(one,)))[0]
     assert not any(
         "thp1" in note for note in notes(replace(round_one, recorded=(replace(cells, same_file=True),)))
     )
@@ -178,7 +179,7 @@ def test_where_no_gene_stands_out_that_is_said(round_one):
     assert not any("stands out" in note for note in notes(round_one))
     weak = replace(round_one, posterior=round_one.posterior.assign(probability=0.27))
     (said,) = [note for note in notes(weak) if "stands out" in note]
-    assert "has a probability of 27 %" in said
+    assert "has a probability of 27\u00a0%" in said
 
 
 def test_undefined_rows_are_counted_and_rows_that_were_not_run_are_left_out(round_one):
@@ -208,3 +209,27 @@ def test_a_batch_carries_its_cautions_and_says_what_is_in_both_policies(round_on
     assert row["cautions"] == "either-way"
     assert "In every batch, so to be ordered once: JAK2." in section.lines
     assert "Only genes to inhibit are proposed: no other effect was measured so far." in section.lines
+
+
+def test_where_half_of_the_readout_finds_other_hits_than_all_of_it_that_is_said(round_one):
+    def lines(report):
+        return next(entry for entry in sections(report) if entry.key == "method").lines
+
+    said = "by it 4 held-out genes hit toward the goal, by all readout genes 2."
+    assert any(line.endswith(said) for line in lines(round_one))
+    same = round_one.metrics.assign(n_hits=2)
+    assert not any("half of the readout" in line for line in lines(replace(round_one, metrics=same)))
+
+
+def test_a_round_of_an_older_version_is_read_as_if_it_said_what_it_is_ranked_by(round_one, round_zero):
+    new = ["ranked_by", "effect", "log2fc", "de_padj"]
+    for report in (round_one, round_zero):
+        old = report.ranking.drop(columns=new)
+        de = pd.DataFrame({"gene_id": old["gene_id"], "log2fc": 1.0, "padj": 0.5})
+        found = completed(old, report.posterior, de, default="posterior")
+        wanted = report.ranking.assign(log2fc=1.0, de_padj=0.5)
+        ranked = wanted["status"].eq("scored")
+        pd.testing.assert_frame_equal(found[ranked], wanted[ranked], check_exact=False)
+        pd.testing.assert_frame_equal(
+            completed(report.ranking, report.posterior, de, default="posterior"), report.ranking
+        )

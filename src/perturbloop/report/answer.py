@@ -140,7 +140,7 @@ def _of_kind(report: RoundReport, kind: str) -> tuple[Word, str]:
     if np.isnan(value):
         return "cannot tell", f"Cannot tell: {on}, so no ranking can be judged."
     low, high = float(own["ci_low"]), float(own["ci_high"])
-    finds = f"AUROC {number(value)}, 95 % interval {number(low)} to {number(high)}"
+    finds = f"AUROC {number(value)}, 95\u00a0% interval {number(low)} to {number(high)}"
     others = rivals(report, kind)
     names = listed([_name(rival) for rival in others])
     if low > 0.5 and all(rival.low > 0 for rival in others):

@@ -83,9 +83,10 @@ def measured_lines(report: RoundReport) -> tuple[str, ...]:
         hit = rows["hit"].map(yes).astype(bool)
         toward = int((hit & rows["effect_to_goal"].gt(0)).sum())
         away = int(hit.sum()) - toward
-        lines.append(
-            f"{source}: {count(len(rows), 'target')} measured, {count(toward, 'hit')} toward the goal and {away} away from it."
+        hits = (
+            f"{count(toward, 'hit')} toward the goal and {away} away from it" if toward + away else "no hit"
         )
+        lines.append(f"{source}: {count(len(rows), 'target')} measured, {hits}.")
     return tuple(lines)
 
 

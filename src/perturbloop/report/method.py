@@ -1,6 +1,7 @@
 """What the measurements say of the ranking: beside its controls, beside differential expression, with intervals."""
 
 from functools import partial
+from typing import cast
 
 import pandas as pd
 
@@ -8,9 +9,9 @@ from perturbloop.plots import scoreboard
 from perturbloop.report.answer import answer, judged_kinds, own_auroc, rivals
 from perturbloop.report.basis import method_of
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, interval, number
+from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, interval, number, yes
 from perturbloop.report.scoreboard import NOTHING_HELD_OUT, NOTHING_MEASURED, headline
-from perturbloop.schema import method
+from perturbloop.schema import Kind, judges, method
 
 _COLUMNS = ("compared with", "in words", "ranking minus it", "95 % interval", "its AUROC")
 _SPARE = ("its AUROC", "95 % interval")
@@ -26,6 +27,7 @@ def method_section(report: RoundReport) -> Section:
         answer(report).sentence,
         "AUROC is the share of pairs in which a hit stands above a gene that is none; 0.5 is chance. Every hit was ranked "
         "without its own measurement.",
+        *(line for kind in kinds for line in _half(report, kind)),
     )
     picture = Picture(
         "AUROC on all held-out targets with 95 % intervals. Circles: the loop; squares: baselines; shaded diamonds: the "
@@ -33,6 +35,20 @@ def method_section(report: RoundReport) -> Section:
         partial(scoreboard, headline(report.metrics), shown=("auroc",)),
     )
     return Section("method", title, said, tuple(_grid(report, kind) for kind in kinds), (picture,))
+
+
+def _half(report: RoundReport, kind: str) -> tuple[str, ...]:
+    """Why fewer or more hits judge a kind than the table of effects shows."""
+    own, rows = own_auroc(report, kind), report.effects
+    rows = rows[rows["level"].eq("gene") & rows["fold"].ge(0) & rows["effect_to_goal"].gt(0)]
+    rows = rows[[judges(modality, cast("Kind", kind)) for modality in rows["modality"]]]
+    n_all = int(rows["hit"].map(yes).astype(bool).sum())
+    if own is None or n_all == int(own["n_hits"]):
+        return ()
+    return (
+        f"`{kind}` is judged by the half of the readout genes that labelled no training cell: by it {count(int(own['n_hits']), 'held-out gene')} "
+        f"hit toward the goal, by all readout genes {n_all:,}.",
+    )
 
 
 def _grid(report: RoundReport, kind: str) -> Grid:

@@ -10,8 +10,8 @@ from perturbloop.schema import EITHER_WAY, Recorded, RecordedCells, RecordedScre
 
 FEW_SHARED = 0.25
 """Share of the states' genes below which shared genes are called few."""
-BEYOND = 0.25
-"""How far beyond a state controls may lie, in distances of the states, before that is said."""
+BEFORE, BEYOND = 1.0, 0.25
+"""How far before the start and beyond the goal controls may lie, in distances of the states, before that is said."""
 MOST_LOST = 1 / 3
 """Share of a screen's hits that may be missing from the cells before that is said."""
 TOP_OF_BOTH = 20
@@ -52,11 +52,11 @@ def _place(entry: Recorded) -> tuple[str, ...]:
 
 def _outside(entry: RecordedCells) -> tuple[str, ...]:
     places = entry.control_position
-    outside = [value for value in places.values() if not -BEYOND <= value <= 1 + BEYOND]
+    outside = [value for value in places.values() if not -BEFORE <= value <= 1 + BEYOND]
     if not outside:
         return ()
     where = " to ".join(dict.fromkeys((number(min(outside)), number(max(outside)))))
-    of = "" if len(places) == 1 else f" in {len(outside)} of {count(len(places), 'replicate')}"
+    of = "" if len(outside) == len(places) else f" in {len(outside)} of {count(len(places), 'replicate')}"
     return (
         f"Your controls lie outside the two states: those of {entry.source} stand at {where}{of}, where 0 is the start and 1 the "
         "goal. Its effects are extrapolated.",
@@ -84,7 +84,7 @@ def _unsure(report: RoundReport) -> tuple[str, ...]:
         if best["probability"] < UNSURE:
             lines.append(
                 f"No gene stands out by `{kind}`: the likeliest, {best['gene_name']}, has a probability of "
-                f"{100 * best['probability']:.0f} % of a worthwhile effect. A panel to measure teaches more than this order."
+                f"{100 * best['probability']:.0f}\u00a0% of a worthwhile effect. A panel to measure teaches more than this order."
             )
     return tuple(lines)
 
