@@ -31,6 +31,13 @@ def test_an_inert_target_and_few_cells_give_no_verdict(rng):
     assert looks_like_control(expression, replicate, is_control, rng=rng) is None
 
 
+def test_groups_two_standard_deviations_apart_are_told_apart(rng):
+    expression, replicate, is_control, gone = cells(rng, escaped=0.3, size=0.7, n_cells=1500, n_controls=1500)
+    like = looks_like_control(expression, replicate, is_control, rng=rng)
+    assert like is not None
+    assert like[gone & ~is_control].mean() > like[~gone].mean() + 0.3
+
+
 def test_groups_that_overlap_give_no_verdict(rng):
     expression, replicate, is_control, _ = cells(rng, escaped=0.0, size=0.3, n_cells=1000, n_controls=1000)
     like = looks_like_control(expression, replicate, is_control, rng=rng)

@@ -8,7 +8,7 @@ failing gate hides no number; its sentence stands first in report and terminal.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -238,7 +238,7 @@ def _kind(scored: pd.DataFrame, action: str) -> tuple[str, bool]:
 def _pvalue(control_k: np.ndarray, other_m: np.ndarray, *, greater: bool) -> float:
     """One-sided Mann-Whitney p; of a single control the exact share of genes that stand as well."""
     if control_k.size > 1:
-        side = "greater" if greater else "less"
+        side: Literal["greater", "less"] = "greater" if greater else "less"
         return float(stats.mannwhitneyu(control_k, other_m, alternative=side, method="asymptotic").pvalue)
     as_well = (other_m >= control_k[0]) if greater else (other_m <= control_k[0])
     return float((as_well.sum() + 1) / (other_m.size + 1))
