@@ -124,7 +124,7 @@ def from_adata(
         Raw counts in `X`, cells × genes.
     source
         What messages call it: the path of the file.
-    vocabulary
+    names
         Maps symbols; without it only Ensembl ids are understood.
     gene_column
         Column of `var` with the genes; found by itself where it is `None`.

@@ -49,7 +49,7 @@ def by_list(screen: pd.DataFrame, path: Path | str, names: GeneNames) -> tuple[H
         Rows of the table SCREEN.
     path
         Text file with one hit a line.
-    vocabulary
+    names
         Maps symbols.
 
     Raises

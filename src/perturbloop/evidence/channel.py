@@ -1,7 +1,8 @@
 """The evidence channel of a round: what the measured effects say of every gene, by the posterior and by the simple rule."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -97,7 +98,22 @@ def evidence_of(
 ) -> Evidence:
     """What was measured of one kind, with where it can spread to.
 
-    Genes that the cells do not hold have no neighbors there and say nothing.
+    Parameters
+    ----------
+    known
+        Networks and features of the cells' genes.
+    effects
+        EFFECTS rows.
+    kind
+        Kind of edit whose modalities are read.
+    fold_of
+        Fold of every measured target.
+    seed
+        Seed of the shuffles behind a network's skill, and of the choice among very many effects.
+
+    Returns
+    -------
+    `Evidence`. Genes that the cells do not hold have no neighbors there and say nothing.
     """
     rows = effects_of_kind(effects, kind)
     held = rows[rows["gene_id"].isin(known.gene_ids)].reset_index(drop=True)
@@ -163,20 +179,42 @@ def evidence_predictions(
         }
         skills: dict[str, np.ndarray] = {}
         for name in ROWS if methods is None else methods:
-            rule, partner, dealt = ROWS[name]
-            if scores[partner].empty or (rule is believed and not enough):
+            row = ROWS[name]
+            partner, measured = scores[row.partner], effects[row.effects]
+            if partner.empty or (row.rule == "posterior" and not enough):
                 continue
-            if rule is believed and dealt not in skills:
-                skills[dealt] = skills_of(evidence, effects[dealt])
-            made = rule(evidence, scores[partner], effects[dealt], skills.get(dealt))
+            if row.rule == "posterior":
+                if row.effects not in skills:
+                    skills[row.effects] = skills_of(evidence, measured)
+                made = posterior_scores(evidence, partner, measured, skills[row.effects])
+            else:
+                made = propagated_scores(evidence, measured)
+                if row.rule == "sum":
+                    made = summed_scores(partner, made)
             parts.append(_rows(name, kind, fold, made))
     return concat(PREDICTIONS, parts)
 
 
-def believed(
+def posterior_scores(
     evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None
 ) -> pd.Series:
-    """Probability of a worthwhile effect less that of one away, of the genes with an in-silico score; index = gene ids."""
+    """Score the genes that have an in-silico score by the posterior, -1 to 1; positive = toward the goal; index = gene ids.
+
+    Parameters
+    ----------
+    evidence
+        Networks, features and seed.
+    insilico
+        In-silico score, index = gene ids.
+    rows
+        Effects that may be read: see `Evidence.rows`.
+    skill_k
+        Result of `skills_of` for these effects; found anew where it is `None`.
+
+    Returns
+    -------
+    Probability of a worthwhile effect less that of one away.
+    """
     found = posterior_of(evidence, insilico, rows, skill_k)
     return pd.Series(found.benefit_g, index=evidence.known.gene_ids).reindex(insilico.index)
 
@@ -184,7 +222,19 @@ def believed(
 def posterior_of(
     evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None = None
 ) -> Posterior:
-    """Posterior over all genes of the cells, in their order; `skill_k` is that of `skills_of`, found anew where it is missing."""
+    """Posterior over all genes of the cells, in their order.
+
+    Parameters
+    ----------
+    evidence
+        Networks, features and seed.
+    insilico
+        In-silico score, index = gene ids; a gene without one is expected at the mean.
+    rows
+        Effects that may be read: see `Evidence.rows`.
+    skill_k
+        Result of `skills_of` for these effects; found anew where it is `None`.
+    """
     known = evidence.known
     return posterior(
         known.networks,
@@ -212,7 +262,23 @@ def _measured(evidence: Evidence, rows: pd.DataFrame) -> tuple[np.ndarray, np.nd
 def posterior_table(
     evidence: Evidence, insilico: pd.Series, kind: Kind, gene_names: Mapping[str, str]
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Table POSTERIOR of the full ranking, and the skill of each network."""
+    """Table POSTERIOR of the full ranking, and the skill of each network.
+
+    Parameters
+    ----------
+    evidence
+        Effects, networks and features.
+    insilico
+        In-silico score, index = gene ids.
+    kind
+        Kind of edit that the effects judge.
+    gene_names
+        Ensembl id -> symbol of every gene of the cells.
+
+    Returns
+    -------
+    POSTERIOR rows of the genes whose effects were not read, and network -> skill.
+    """
     known, rows = evidence.known, evidence.rows(without=-1)
     found = posterior_of(evidence, insilico, rows)
     names_p = np.array([gene_names[gene] for gene in measured_genes(rows, seed=evidence.seed)["gene_id"]])
@@ -245,10 +311,8 @@ def measured_genes(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     return here.loc[np.sort(np.concatenate([clear.to_numpy(), drawn]))].reset_index(drop=True)
 
 
-def propagated(
-    evidence: Evidence, partner: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None = None
-) -> pd.Series:
-    """Spread effects over the graph of the simple rule; index = its genes, whatever the partner scores."""
+def propagated_scores(evidence: Evidence, rows: pd.DataFrame) -> pd.Series:
+    """Spread effects over the graph of the simple rule; index = its genes."""
     table = propagate(
         evidence.known.graph,
         rows["gene_id"].to_numpy(object),
@@ -258,27 +322,34 @@ def propagated(
     return pd.Series(table["score"].to_numpy(float), index=table["gene_id"].to_numpy(object))
 
 
-def together(
-    evidence: Evidence, partner: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None = None
-) -> pd.Series:
+def summed_scores(partner: pd.Series, spread: pd.Series) -> pd.Series:
     """Z + z on the genes that the partner scores."""
-    spread = propagated(evidence, partner, rows).reindex(partner.index)
-    return pd.Series(combine(partner.to_numpy(float), spread.to_numpy(float)), index=partner.index)
+    values = partner.to_numpy(float), spread.reindex(partner.index).to_numpy(float)
+    return pd.Series(combine(*values), index=partner.index)
 
 
-Rule = Callable[[Evidence, pd.Series, pd.DataFrame, np.ndarray | None], pd.Series]
-"""Evidence, in-silico score, effects, and skill of the networks by these effects where the rule reads it -> score by gene."""
-ROWS: dict[str, tuple[Rule, str, str]] = {
-    "posterior": (believed, "frozen", "true"),
-    "posterior-shuffled": (believed, "frozen", "shuffled"),
-    "posterior-permuted": (believed, "permuted", "true"),
-    "posterior-alone": (believed, "nothing", "true"),
-    "de-posterior": (believed, "de", "true"),
-    "both": (believed, "full-closed", "true"),
-    "propagation": (propagated, "frozen", "true"),
-    "evidence": (together, "frozen", "true"),
-    "evidence-shuffled": (together, "frozen", "shuffled"),
-    "de-propagation": (together, "de", "true"),
+@dataclass(frozen=True)
+class Row:
+    """How one row of the evidence channel scores genes."""
+
+    rule: Literal["posterior", "propagation", "sum"]
+    """sum: z(partner) + z(propagation)."""
+    partner: str
+    """In-silico score that the rule starts from: a method, `permuted` (frozen, dealt anew among genes) or `nothing`."""
+    effects: Literal["true", "shuffled"]
+
+
+ROWS = {
+    "posterior": Row("posterior", "frozen", "true"),
+    "posterior-shuffled": Row("posterior", "frozen", "shuffled"),
+    "posterior-permuted": Row("posterior", "permuted", "true"),
+    "posterior-alone": Row("posterior", "nothing", "true"),
+    "de-posterior": Row("posterior", "de", "true"),
+    "both": Row("posterior", "full-closed", "true"),
+    "propagation": Row("propagation", "frozen", "true"),
+    "evidence": Row("sum", "frozen", "true"),
+    "evidence-shuffled": Row("sum", "frozen", "shuffled"),
+    "de-propagation": Row("sum", "de", "true"),
 }
 """Rule, in-silico score and effects behind each row of the evidence channel."""
 
