@@ -55,6 +55,8 @@ ROUND = {
     "facts.json": "what the page says beside its tables",
     "geneformer_KIND.csv": "the same ranking in the columns of the published tool",
     "report.html": "the page to read",
+    "ranking.csv": "the ranking for a spreadsheet, the answer's columns first",
+    "ranking.xlsx": "the same for Excel",
 }
 TABLE_OF = {"NAME.parquet": "combinations.parquet"}
 """Files with names of the user's own, and the file of the same table."""

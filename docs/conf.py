@@ -40,7 +40,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True
 nb_execution_timeout = 600
-nb_merge_streams = True
+nb_output_stderr = "remove"  # how far it is, which says nothing afterwards
 
 napoleon_google_docstring = False
 napoleon_use_rtype = False
