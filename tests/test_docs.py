@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import inspect
 import re
 import shlex
 import sys
@@ -226,3 +227,27 @@ def test_the_layers_on_the_page_of_architecture_are_those_that_are_held():
 def test_the_citation_names_the_version_of_the_package():
     citation = (ROOT / "CITATION.cff").read_text()
     assert re.findall(r"^version: (\S+)$", citation, flags=re.MULTILINE) == [perturbloop.__version__]
+
+
+def test_the_python_of_the_readme_is_the_front_door(generate):
+    ((_, text),) = blocks(ROOT / "README.md", "python")
+    assert len([line for line in text.splitlines() if line and not line.startswith("#")]) <= 12
+    nodes = list(ast.walk(ast.parse(text)))
+    assert {node.attr for node in nodes if isinstance(node, ast.Attribute)} <= {
+        "Campaign",
+        *dir(perturbloop.Campaign),
+    }
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
+        method = getattr(perturbloop.Campaign, call.func.attr)
+        command = generate.commands()["init" if call.func.attr == "create" else call.func.attr]
+        spelled = {
+            part.lstrip("-").replace("-", "_")
+            for name, _, _ in generate.options(command)
+            for part in name.split(", ")
+        }
+        known = {
+            *inspect.signature(method).parameters,
+            *spelled,
+            *(name.removesuffix("_column") for name in spelled),
+        }
+        assert not [keyword.arg for keyword in call.keywords if keyword.arg not in known], call.func.attr
