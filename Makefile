@@ -7,6 +7,9 @@ READY := $(VENV)/ready
 CONSTRAINTS := constraints.txt
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint $(CONSTRAINTS)
 
+# Processes that share the tests, at most 8; every one of them takes some 2 GB. In one: `make test WORKERS=0`.
+WORKERS := logical
+
 # The first of these that is new enough; or name one: `make PYTHON=/path/to/python …`.
 PYTHONS := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 python3.14 python)
 NEW_ENOUGH := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -37,8 +40,9 @@ $(BIN)/python:
 demo: $(READY)  ## the whole loop on embedded simulated cells, in minutes
 	@$(BIN)/perturbloop demo
 
-test: lint types docs  ## lint, layers, types and docs, then tests and docstring examples in random order, with coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+test: $(READY)  ## lint, layers, types and docs, then tests and docstring examples in random order, with coverage
+	@$(MAKE) --no-print-directory --jobs 2 types lint docs
+	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal --cov --cov-report=term:skip-covered
 
 types: $(READY)  ## mypy
 	@$(BIN)/mypy

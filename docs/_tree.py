@@ -46,6 +46,7 @@ COMMENTS = {
     "benchmarks/coverage/": "do intervals hold what they promise",
     "benchmarks/real/": "does it hold on real cells and real screens",
     "benchmarks/closed_loop/curves.png": "AUROC against the number of perturbed genes",
+    "benchmarks/speed/": "two checkouts timed by turns: tests, demo, report",
     "benchmarks/damage/": "what becomes of a campaign when its files are damaged",
     "benchmarks/closed_loop/": "does closing the loop help, on simulated worlds whose answer is known",
 }

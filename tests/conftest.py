@@ -1,7 +1,9 @@
 """What every test may use. Nothing downloads; the real data are read where they lie."""
 
 import os
-from collections.abc import Iterator
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from importlib.util import find_spec
 from math import inf, nan
@@ -12,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: more threads only 
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from jaxtyping import install_import_hook
 
 # Shapes are checked while the tests run, with int allowed for float; the hook stands before the first import.
@@ -51,6 +54,29 @@ def shared() -> Path:
     folder = shared_folder()
     assert folder is not None
     return folder
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Make something dear once for all processes of a run: the first that asks makes it, the others wait for it.
+
+    `once(name, make)` calls `make` with the path of a folder that all share and does not exist yet, and returns what
+    `make` returned. What lies there is for reading only: whoever changes it copies it first.
+    """
+    base = tmp_path_factory.getbasetemp()
+    together = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made_once(name: str, make: Callable[[Path], Any]) -> Any:
+        folder, result = together / name, together / f"{name}.pickle"
+        with FileLock(together / f"{name}.lock"):
+            if not result.is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                beside = result.with_suffix(".partial")
+                beside.write_bytes(pickle.dumps(make(folder)))
+                beside.rename(result)
+            return pickle.loads(result.read_bytes())
+
+    return made_once
 
 
 @pytest.fixture

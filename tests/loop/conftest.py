@@ -1,7 +1,9 @@
 """One campaign on simulated cells, played once: the open loop, a record, the closed loop."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -24,6 +26,7 @@ class Made:
     model: Path
     perturbed_path: Path
     n_targets: int = 32
+    n_few: ClassVar[int] = 10
 
     def shards(self, folder):
         """Shards of a campaign and when they were written."""
@@ -60,25 +63,28 @@ class Made:
         )
 
 
-@pytest.fixture(scope="package")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("made")
+def make_world(folder):
+    """Cells, a model, and perturbed cells of 32 targets."""
     toy.write(toy.world(1, n_cells=160, n_corpus=120), folder / "data", k=Made.n_targets, n_cells=16)
     corpus, _ = read_cells(folder / "data" / "corpus.h5ad")
     words = vocabulary_of(corpus, max_length=64)
     config = PretrainConfig(layers=1, hidden=16, max_length=64, steps=4)
     pretrain([corpus], words, folder / "model", config)
+    adata = read_h5ad(folder / "data" / "perturbed.h5ad")
+    kept = [toy.CONTROL, *sorted(set(adata.obs["target"]) - {toy.CONTROL})[: Made.n_few]]
+    adata[adata.obs["target"].isin(kept)].copy().write_h5ad(folder / "data" / "few.h5ad")
     return Made(folder / "data", folder / "model", folder / "data" / "perturbed.h5ad")
 
 
-@pytest.fixture(scope="package")
-def few(made, tmp_path_factory):
+@pytest.fixture(scope="session")
+def made(once):
+    return once("made", make_world)
+
+
+@pytest.fixture(scope="session")
+def few(made):
     """The same world with ten targets: too few to hold half of them out."""
-    path = tmp_path_factory.mktemp("few") / "perturbed.h5ad"
-    adata = read_h5ad(made.perturbed_path)
-    kept = [toy.CONTROL, *sorted(set(adata.obs["target"]) - {toy.CONTROL})[:10]]
-    adata[adata.obs["target"].isin(kept)].copy().write_h5ad(path)
-    return replace(made, perturbed_path=path, n_targets=10)
+    return replace(made, perturbed_path=made.data / "few.h5ad", n_targets=Made.n_few)
 
 
 def two_rounds(made, folder, **options):
@@ -99,16 +105,42 @@ class Campaign:
     effects: pd.DataFrame
     shards_of_round_0: dict[Path, int]
 
+    def at(self, folder):
+        """The same campaign, copied to a folder; the times of its files went along."""
+        moved = {
+            folder / path.relative_to(self.folder): time for path, time in self.shards_of_round_0.items()
+        }
+        return replace(self, folder=folder, shards_of_round_0=moved)
+
     def table(self, number, name):
         """Table of a round."""
         return pd.read_parquet(self.folder / "rounds" / f"{number:03d}" / f"{name}.parquet")
 
 
-@pytest.fixture(scope="package")
-def campaign(made, tmp_path_factory):
-    return two_rounds(made, tmp_path_factory.mktemp("campaigns") / "first")
+@pytest.fixture(scope="session")
+def own_copy(once, tmp_path_factory):
+    """Play a campaign once for all processes, and give this one a copy of its own: it may be played on."""
+
+    def copied(name, play_it):
+        def make(place):
+            place.mkdir()
+            return place / "study", play_it(
+                place / "study"
+            )  # nothing lies beside it, so that its paths stay full
+
+        folder, result = once(name, make)
+        return Path(shutil.copytree(folder, tmp_path_factory.mktemp(name) / "study")), result
+
+    return copied
 
 
-@pytest.fixture(scope="package")
-def campaign_of_few(few, tmp_path_factory):
-    return two_rounds(few, tmp_path_factory.mktemp("campaigns") / "few")
+@pytest.fixture(scope="session")
+def campaign(own_copy, made):
+    folder, played = own_copy("campaign", lambda place: two_rounds(made, place))
+    return played.at(folder)
+
+
+@pytest.fixture(scope="session")
+def campaign_of_few(own_copy, few):
+    folder, played = own_copy("campaign_of_few", lambda place: two_rounds(few, place))
+    return played.at(folder)

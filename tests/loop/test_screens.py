@@ -20,9 +20,13 @@ from perturbloop.schema import ScreenConfig
 from perturbloop.store import open_store
 
 
-@pytest.fixture(scope="package")
-def screen_path(made, tmp_path_factory):
+@pytest.fixture(scope="session")
+def screen_path(made, once):
     """A screen of all 360 genes, by symbol: true effects, measured with an error a third of their spread."""
+    return once("screen", lambda folder: write_screen(made, folder))
+
+
+def write_screen(made, folder):
     truth = pd.read_csv(made.data / "truth.csv").query("start == 'stimulated' and kind == 'delete'")
     effect = truth["effect"].to_numpy()
     error = effect.std() / 3
@@ -31,26 +35,30 @@ def screen_path(made, tmp_path_factory):
         {"Gene": truth["gene_name"], "LFC": score, "pvalue": 2 * stats.norm.sf(np.abs(score) / error)}
     )
     table.loc[len(table)] = ["Non-Targeting", 0.0, 1.0]
-    path = tmp_path_factory.mktemp("screens") / "screen.csv"
+    folder.mkdir()
+    path = folder / "screen.csv"
     table.to_csv(path, index=False)
     return path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def entry(screen_path):
     return ScreenConfig(path=str(screen_path), name="toy", modality="crispri", higher_is="goal")
 
 
-@pytest.fixture(scope="package")
-def screened(made, entry, tmp_path_factory):
+@pytest.fixture(scope="session")
+def screened(own_copy, made, entry):
     """Folder of a campaign with a screen and no perturbed cells, two rounds, and what `record` said."""
-    folder = tmp_path_factory.mktemp("campaigns") / "screened"
-    init(folder, made.config())
-    play(folder)
-    report, new = record(folder, entry)
-    assert new
-    play(folder)
-    return folder, report
+
+    def play_it(folder):
+        init(folder, made.config())
+        play(folder)
+        report, new = record(folder, entry)
+        assert new
+        play(folder)
+        return report
+
+    return own_copy("screened", play_it)
 
 
 def table(folder, name, number=1):
