@@ -40,6 +40,10 @@ def tokenize_adata(
     special_tokens
         Whether a second-generation row gets `<cls>` and `<eos>`; the published tool can leave them out.
 
+    Returns
+    -------
+    One row per cell, in the order of the object.
+
     Raises
     ------
     InputError

@@ -96,7 +96,23 @@ class Vocabulary:
     def of_genes(
         cls, gene_ids: Iterable[str], gene_names: Iterable[str], medians: Iterable[float], *, max_length: int
     ) -> "Vocabulary":
-        """Make a first-generation vocabulary for these genes, in this order."""
+        """Make a first-generation vocabulary for these genes, in this order.
+
+        Parameters
+        ----------
+        gene_ids
+            Ensembl ids.
+        gene_names
+            Symbols, same order.
+        medians
+            Non-zero medians of normalized expression, same order.
+        max_length
+            Most tokens a cell may have.
+
+        Returns
+        -------
+        Tokens count from 2; the symbols are the only aliases.
+        """
         ids = np.array(list(gene_ids), dtype=object)
         names = np.array(list(gene_names), dtype=object)
         return cls(

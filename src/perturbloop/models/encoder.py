@@ -114,6 +114,10 @@ class Encoder:
             Added to every attention score toward a token; the logarithm of a gate that lets a token be heard.
         first_only
             Compute the last layer at the first position alone: all that `<cls>` pooling reads.
+
+        Returns
+        -------
+        Batch × tokens × embedding, float32; one token where only the first was asked for.
         """
         return self.after_first_attention(embedded_btd, None, key_bias_bt=key_bias_bt, first_only=first_only)
 
@@ -125,7 +129,21 @@ class Encoder:
         key_bias_bt: Float[torch.Tensor, "b t"] | None = None,
         first_only: bool = False,
     ) -> HiddenOrFirst:
-        """Hidden states of the last layer, with the first layer's attention given where it is known already."""
+        """Hidden states of the last layer, with the first layer's attention given where it is known already.
+
+        Parameters
+        ----------
+        embedded_btd
+            Input of the first layer.
+        context_btd
+            What the first layer's attention gives for it; computed where it is `None`.
+        key_bias_bt, first_only
+            As in `hidden`.
+
+        Returns
+        -------
+        As `hidden` returns them.
+        """
         x = embedded_btd
         for number, layer in enumerate(self.layers):
             last = first_only and number == len(self.layers) - 1

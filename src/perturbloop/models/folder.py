@@ -122,6 +122,10 @@ def read_vocabulary(folder: Path, dictionaries: Path | str | None, *, n_tokens: 
     n_tokens
         Rows of its embedding table, which tell the two published generations apart.
 
+    Returns
+    -------
+    The vocabulary, at its full length.
+
     Raises
     ------
     ModelError
@@ -158,6 +162,15 @@ def fitted_vocabulary(folder: Path, dictionaries: Path | str | None, config: dic
         Folder of the published dictionaries, where the model holds no vocabulary.
     config
         What `read_config` says of the folder.
+
+    Returns
+    -------
+    The vocabulary, no longer than the model has positions.
+
+    Raises
+    ------
+    VocabularyMismatch
+        If its tokens are not those of the embedding table.
     """
     n_tokens, n_positions = config["vocab_size"], config["max_position_embeddings"]
     words = read_vocabulary(folder, dictionaries, n_tokens=n_tokens)

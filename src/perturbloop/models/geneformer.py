@@ -160,6 +160,10 @@ def load_geneformer(
     device
         Torch device.
 
+    Returns
+    -------
+    The model, ready to embed; layers above the one that is read are dropped.
+
     Raises
     ------
     ModelError

@@ -46,6 +46,10 @@ def weights_digest(
     vocabulary_digest
         Hash of the vocabulary.
 
+    Returns
+    -------
+    What `Geneformer.digest` gives for the model once it is loaded: 16 hexadecimal digits.
+
     Raises
     ------
     ModelError

@@ -84,7 +84,25 @@ def singles(
     dose: float = 1.0,
     skip_unknown: bool = False,
 ) -> tuple[Perturbation, ...]:
-    """One perturbation for each gene of a list, Ensembl ids or symbols; a gene that is named twice counts once."""
+    """One perturbation for each gene of a list; a gene that is named twice counts once.
+
+    Parameters
+    ----------
+    genes
+        Ensembl ids or symbols.
+    vocabulary
+        Names the genes and their tokens.
+    kind
+        Edit: delete, overexpress, inhibit or activate.
+    dose
+        How far `inhibit` and `activate` move a gene, 0 to 1.
+    skip_unknown
+        Count names that nobody knows as missing, rather than refuse them.
+
+    Returns
+    -------
+    Perturbations in the order of the list, each named as the gene was written.
+    """
     checked = _kind(kind, dose)
     built = _built({gene: [(gene, checked, dose)] for gene in genes}, vocabulary, skip_unknown=skip_unknown)
     first: dict[object, Perturbation] = {}
@@ -96,8 +114,25 @@ def singles(
 def pairs(
     genes: Sequence[str], vocabulary: Vocabulary, *, kind: str = "delete", dose: float = 1.0
 ) -> tuple[Perturbation, ...]:
-    """All pairs of a list of genes, Ensembl ids or symbols, each edited together.
+    """All pairs of a list of genes, each edited together.
 
+    Parameters
+    ----------
+    genes
+        Ensembl ids or symbols, at least two genes.
+    vocabulary
+        Names the genes and their tokens.
+    kind
+        Edit of both: delete, overexpress, inhibit or activate.
+    dose
+        How far `inhibit` and `activate` move a gene, 0 to 1.
+
+    Returns
+    -------
+    Perturbations named 'STAT1 + JAK1', the first gene with each later one, and so on.
+
+    Examples
+    --------
     >>> words = Vocabulary.of_genes(["ENSG00000115415"], ["STAT1"], [1.0], max_length=8)
     >>> pairs(["STAT1", "ENSG00000115415"], words)
     Traceback (most recent call last):

@@ -80,13 +80,44 @@ def score_shard(
     *,
     on_rows: Callable[[int], None] | None = None,
 ) -> None:
-    """Score one shard and write it."""
+    """Score one shard and write it.
+
+    Parameters
+    ----------
+    engine
+        Model and readout.
+    tokens
+        Encoded cells.
+    plan
+        What the edits mean.
+    folder
+        Where shards lie.
+    number
+        Number of the shard.
+    edits
+        Its part of the plan.
+    on_rows
+        Called with edits done.
+    """
     frame = engine.shifts(tokens, plan, edits=edits, on_rows=on_rows)
     write_table(shard_path(folder, number), frame)
 
 
 def collect(plan: Plan, folder: Path, model: CellModel) -> pd.DataFrame:
     """Join the shards of a plan and check that every edit is there.
+
+    Parameters
+    ----------
+    plan
+        All edits.
+    folder
+        Where the shards lie.
+    model
+        Names the genes of a shard that is missing.
+
+    Returns
+    -------
+    Table `SHIFTS`, one row per edit in the order of the plan.
 
     Raises
     ------
@@ -109,7 +140,19 @@ def collect(plan: Plan, folder: Path, model: CellModel) -> pd.DataFrame:
 def precision_of(folder: Path, asked: Precision | Literal["auto"], device: torch.device) -> Precision:
     """Precision of a run: what it was begun with, on whatever hardware it goes on; else what is asked for.
 
-    `auto` is mixed where the device multiplies bfloat16 faster than float32: a GPU, or a CPU with such units.
+    Parameters
+    ----------
+    folder
+        Folder of the run, which notes its precision; a new run's is written here.
+    asked
+        Precision of a new run. `auto` is mixed where the device multiplies bfloat16 faster than float32: a GPU, or a CPU with
+        such units.
+    device
+        Where the model computes.
+
+    Returns
+    -------
+    `float32` or `mixed`.
     """
     note = folder / "run.json"
     if note.is_file():

@@ -50,7 +50,19 @@ class CountsEngine(Engine):
     def edited(
         self, tokens: Tokens, plan: Plan, edits: pd.DataFrame, *, on_rows: OnRows | None = None
     ) -> Readings:
-        """Read cells whose counts are edited; the edits of a cell share its sums."""
+        """Read cells whose counts are edited; the edits of a cell share its sums.
+
+        Parameters
+        ----------
+        tokens
+            Not read: the cells are those the engine was made with, in the same order.
+        plan, edits, on_rows
+            As in `Engine.edited`.
+
+        Returns
+        -------
+        As `Engine.edited` returns them.
+        """
         readings_p2 = np.empty((len(edits), 2))
         gene_of = self.model.vocabulary.gene_of_token
         column_p = np.array([self._column[gene_of[token]] for token in edits["token"]], dtype=int)
@@ -94,6 +106,10 @@ def edited_counts(
         Lowest and highest count of a gene the cell expresses.
     dose
         For `inhibit` and `activate`: 0 = no effect, 1 = all the way.
+
+    Returns
+    -------
+    Their counts after it, not rounded.
 
     Examples
     --------
@@ -142,6 +158,21 @@ class _Cell:
     def after(self, columns_p: np.ndarray, before_p: np.ndarray, after_p: np.ndarray) -> Readings:
         """Readings with one count changed each.
 
+        Parameters
+        ----------
+        columns_p
+            Column of each edited gene.
+        before_p
+            Its count in the cell.
+        after_p
+            Its count after the edit.
+
+        Returns
+        -------
+        Cosine to the goal state and logit of the head, one row per edit.
+
+        Notes
+        -----
         Every other gene sees the edit through the cell's total alone, so that sums over genes are made once for each
         total, and the edited gene's own term is exchanged.
         """

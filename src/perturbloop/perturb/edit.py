@@ -68,6 +68,10 @@ def overexpress(row: Row, tokens: tuple[int, ...], *, first: int = 0) -> Row:
     first
         Position of the front: 0, or 1 where `<cls>` comes first.
 
+    Returns
+    -------
+    The edited row, longer by the genes that were put in.
+
     Examples
     --------
     >>> overexpress(np.array([5, 3, 8]), (8,))
@@ -96,6 +100,10 @@ def edited(
         The cell's genes beyond the limit, next one first.
     has_cls
         Whether the row starts with `<cls>` and ends with `<eos>`.
+
+    Returns
+    -------
+    The edited row, no longer than the limit; `None` where nothing would change or nothing be left.
 
     Notes
     -----

@@ -35,7 +35,23 @@ class Engine(ABC):
     def edited(
         self, tokens: Tokens, plan: Plan, edits: pd.DataFrame, *, on_rows: OnRows | None = None
     ) -> Readings:
-        """Read the cell of each edit after it; `on_rows` is called with edits done."""
+        """Read the cell of each edit after it.
+
+        Parameters
+        ----------
+        tokens
+            Encoded cells.
+        plan
+            What the edits mean: policy and dose.
+        edits
+            Rows of the plan to make.
+        on_rows
+            Called with the number of edits done.
+
+        Returns
+        -------
+        Cosine to the goal state and logit of the head, one row per edit in their order.
+        """
 
     @abstractmethod
     def at_full_precision(self) -> "Engine":

@@ -30,6 +30,10 @@ def engine_of(
     precision, batch_tokens
         Arithmetic and batch of an encoder; counts are edited in float64.
 
+    Returns
+    -------
+    The engine that is the reference for this family.
+
     Raises
     ------
     ModelError

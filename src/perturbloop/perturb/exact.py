@@ -62,7 +62,17 @@ class ExactEngine(Engine):
     def edited(
         self, tokens: Tokens, plan: Plan, edits: pd.DataFrame, *, on_rows: OnRows | None = None
     ) -> Readings:
-        """Encode every edited cell; the result does not depend on the token budget beyond rounding."""
+        """Encode every edited cell; the result does not depend on the token budget beyond rounding.
+
+        Parameters
+        ----------
+        tokens, plan, edits, on_rows
+            As in `Engine.edited`.
+
+        Returns
+        -------
+        As `Engine.edited` returns them.
+        """
         perturbed_p2 = np.empty((len(edits), 2))
         limit = self.model.vocabulary.max_length
         number_p = np.arange(len(edits))
@@ -128,6 +138,10 @@ class ExactEngine(Engine):
             Special tokens at each end.
         on_rows
             Called with edits done.
+
+        Returns
+        -------
+        Cosine to the goal state and logit of the head, one row per place.
         """
         readings = np.empty((len(places), 2))
         order, start = np.argsort(places, kind="stable"), 0

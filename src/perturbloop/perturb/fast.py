@@ -83,6 +83,10 @@ def fast_shifts(
         Processes of a local Ray cluster for the verification.
     on_edits
         Called with the part of the work, what is done of it, and all of it.
+
+    Returns
+    -------
+    Shifts of every edit, estimates of every gene, and what was spent.
     """
 
     def report(part: str, done: int, total: int) -> None:
@@ -127,6 +131,10 @@ def refine(table: pd.DataFrame, *, config: PerturbConfig, verify: Verify) -> Fas
         `top`, `width`, `seed`.
     verify
         Makes the exact values of a round.
+
+    Returns
+    -------
+    Shifts of every edit, estimates of every gene, and what was spent.
     """
     table = table.assign(**{f"exact_{reading}": np.nan for reading in READINGS})
     key = pd.MultiIndex.from_frame(table[COLUMNS])
@@ -152,7 +160,25 @@ def screened(
     *,
     on_cells: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Screen the cells of a plan in shards; its edits, in order, with `gene_id` and the screened `READINGS`."""
+    """Screen the cells of a plan in shards.
+
+    Parameters
+    ----------
+    engine
+        Model, readout and precision.
+    tokens
+        Encoded cells.
+    plan
+        Edits to screen.
+    folder
+        Holds the shards of the screen; those that exist are read.
+    on_cells
+        Called with cells done and cells in all.
+
+    Returns
+    -------
+    Edits of the plan, in order, with `gene_id` and the screened `READINGS`, positive = toward the goal.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     cells, edge = plan.edits["cell"].unique(), int(tokens.has_cls)
     frames = []

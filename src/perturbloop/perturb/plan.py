@@ -48,7 +48,25 @@ class Plan:
         return [self.edits.iloc[a:b] for a, b in pairwise(cuts) if b > a]
 
     def row(self, tokens: Tokens, cell: int, kind: Kind, token: int, limit: int) -> Row:
-        """Return the cell after one edit of the plan."""
+        """Return the cell after one edit of the plan.
+
+        Parameters
+        ----------
+        tokens
+            Encoded cells.
+        cell
+            Row of the tokens.
+        kind
+            Edit.
+        token
+            Gene that is edited.
+        limit
+            Most tokens of a cell.
+
+        Returns
+        -------
+        Tokens of the edited cell, special ones included.
+        """
         row = edited(
             tokens.row(cell),
             (Target(token, kind, self.dose),),
@@ -87,6 +105,10 @@ def plan(
         Kinds, dose, policies, cells per gene, seed.
     gene_ids
         Genes to edit; all that the cells express by default.
+
+    Returns
+    -------
+    All edits, ordered by cell, with what they mean at the edges of an encoding.
     """
     edge = int(tokens.has_cls)
     n_genes_n = tokens.length_n - 2 * edge
@@ -126,7 +148,23 @@ def plan(
 def plan_together(
     tokens: Tokens, vocabulary: Vocabulary, perturbation: Perturbation, config: PerturbConfig
 ) -> tuple[np.ndarray, list[Row]]:
-    """Cells to which a set applies, at most `cells_per_gene` of them drawn by seed, and their edited rows."""
+    """Choose the cells in which a set of genes is edited together.
+
+    Parameters
+    ----------
+    tokens
+        Encoded start cells.
+    vocabulary
+        Says how long a cell may be.
+    perturbation
+        Genes and what is done to each.
+    config
+        Policies, cells per gene, seed.
+
+    Returns
+    -------
+    Cells to which the set applies, at most `cells_per_gene` of them drawn by seed, and their edited rows.
+    """
     found = []
     for cell in range(tokens.n_cells):
         row = edited(

@@ -154,7 +154,21 @@ def covariates(shifts: pd.DataFrame, start: Cells) -> pd.DataFrame:
 def with_null(
     predictions: pd.DataFrame, covariates_of: Mapping[Kind, pd.DataFrame], *, null_genes: int
 ) -> pd.DataFrame:
-    """Add `null_z` and `padj` to PREDICTIONS rows: every method is called by the same rule, within its own ranking."""
+    """Add `null_z` and `padj` to PREDICTIONS rows: every method is called by the same rule, within its own ranking.
+
+    Parameters
+    ----------
+    predictions
+        PREDICTIONS rows of any methods, kinds and folds.
+    covariates_of
+        What the genes of each kind are matched by, as `covariates` gives it.
+    null_genes
+        Matched genes behind each null.
+
+    Returns
+    -------
+    The rows with `null_z` (positive = more toward the goal than genes like it) and `padj`, grouped by method, kind and fold.
+    """
     parts = []
     for (_, kind, _), rows in predictions.groupby(["method", "kind", "fold"], sort=False):
         found = _null(rows["gene_id"], rows["score"], covariates_of[cast("Kind", kind)], null_genes)
@@ -238,6 +252,10 @@ def completed(ranking: pd.DataFrame, de: pd.DataFrame, *, share: float = 0.05) -
         Differential expression of goal against start cells: `gene_id`, `log2fc`, `padj`.
     share
         Best part of the scored genes of a kind.
+
+    Returns
+    -------
+    The ranking with `log2fc`, `de_padj` and the flag of genes that are best both ways.
     """
     tested = de.set_index("gene_id").reindex(ranking["gene_id"])
     scored = ranking["status"].eq("scored")
@@ -252,7 +270,21 @@ def completed(ranking: pd.DataFrame, de: pd.DataFrame, *, share: float = 0.05) -
 
 
 def predictions_of(ranking: pd.DataFrame, *, method: str, fold: int = -1) -> pd.DataFrame:
-    """Turn a ranking's benefits into rows of the table `PREDICTIONS`."""
+    """Turn a ranking's benefits into rows of the table `PREDICTIONS`.
+
+    Parameters
+    ----------
+    ranking
+        RANKING rows.
+    method
+        Name of the method that made it.
+    fold
+        Fold whose targets the method did not see; -1 = the full ranking.
+
+    Returns
+    -------
+    Table `PREDICTIONS`, a row for each gene with a benefit.
+    """
     rows = ranking[ranking["benefit"].notna()]
     return PREDICTIONS.checked(rows.assign(method=method, fold=fold, score=rows["benefit"]))
 
