@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from perturbloop.loop.curves import Curves
     from perturbloop.perturb.cost import Cost
 
-Source: TypeAlias = "anndata.AnnData | str | PathLike[str]"
+Source: TypeAlias = "AnnData | str | PathLike[str]"
 _SHORT = {"state": "state_column", "donor": "donor_column", "target": "target_column", "dose": "dose_column"}
 _SHORT |= {"replicate": "replicate_column", "guide": "guide_column"}
 """Short names of options that name a column."""
@@ -403,11 +403,16 @@ def _kept(folder: Path, cells: "Source | None") -> Iterator[str | None]:
     if cells is None or isinstance(cells, (str, PathLike)):
         yield None if cells is None else str(Path(cells).resolve())
         return
+    from anndata import AnnData
+
     places = folder / "cells"
     made = [place for place in (places, *places.parents) if not place.exists()]
     places.mkdir(parents=True, exist_ok=True)
     beside = places / "new.h5ad"
-    cells.write_h5ad(beside)
+    plain = AnnData(
+        cells.X, obs=cells.obs.copy(), var=cells.var.copy()
+    )  # writing would turn texts into categories
+    plain.write_h5ad(beside)
     path = places / f"{file_digest(beside)}.h5ad"
     known = path.exists()
     beside.replace(path)

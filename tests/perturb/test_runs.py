@@ -137,7 +137,8 @@ def test_a_run_killed_without_warning_goes_on_where_it_stopped(tmp_path):
     here: dict = {}
     exec(textwrap.dedent(WORLD), here)
     resumed, whole = (
-        run_plan(here["engine"], here["tokens"], here["edits"], tmp_path / name) for name in ("killed", "whole")
+        run_plan(here["engine"], here["tokens"], here["edits"], tmp_path / name)
+        for name in ("killed", "whole")
     )
     assert all(path.stat().st_mtime_ns == time for path, time in shards.items())
     pd.testing.assert_frame_equal(resumed, whole)

@@ -48,17 +48,17 @@ class CampaignFolder:
 
     def without_recorded(self, entry: RecordedFile) -> "CampaignFolder":
         """Return the campaign without a file, saved."""
-        perturbed, screens = (
-            tuple(one for one in entries if one != entry)
-            for entries in (self.config.perturbed, self.config.screen)
-        )
+        perturbed = tuple(one for one in self.config.perturbed if one != entry)
+        screens = tuple(one for one in self.config.screen if one != entry)
         return self.with_config(replace(self.config, perturbed=perturbed, screen=screens))
 
     def with_recorded(self, entry: RecordedFile) -> "CampaignFolder":
         """Return the campaign with a file, saved; one of the same path and modality, or a screen of the same name, keeps its place."""
-        section = "screen" if isinstance(entry, ScreenConfig) else "perturbed"
-        entries = {_place(one): one for one in getattr(self.config, section)} | {_place(entry): entry}
-        return self.with_config(replace(self.config, **{section: tuple(entries.values())}))
+        if isinstance(entry, ScreenConfig):
+            screens = {_place(one): one for one in self.config.screen} | {_place(entry): entry}
+            return self.with_config(replace(self.config, screen=tuple(screens.values())))
+        perturbed = {_place(one): one for one in self.config.perturbed} | {_place(entry): entry}
+        return self.with_config(replace(self.config, perturbed=tuple(perturbed.values())))
 
     def with_config(self, config: CampaignConfig) -> "CampaignFolder":
         """Return the campaign with other options, saved."""
