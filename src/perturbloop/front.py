@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from perturbloop.loop.curves import Curves
     from perturbloop.perturb.cost import Cost
 
-Source: TypeAlias = "AnnData | str | PathLike[str]"
+if TYPE_CHECKING:
+    Source: TypeAlias = AnnData | str | PathLike[str]
 _SHORT = {"state": "state_column", "donor": "donor_column", "target": "target_column", "dose": "dose_column"}
 _SHORT |= {"replicate": "replicate_column", "guide": "guide_column"}
 """Short names of options that name a column."""

@@ -8,9 +8,11 @@ import numpy as np
 
 from perturbloop.data.splits import trains
 from perturbloop.loop.inputs import Inputs
+from perturbloop.perturb.cost import Cost, cost, counts_footprint, encoder_footprint, passes_of
 from perturbloop.perturb.plan import Plan, plan
 from perturbloop.schema import Kind, Level, PerturbConfig, Variant
 from perturbloop.store import step_key
+from perturbloop.store.files import read_json
 
 OPEN = ("frozen", "linear")
 """Methods of every round: they know nothing of perturbed cells."""
@@ -111,6 +113,36 @@ def plan_arm(arm: Arm, inputs: Inputs) -> Plan:
         config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
     wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(inputs, config)]
     return plan(tokens, words, config, gene_ids=wanted)
+
+
+def cost_of_arm(arm: Arm, inputs: Inputs, folder: Path) -> Cost:
+    """What the arm's edits would cost; of the fast engine the screen and its random check, not what they will ask for.
+
+    Parameters
+    ----------
+    arm
+        What would be edited.
+    inputs
+        Start cells, and the sizes of the model.
+    folder
+        Campaign folder; the time is told where edits were made in it before.
+    """
+    config, tokens, edits = inputs.config.perturb, inputs.start_tokens, plan_arm(arm, inputs).edits
+    if arm.method == "linear":
+        known_g = np.isin(inputs.cells.gene_ids.astype(str), inputs.vocabulary.gene_ids.astype(str))
+        counts_ng = inputs.states.start.counts_ng[:, known_g]
+        footprint = counts_footprint(np.diff(counts_ng.indptr).astype(float))
+    else:
+        footprint = encoder_footprint(inputs.view.shape, tokens, batch_tokens=config.batch_tokens)
+    path = rate_path(arm, folder)
+    rate = read_json(path)["seconds_per_flop"] if path.is_file() else None
+    passes_n = passes_of(edits, tokens.n_cells, fast=is_fast(arm, config))
+    return cost(footprint, passes_n, seconds_per_flop=rate)
+
+
+def rate_path(arm: Arm, folder: Path) -> Path:
+    """Where it is kept how fast this machine edits."""
+    return folder / "shifts" / f"rate-{'linear' if arm.method == 'linear' else 'encoder'}.json"
 
 
 def reference_genes(inputs: Inputs, config: PerturbConfig) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from perturbloop.errors import DesignError, InputError, StoreError, closest, some
+from perturbloop.loop.arms import cost_of_arm
 from perturbloop.loop.folder import (
     PLAY_AGAIN,
     CampaignFolder,
@@ -242,11 +243,9 @@ def stale_steps(campaign: CampaignFolder) -> tuple[str, ...]:
 
 def dry_run(folder: Path | str) -> "dict[str, Cost]":
     """Cost of the in-silico edits of the next round, by state model; nothing is trained, perturbed or written."""
-    from perturbloop.loop.execute import cost_of_arm
-
     with reading(Path(folder)) as campaign:
         inputs = read_inputs(campaign.config)
-        return {arm.title: cost_of_arm(arm, inputs) for arm in Work(campaign, inputs).arms}
+        return {arm.title: cost_of_arm(arm, inputs, campaign.folder) for arm in Work(campaign, inputs).arms}
 
 
 def latest_round(folder: Path | str) -> Path:

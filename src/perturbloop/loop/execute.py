@@ -19,10 +19,8 @@ from perturbloop.evidence.score import shared_genes
 from perturbloop.loop.arms import Arm, is_fast, model_key, model_place, plan_arm
 from perturbloop.loop.folder import CampaignFolder, digests_of
 from perturbloop.loop.inputs import Inputs
-from perturbloop.models.linear import Linear
-from perturbloop.models.readout import Readout
 from perturbloop.perturb.collect import precision_of, run_plan
-from perturbloop.perturb.cost import Cost, cost, passes_of
+from perturbloop.perturb.cost import Cost
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.exact import ExactEngine
@@ -161,8 +159,9 @@ def perturb_arm(
         precision=precision,
         batch_tokens=config.batch_tokens,
     )
-    title = f"perturb, {arm.title}"
     noise = _noise(place, engine, tokens, edits)
+    _note_rate(arm, folder, engine, tokens)
+    title = f"perturb, {arm.title}{_how_long(cost_of_arm(arm, inputs, folder))}"
     if fast and isinstance(engine, ExactEngine):
         found = fast_shifts(
             engine,
@@ -178,21 +177,6 @@ def perturb_arm(
     return Perturbed(shifts, None, (f"exact engine: {len(shifts):,} passes", noise), place)
 
 
-def cost_of_arm(arm: Arm, inputs: Inputs) -> Cost:
-    """What the arm's edits would cost; of the fast engine the screen and its random check, not what they will ask for."""
-    tokens, edits = inputs.start_tokens, plan_arm(arm, inputs).edits
-    config = inputs.config.perturb
-    passes_n = passes_of(edits, tokens.n_cells, fast=is_fast(arm, config))
-    words = inputs.vocabulary
-    model = Linear(inputs.cells.gene_ids, words) if arm.method == "linear" else inputs.view.model
-    anything = np.ones(model.dim, dtype=np.float32)  # the cost does not depend on what is read
-    engine = engine_of(
-        model, Readout(anything, anything, 0.0), inputs.states.start, batch_tokens=config.batch_tokens
-    )
-    rate = seconds_per_flop(engine, tokens)
-    return cost(engine.footprint(tokens), passes_n, seconds_per_flop=rate)
-
-
 def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
     """Noise of the arithmetic, measured once in a run."""
     note = place / "noise.json"
@@ -200,3 +184,15 @@ def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
         write_json(note, asdict(noise_floor(engine, tokens, edits)))
     with own(note):
         return NoiseFloor(**json.loads(note.read_text())).line()
+
+
+def _note_rate(arm: Arm, folder: Path, engine: Engine, tokens: Tokens) -> None:
+    """Write down once how fast this machine is, so that a dry run can tell the time without a model."""
+    path = rate_path(arm, folder)
+    if not path.is_file():
+        write_json(path, {"seconds_per_flop": seconds_per_flop(engine, tokens)})
+
+
+def _how_long(cost: Cost) -> str:
+    """Say it first where edits take minutes."""
+    return f" (about {duration(cost.seconds)})" if cost.seconds is not None and cost.seconds > 60 else ""

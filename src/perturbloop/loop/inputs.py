@@ -116,7 +116,7 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     load = partial(models.load, folder, vocabulary=dictionaries, emb_layer=layer)
     said = (card.card.get("what", ""), *card.card.get("lines", ()))
     lines = tuple(str(line) for line in said if line)
-    view = ModelView(card.name, card.digest, words, tokens, load, lines)
+    view = ModelView(card.name, card.digest, words, card.shape, tokens, load, lines)
     return Inputs(config, states, genes, view, annotations)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.models.spec import Shape
 
 if TYPE_CHECKING:
     from perturbloop.models.base import CellModel, TokenModel
@@ -24,6 +25,8 @@ class ModelView:
     """Hash of its weights and of what it reads from."""
     vocabulary: Vocabulary
     """Which gene is which token."""
+    shape: Shape
+    """Sizes of its encoder."""
     tokens: Tokens
     """Encoded start and goal cells."""
     load: "Callable[[], CellModel]"

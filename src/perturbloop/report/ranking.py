@@ -274,4 +274,4 @@ def _cell(row: Any, name: str) -> str:
 
 
 def _action(kind: str) -> str:
-    return f"{ACTION[kind]} ({kind})" if kind in ACTION else str(kind)  # type: ignore[index]
+    return f"{ACTION[kind]} ({kind})" if kind in ACTION else str(kind)
