@@ -47,6 +47,8 @@ COMMENTS = {
     "benchmarks/real/": "does it hold on real cells and real screens",
     "benchmarks/closed_loop/curves.png": "AUROC against the number of perturbed genes",
     "benchmarks/speed/": "two checkouts timed by turns: tests, demo, report",
+    "benchmarks/mutation/": "which changes of the statistics no test notices",
+    "benchmarks/mutation/cosmic_ray.toml": "which code is changed, and what must notice",
     "benchmarks/damage/": "what becomes of a campaign when its files are damaged",
     "benchmarks/closed_loop/": "does closing the loop help, on simulated worlds whose answer is known",
 }
