@@ -48,6 +48,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 nitpicky = False
 
-suppress_warnings = ["bibtex.duplicate_citation"]
+suppress_warnings = ["bibtex.duplicate_citation", "ref.python"]  # the second: one name in several classes
 
 _generate.write(Path(__file__).parent / "reference" / "generated")

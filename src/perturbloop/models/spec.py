@@ -58,8 +58,8 @@ class ModelSpec:
     recognizes: Callable[[Path], bool]
     """Whether a folder is of this family; looks at names and small files only."""
     load: Callable[..., CellModel]
-    """(folder, *, vocabulary, emb_layer) → the model, read at a layer, with the published dictionaries of that folder where
+    """`(folder, *, vocabulary, emb_layer)` → the model, read at a layer, with the published dictionaries of that folder where
     the model has none; may import torch, when it is called."""
     describe: Callable[..., ModelCard]
-    """(folder, *, vocabulary, emb_layer) → the card of what `load` would return, its digest included; imports no torch, unless
+    """`(folder, *, vocabulary, emb_layer)` → the card of what `load` would return, its digest included; imports no torch, unless
     nothing else can read the weights."""
