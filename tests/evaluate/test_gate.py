@@ -6,7 +6,8 @@ from scipy import stats
 from perturbloop.data.cells import read_cells
 from perturbloop.evaluate import recognize, signed_de
 from perturbloop.evaluate.controls import Recognized, control
-from perturbloop.evaluate.gate import FAILED, Positive, failure, gate, knocked_out, positives
+from perturbloop.evaluate.gate import Positive, gate, knocked_out, positives
+from perturbloop.schema import FAILED, failure
 
 N = 400
 INTERFERON = Recognized(control("type-i-interferon"), ("ISG15",), 14, 1e-9, "start")

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perturbloop.evaluate import Verdict
 from perturbloop.report import RoundReport, render
 from perturbloop.report.html import _environment
 from perturbloop.schema import (
@@ -20,6 +19,7 @@ from perturbloop.schema import (
     RANK_CORRELATIONS,
     RANKING,
     STRATA,
+    Verdict,
 )
 
 NAMES = ["STAT1", "JAK2", "<script>alert(1)</script>", "A&B", "ACTB", "$x_1$"]

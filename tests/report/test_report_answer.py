@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perturbloop.evaluate import Verdict
 from perturbloop.report import sections
 from perturbloop.report.answer import answer
 from perturbloop.report.basis import shown
 from perturbloop.report.notes import notes
 from perturbloop.report.older import completed
-from perturbloop.schema import GAINS, METRICS, RecordedCells, RecordedScreen
+from perturbloop.schema import GAINS, METRICS, RecordedCells, RecordedScreen, Verdict
 
 
 def judged(report, own, rivals, n_hits):

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from perturbloop.evaluate import Verdict
 from perturbloop.report import render, sections, write
+from perturbloop.schema import Verdict
 
 LOADING = {"link", "iframe", "object", "embed", "video", "audio", "source", "base", "form"}
 VOID = {"meta", "img", "input"}

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from perturbloop.evaluate import Verdict
 from perturbloop.report import Grid, full, sections, summary
 from perturbloop.report.answer import answer
 from perturbloop.report.lines import table_lines
+from perturbloop.schema import Verdict
 
 WIDTHS = (80, 60)
 

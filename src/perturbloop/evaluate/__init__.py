@@ -21,7 +21,7 @@ from perturbloop.evaluate.de_isp import de_isp
 from perturbloop.evaluate.deseq import chosen_test, differential
 from perturbloop.evaluate.disjoint import pathway_disjoint
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
-from perturbloop.evaluate.gate import Verdict, failure, gate, positives
+from perturbloop.evaluate.gate import gate, positives
 from perturbloop.evaluate.judgeable import Judgeable, judgeable
 from perturbloop.evaluate.metrics import METRICS
 from perturbloop.evaluate.pathways import static_pathway
@@ -34,13 +34,11 @@ __all__ = [
     "Judgeable",
     "METRICS",
     "RULES",
-    "Verdict",
     "baselines",
     "call",
     "chosen_test",
     "de_isp",
     "differential",
-    "failure",
     "ceiling",
     "gate",
     "in_ranking",

@@ -18,17 +18,14 @@ from scipy import stats
 from perturbloop.errors import some
 from perturbloop.evaluate.controls import Recognized
 from perturbloop.evaluate.metrics import auroc
-from perturbloop.schema import ACTION, Kind
+from perturbloop.schema import ACTION, LOW_AUROC, Kind, Verdict
 
-LOW_AUROC = 0.7
-"""A state head below this AUROC on held-out cells fails."""
 ALPHA = 0.05
 """Largest p of a passing test of positive controls, and smallest of a passing test of negative ones."""
 LEAST_POSITIVES = 3
 """Fewest scored positive controls of an action; a knocked-out gene is judged alone, by its place among the best 5 %."""
 LEAST_NEGATIVES = 5
 """Fewest scored negative controls of a kind."""
-FAILED = "CONTROL GATE FAILED"
 
 OLFACTORY = re.compile(r"OR\d{1,2}[A-Z]{1,2}\d+[A-Z]*")
 """Olfactory receptors (HGNC gene group 141): silent outside the nose."""
@@ -48,18 +45,6 @@ class Positive:
     """inhibit or activate; empty where nothing says which."""
     why: str
     """named, knocked out, or the stimulus that it carries."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One check of the gate."""
-
-    check: str
-    """state head, positive controls or negative controls, with the kind of edit."""
-    passed: bool | None
-    """`None` where it cannot be judged."""
-    sentence: str
-    """What was tested by which rule, with its n, in words."""
 
 
 def knocked_out(state: str, gene_names: Iterable[str]) -> str | None:
@@ -158,14 +143,6 @@ def gate(
     for kind, rows in scored.groupby("kind", sort=False):
         verdicts.append(_negative(str(kind), rows, chosen, fdr))
     return tuple(verdicts)
-
-
-def failure(verdicts: Iterable[Verdict]) -> str:
-    """Say in one unmissable sentence what failed; empty where nothing did."""
-    failed = [verdict.sentence for verdict in verdicts if verdict.passed is False]
-    if not failed:
-        return ""
-    return f"{FAILED}. Every number is given, but none should be acted on. {' '.join(failed)}"
 
 
 def _head(heldout_auroc: float) -> Verdict:

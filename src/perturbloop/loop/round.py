@@ -14,11 +14,9 @@ from perturbloop import __version__
 from perturbloop.compat.goal_state import goal_state_stats, write_goal_state_csv
 from perturbloop.data.splits import trains
 from perturbloop.evaluate import (
-    Verdict,
     baselines,
     de_isp,
     differential,
-    failure,
     gate,
     positives,
     power,
@@ -55,7 +53,9 @@ from perturbloop.schema import (
     STRATA,
     Kind,
     RecordedCells,
+    Verdict,
     concat,
+    failure,
 )
 from perturbloop.store.files import read_table, whole, write_json, write_table
 

@@ -5,12 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from perturbloop.plots.theme import BLUE, GRAY, INK, ORANGE, figure, label_rows, tidy
-from perturbloop.schema import EFFECTS
+from perturbloop.schema import EFFECTS, SCREEN_NAME, sources
 
 MOST = 60
 """Targets drawn of one panel."""
-SCREEN = ", screen"
-"""What is said behind the modality of a screen."""
 
 
 def measured_effects(effects: pd.DataFrame, *, min_effect: float | None = None) -> Figure:
@@ -38,22 +36,13 @@ def measured_effects(effects: pd.DataFrame, *, min_effect: float | None = None) 
     axes = drawn.subplots(1, len(names), squeeze=False)
     for ax, (name, part) in zip(axes[0], parts.items(), strict=True):
         n_all = int(targets["source"].eq(name).sum())
-        is_screen = name.endswith(SCREEN)
+        is_screen = name.endswith(SCREEN_NAME)
         guides = table[table["level"].eq("guide") & table["source"].eq(name)]
         _panel(ax, part, guides, None if is_screen else min_effect)
         title = name if n_all == len(part) else f"{name}: {len(part)} of {n_all:,} targets, both ends"
         unit = "spread of all genes" if is_screen else "control SD"
         tidy(ax, title=title, x=f"effect ± SE, {unit} (right = toward the goal)")
     return drawn
-
-
-def sources(effects: pd.DataFrame) -> pd.Series:
-    """Modality of each row, apart for cells and for screens, which have another unit.
-
-    >>> sources(pd.DataFrame({"modality": ["crispri", "crispri"], "n_cells": [40, 0]})).tolist()
-    ['crispri', 'crispri, screen']
-    """
-    return effects["modality"].astype(str) + effects["n_cells"].gt(0).map({True: "", False: SCREEN})
 
 
 def _ends(rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,11 +6,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from perturbloop.evaluate.gate import FAILED
 from perturbloop.report.basis import kinds_of, method_of
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import count, listed, number
-from perturbloop.schema import controls_of, method
+from perturbloop.schema import FAILED, controls_of, method
 
 ENOUGH_HITS = 10
 """Fewer hits cannot show that a ranking is no better than another."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from perturbloop.evaluate import CONTROLS, failure, in_ranking
 from perturbloop.report.content import RoundReport
 from perturbloop.report.facts import RoundFacts, Stimulus, read_facts
 from perturbloop.report.layout import count, listed, number
@@ -19,6 +18,7 @@ from perturbloop.schema import (
     Recorded,
     RecordedCells,
     RecordedScreen,
+    failure,
     recorded_from,
 )
 from perturbloop.store.files import read_json, read_table
@@ -245,6 +245,8 @@ def _context_lines(recorded: Sequence[Recorded], effects: pd.DataFrame, facts: R
 
 def _other_stimulus(effects: pd.DataFrame, best: Stimulus) -> list[str]:
     """Name the hits that belong to another stimulus than the one the states show."""
+    from perturbloop.evaluate import CONTROLS  # heavy, and only for states that look like a stimulus
+
     rows = effects[effects["level"].eq("gene") & effects["hit"].astype(bool)]
     hits = list(rows.loc[rows["effect_to_goal"] > 0, "gene_name"])
     lines = []
@@ -262,6 +264,8 @@ def _other_stimulus(effects: pd.DataFrame, best: Stimulus) -> list[str]:
 def _pathways(ranking: pd.DataFrame, best: Stimulus | None) -> pd.DataFrame:
     if best is None:
         return pd.DataFrame(columns=PATHWAYS.names)
+    from perturbloop.evaluate import in_ranking
+
     groups = {
         best.title: best.pathway,
         "not of these states": tuple(gene for gene in best.other if gene not in best.pathway),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from perturbloop.errors import InputError
-from perturbloop.evaluate import Verdict
 from perturbloop.schema import (
     CURVE_MEANS,
     EFFECTS,
@@ -19,6 +18,7 @@ from perturbloop.schema import (
     RANKING,
     STRATA,
     Recorded,
+    Verdict,
     concat,
 )
 

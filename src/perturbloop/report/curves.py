@@ -2,9 +2,8 @@
 
 import pandas as pd
 
-from perturbloop.plots import learning_curves
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import MISSING, Grid, Picture, Section, interval, number
+from perturbloop.report.layout import MISSING, Grid, Picture, Section, drawn, interval, number
 from perturbloop.report.scoreboard import method_title
 
 SAID = (
@@ -24,7 +23,7 @@ def curve_sections(report: RoundReport) -> tuple[Section, ...]:
         for (kind, panel), part in rows.groupby(["kind", "panel"], sort=False)
     )
     picture = Picture(
-        "AUROC after k measured genes; dashed: controls.", lambda: learning_curves(report.curves)
+        "AUROC after k measured genes; dashed: controls.", drawn("learning_curves", report.curves)
     )
     return (Section("curves", "Learning curves", (SAID,), grids, (picture,), report.curve_notes),)
 

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from perturbloop.evaluate import Verdict
-from perturbloop.schema import CampaignConfig, frozen
+from perturbloop.schema import CampaignConfig, Verdict, frozen
 from perturbloop.store.files import read_json, write_json
 
 FILE = "facts.json"

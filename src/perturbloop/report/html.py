@@ -10,7 +10,6 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from perturbloop.plots import svg
 from perturbloop.report.answer import answer
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import Picture
@@ -68,5 +67,7 @@ def _prose(line: str) -> Markup:
 
 
 def _source(picture: Picture) -> str:
+    from perturbloop.plots import svg
+
     # An image, not inline SVG: ids of two figures cannot clash, and a label can never become part of the page.
     return "data:image/svg+xml;base64," + base64.b64encode(svg(picture.draw()).encode()).decode()

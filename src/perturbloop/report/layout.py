@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MISSING = "–"
 
@@ -33,7 +37,7 @@ class Picture:
     """A figure, drawn when it is needed, and what it shows in words."""
 
     caption: str
-    draw: Callable[[], Figure]
+    draw: "Callable[[], Figure]"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,24 @@ class Section:
     """Shown small, after the grids."""
     alarm: tuple[str, ...] = ()
     """Shown first and in red: a failed gate; broken input never gets as far as a report."""
+
+
+def drawn(name: str, *tables: pd.DataFrame, **options: Any) -> "Callable[[], Figure]":
+    """Draw the figure `name` of `plots` when it is asked for: matplotlib is loaded for a page, not for the terminal.
+
+    Parameters
+    ----------
+    name
+        Function of `perturbloop.plots`.
+    tables, options
+        What it is called with.
+    """
+    return partial(_draw, name, *tables, **options)
+
+
+def _draw(name: str, *tables: pd.DataFrame, **options: Any) -> "Figure":
+    figure: Figure = getattr(import_module("perturbloop.plots"), name)(*tables, **options)
+    return figure
 
 
 def number(value: Any, digits: int = 2, *, sign: bool = False) -> str:

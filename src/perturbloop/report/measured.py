@@ -1,15 +1,24 @@
 """What was measured, and what was spent on it."""
 
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from perturbloop.plots import measured_effects
-from perturbloop.plots.effects import sources
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, number, probability, text, yes
+from perturbloop.report.layout import (
+    MISSING,
+    Grid,
+    Picture,
+    Section,
+    count,
+    drawn,
+    number,
+    probability,
+    text,
+    yes,
+)
 from perturbloop.report.scoreboard import NOTHING_MEASURED
+from perturbloop.schema import sources
 
 MOST = 100
 """Targets of one modality that are listed; of more, the ends."""
@@ -70,7 +79,7 @@ def effect_section(report: RoundReport) -> Section:
             Picture(
                 "Effect of each target ± its standard error. Filled: hits, blue toward the goal, orange away from it; open: "
                 "not told apart from inert guides; small bars: single guides.",
-                partial(measured_effects, report.effects, min_effect=report.min_effect),
+                drawn("measured_effects", report.effects, min_effect=report.min_effect),
             ),
         ),
     )

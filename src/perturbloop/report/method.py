@@ -1,15 +1,13 @@
 """What the measurements say of the ranking: beside its controls, beside differential expression, with intervals."""
 
-from functools import partial
 from typing import cast
 
 import pandas as pd
 
-from perturbloop.plots import scoreboard
 from perturbloop.report.answer import answer, judged_kinds, own_auroc, rivals
 from perturbloop.report.basis import method_of
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, interval, number, yes
+from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, drawn, interval, number, yes
 from perturbloop.report.scoreboard import NOTHING_HELD_OUT, NOTHING_MEASURED, headline
 from perturbloop.schema import Kind, judges, method
 
@@ -32,7 +30,7 @@ def method_section(report: RoundReport) -> Section:
     picture = Picture(
         "AUROC on all held-out targets with 95 % intervals. Circles: the loop; squares: baselines; shaded diamonds: the "
         "controls of the method above them; dotted: chance.",
-        partial(scoreboard, headline(report.metrics), shown=("auroc",)),
+        drawn("scoreboard", headline(report.metrics), shown=("auroc",)),
     )
     return Section("method", title, said, tuple(_grid(report, kind) for kind in kinds), (picture,))
 

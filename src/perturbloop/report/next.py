@@ -1,15 +1,24 @@
 """What to measure next: the gate first, then the batch with its doubts."""
 
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from perturbloop.plots import batch_forest
 from perturbloop.report.answer import WAY_OUT, answer
 from perturbloop.report.basis import basis_of, shown
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import MISSING, Grid, Picture, Section, count, interval, listed, number, text
+from perturbloop.report.layout import (
+    MISSING,
+    Grid,
+    Picture,
+    Section,
+    count,
+    drawn,
+    interval,
+    listed,
+    number,
+    text,
+)
 from perturbloop.schema import ACTION
 
 NOTHING_PROPOSED = "No batch: `perturbloop propose` has not been run, or every gene that could be proposed has been measured."
@@ -53,7 +62,7 @@ def proposal_section(report: RoundReport) -> Section:
     )
     picture = Picture(
         f"What each gene of the batch promises, with 95 % intervals. Filled: {policies[0]}; open: {listed(policies[1:]) or 'no other policy'}.",
-        partial(batch_forest, batch),
+        drawn("batch_forest", batch),
     )
     return Section("proposals", _TITLE, tuple(lines), (grid,), (picture,))
 

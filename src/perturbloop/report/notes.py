@@ -2,11 +2,10 @@
 
 from collections import Counter
 
-from perturbloop.evaluate.gate import LOW_AUROC
 from perturbloop.report.basis import POSTERIOR, basis_of, kinds_of, shown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import count, listed, number
-from perturbloop.schema import EITHER_WAY, Recorded, RecordedCells, RecordedScreen
+from perturbloop.schema import EITHER_WAY, LOW_AUROC, Recorded, RecordedCells, RecordedScreen
 
 FEW_SHARED = 0.25
 """Share of the states' genes below which shared genes are called few."""

@@ -1,11 +1,9 @@
 """What the ranking says: the best genes of each kind, and known genes among them."""
 
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from perturbloop.plots import shift_against_expression, shift_against_null, volcano
 from perturbloop.report.answer import answer
 from perturbloop.report.basis import (
     IN_SILICO,
@@ -24,6 +22,7 @@ from perturbloop.report.layout import (
     Picture,
     Section,
     count,
+    drawn,
     interval,
     listed,
     number,
@@ -100,7 +99,7 @@ def ranking_section(report: RoundReport) -> Section:
         tuple(
             Picture(
                 f"To {_action(kind)}, every scored gene: right = toward the goal, up = more certain; the best are named.",
-                partial(volcano, report.ranking[report.ranking["kind"].eq(kind)]),
+                drawn("volcano", report.ranking[report.ranking["kind"].eq(kind)]),
             )
             for kind in kinds
         ),
@@ -230,12 +229,12 @@ def _in_silico(report: RoundReport) -> tuple[Picture, ...]:
     null = Picture(
         "In-silico shift of every scored gene against genes of like rank and expression; named are the best. "
         "Blue: called toward the goal; orange: away from it.",
-        partial(shift_against_null, ranking),
+        drawn("shift_against_null", ranking),
     )
     beside = Picture(
         "In-silico shift against differential expression (right = higher in the goal state): where the dots lie on a line the "
         "model says no more than differential expression does.",
-        partial(shift_against_expression, ranking),
+        drawn("shift_against_expression", ranking),
     )
     return (null, beside) if ranking["log2fc"].notna().any() else (null,)
 

@@ -1,10 +1,7 @@
 """How well each method finds the measured hits, and what of it is no more than a control."""
 
-from functools import partial
-
 import pandas as pd
 
-from perturbloop.plots import scoreboard
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import (
     MISSING,
@@ -12,6 +9,7 @@ from perturbloop.report.layout import (
     Picture,
     Section,
     count,
+    drawn,
     interval,
     number,
     probability,
@@ -81,7 +79,7 @@ def scoreboard_section(report: RoundReport) -> Section:
             Picture(
                 "AUROC and average precision on all measured targets, with 95 % intervals. Circles: the loop; squares: "
                 "baselines; diamonds: negative controls; dotted: chance.",
-                partial(scoreboard, metrics),
+                drawn("scoreboard", metrics),
             ),
         ),
         (

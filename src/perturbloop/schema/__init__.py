@@ -44,8 +44,11 @@ from perturbloop.schema.tables import (
     RANKING,
     REPLICATES,
     SCREEN,
+    SCREEN_NAME,
     SHIFTS,
+    sources,
 )
+from perturbloop.schema.verdicts import FAILED, LOW_AUROC, Verdict, failure
 from perturbloop.schema.words import (
     ACTION,
     ARMS,
@@ -99,6 +102,12 @@ TABLES = (
 """Every table that a campaign keeps or a report shows."""
 
 __all__ = [
+    "FAILED",
+    "LOW_AUROC",
+    "SCREEN_NAME",
+    "Verdict",
+    "failure",
+    "sources",
     "CampaignConfig",
     "CellsConfig",
     "DesignConfig",

@@ -1,5 +1,7 @@
 """The columns of every table of a campaign but those that judge: meaning with sign and unit, and an example value."""
 
+import pandas as pd
+
 from perturbloop.schema.columns import Column, Table
 
 _GENE = (
@@ -325,3 +327,15 @@ SCREEN = Table(
         Column("n_reagents", "guides or compounds behind the score; 0 where the file does not tell", 3),
     ),
 )
+
+SCREEN_NAME = ", screen"
+"""What is said behind the modality of a screen."""
+
+
+def sources(effects: pd.DataFrame) -> pd.Series:
+    """Modality of each row, apart for cells and for screens, which have another unit.
+
+    >>> sources(pd.DataFrame({"modality": ["crispri", "crispri"], "n_cells": [40, 0]})).tolist()
+    ['crispri', 'crispri, screen']
+    """
+    return effects["modality"].astype(str) + effects["n_cells"].gt(0).map({True: "", False: SCREEN_NAME})
