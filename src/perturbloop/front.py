@@ -29,10 +29,11 @@ from perturbloop.schema.options import nested
 from perturbloop.store.files import file_digest
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from perturbloop.loop.curves import Curves
     from perturbloop.perturb.cost import Cost
 
-if TYPE_CHECKING:
     Source: TypeAlias = AnnData | str | PathLike[str]
 _SHORT = {"state": "state_column", "donor": "donor_column", "target": "target_column", "dose": "dose_column"}
 _SHORT |= {"replicate": "replicate_column", "guide": "guide_column"}
@@ -86,7 +87,7 @@ class Campaign:
     def create(
         cls,
         folder: str | PathLike[str],
-        cells: Source,
+        cells: "Source",
         *,
         start: str,
         goal: str,

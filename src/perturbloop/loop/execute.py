@@ -16,11 +16,11 @@ from perturbloop.data.spending import edits_of, training_targets
 from perturbloop.data.tokens import Tokens
 from perturbloop.evidence.labels import refuse_labels_of_truth, training_labels
 from perturbloop.evidence.score import shared_genes
-from perturbloop.loop.arms import Arm, is_fast, model_key, model_place, plan_arm
+from perturbloop.loop.arms import Arm, cost_of_arm, is_fast, model_key, model_place, plan_arm, rate_path
 from perturbloop.loop.folder import CampaignFolder, digests_of
 from perturbloop.loop.inputs import Inputs
 from perturbloop.perturb.collect import precision_of, run_plan
-from perturbloop.perturb.cost import Cost
+from perturbloop.perturb.cost import Cost, duration
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.exact import ExactEngine
