@@ -232,3 +232,9 @@ def test_a_round_of_an_older_version_is_read_as_if_it_said_what_it_is_ranked_by(
         pd.testing.assert_frame_equal(
             completed(report.ranking, report.posterior, de, default="posterior"), report.ranking
         )
+
+
+def test_a_round_with_effects_of_compounds_alone_has_no_hit_to_list(round_one):
+    drugs = round_one.effects.assign(level="compound", modality="drug")
+    for effects in (drugs, round_one.effects[:0]):
+        assert all(section.title for section in sections(replace(round_one, effects=effects)))

@@ -1,5 +1,7 @@
 """What a person sees in a terminal: short, whole words, any width."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pandas as pd
@@ -95,3 +97,10 @@ def test_columns_go_then_rows_become_blocks_before_a_word_is_broken():
 def test_control_characters_of_a_label_never_reach_the_terminal(round_zero):
     bad = replace(round_zero, ranking=round_zero.ranking.assign(gene_name="\x1b[31mA"))
     assert "\x1b" not in "".join([*summary(bad), *full(bad)])
+
+
+def test_the_last_round_is_shown_without_what_reads_cells_draws_or_computes():
+    asked = "import sys, perturbloop.loop.last, perturbloop.report; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
+    heavy = {"torch", "transformers", "anndata", "scipy", "sklearn", "matplotlib"}
+    assert not heavy & set(loaded.split())

@@ -213,7 +213,7 @@ def report(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print that table as CSV.")] = False,
 ) -> Answer:
     """Show the last round: the verdict, the best genes, what to do next; its report.html has more."""
-    from perturbloop.loop.campaign import show
+    from perturbloop.loop.last import show
     from perturbloop.report import full, summary, table_of, text_of
 
     _, shown, tree = show(folder)

@@ -3,14 +3,13 @@
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from perturbloop.errors import DesignError, InputError, StoreError, closest, some
 from perturbloop.loop.arms import cost_of_arm
 from perturbloop.loop.folder import (
-    PLAY_AGAIN,
     CampaignFolder,
     RecordedFile,
     create_campaign,
@@ -22,12 +21,13 @@ from perturbloop.loop.folder import (
     working,
 )
 from perturbloop.loop.inputs import Inputs, read_inputs
+from perturbloop.loop.last import latest_round as latest_round
+from perturbloop.loop.last import show as show
 from perturbloop.loop.recorded import record as record_file
 from perturbloop.loop.recorded import remeasure
 from perturbloop.loop.steps import STEPS, Work, do, note_inputs, step_keys
-from perturbloop.report import RoundReport, compose, gate_failure
+from perturbloop.report import gate_failure
 from perturbloop.schema import CampaignConfig, Recorded
-from perturbloop.store.files import read_json
 
 if TYPE_CHECKING:
     from perturbloop.perturb.cost import Cost
@@ -248,16 +248,6 @@ def dry_run(folder: Path | str) -> "dict[str, Cost]":
         return {arm.title: cost_of_arm(arm, inputs, campaign.folder) for arm in Work(campaign, inputs).arms}
 
 
-def latest_round(folder: Path | str) -> Path:
-    """Folder of the last finished round."""
-    with reading(Path(folder)) as campaign:
-        finished = [entry.number for entry in campaign.store.rounds() if entry.finished is not None]
-    if not finished:
-        msg = f"No round of `{folder}` is finished yet. Run `perturbloop play {folder}`."
-        raise StoreError(msg)
-    return campaign.round_folder(finished[-1])
-
-
 def checked(folder: Path | str) -> list[str]:
     """Check a campaign's input again and say what was found."""
     with reading(Path(folder)) as campaign:
@@ -320,9 +310,3 @@ def measured(folder: Path | str, of: str) -> pd.DataFrame:
     """
     rows = kept(Path(folder) / of, "effects_all")
     return rows[rows["level"] == "gene"]
-
-
-def show(folder: Path | str) -> tuple[Path, RoundReport, dict[str, Any]]:
-    """Path of the last round's page, the report that it shows, and its scores; nothing but its folder is read."""
-    place = latest_round(folder)
-    return place / "report.html", compose(place), read_json(place / "scores.json", todo=PLAY_AGAIN)

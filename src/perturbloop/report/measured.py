@@ -49,7 +49,7 @@ def effect_section(report: RoundReport) -> Section:
         return Section("effects", title, (NOTHING_MEASURED,))
     targets = _targets(report.effects)
     strongest = targets.sort_values("effect_to_goal", key=lambda effect: -effect.abs(), kind="stable")
-    hits = strongest[[yes(hit) for hit in strongest["hit"]]].head(STRONGEST)
+    hits = strongest[strongest["hit"].map(yes).astype(bool)].head(STRONGEST)
     columns = ("gene", "modality", "effect ± SE", "padj", "hit", "cells")
     lines = tuple(
         (

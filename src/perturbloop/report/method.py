@@ -39,7 +39,7 @@ def _half(report: RoundReport, kind: str) -> tuple[str, ...]:
     """Why fewer or more hits judge a kind than the table of effects shows."""
     own, rows = own_auroc(report, kind), report.effects
     rows = rows[rows["level"].eq("gene") & rows["fold"].ge(0) & rows["effect_to_goal"].gt(0)]
-    rows = rows[[judges(modality, cast("Kind", kind)) for modality in rows["modality"]]]
+    rows = rows[rows["modality"].map(lambda done: judges(done, cast("Kind", kind))).astype(bool)]
     n_all = int(rows["hit"].map(yes).astype(bool).sum())
     if own is None or n_all == int(own["n_hits"]):
         return ()
