@@ -35,6 +35,7 @@ BESIDE = {
         "run.json": "the arithmetic it was run in",
         "noise.json": "how far the arithmetic alone moves a cell",
     },
+    "de/": {"KEY.parquet": "signed differential expression of these cells, made once"},
     "combinations/": {"NAME.parquet": "", "NAME.json": "what it was made of"},
     "curves/": {
         "curves.parquet": "",

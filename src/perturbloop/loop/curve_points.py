@@ -165,7 +165,7 @@ class Ground:
     @cached_property
     def de(self) -> pd.DataFrame:
         """Differential expression of goal against start."""
-        return differential_of(self.inputs)
+        return differential_of(self.inputs, self.campaign.folder)
 
     @cached_property
     def networks(self) -> Networks:

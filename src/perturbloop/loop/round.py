@@ -57,6 +57,7 @@ from perturbloop.schema import (
     concat,
     failure,
 )
+from perturbloop.store import step_key
 from perturbloop.store.files import read_table, whole, write_json, write_table
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def evaluate_round(
     }
     opened = next(arm for arm in perturbed if arm.method == "frozen")
     frozen, edits = rankings[opened], perturbed[opened]
-    de = differential_of(inputs)
+    de = differential_of(inputs, campaign.folder)
     found = recognize(de, inputs.cells.gene_names)
     base = _base(inputs, rankings, de, found, rng)
     verdicts = _gate(inputs, frozen, models[opened]["heldout_auroc"], found)
@@ -174,12 +175,17 @@ def rank_arm(arm: Arm, found: "Perturbed", kind: Kind, inputs: Inputs) -> pd.Dat
     )
 
 
-def differential_of(inputs: Inputs) -> pd.DataFrame:
-    """Differential expression of goal against start cells."""
+def differential_of(inputs: Inputs, folder: Path) -> pd.DataFrame:
+    """Differential expression of goal against start cells, kept in the campaign's folder once made."""
     states, config = inputs.states, inputs.config.evaluate
-    return differential(
-        states.cells, states.is_goal_n, donor_n=states.donor_n, by=config.de, seed=config.seed
-    )
+    options = {"de": config.de, "seed": config.seed, "pydeseq2": find_spec("pydeseq2") is not None}
+    path = folder / "de" / f"{step_key('de', config=options, inputs=[inputs.key])}.parquet"
+    if not path.is_file():
+        table = differential(
+            states.cells, states.is_goal_n, donor_n=states.donor_n, by=config.de, seed=config.seed
+        )
+        write_table(path, table)
+    return read_table(path)
 
 
 def networks(inputs: Inputs, de: pd.DataFrame) -> Networks:
