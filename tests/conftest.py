@@ -37,7 +37,8 @@ def shared_folder() -> Path | None:
 
 
 def pytest_collection_modifyitems(items):
-    """Skip tests of the real data where the folder is missing; in CI that is an error."""
+    """Start the longest tests first, and skip those of the real data where the folder is missing; in CI that is an error."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if shared_folder() is not None:
         return
     if os.environ.get("CI"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+pytestmark = pytest.mark.long
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "closed_loop"
 
 

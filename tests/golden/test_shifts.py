@@ -14,7 +14,7 @@ from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.models.geneformer import Geneformer, load_geneformer
 
-pytestmark = pytest.mark.shared_data
+pytestmark = [pytest.mark.shared_data, pytest.mark.long]
 VERSIONS = {"v1": "geneformer-v1", "v2": "geneformer-v2"}
 TOLERANCE = {"cell": 1e-6, "cls": 3e-6}
 
