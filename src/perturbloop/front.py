@@ -339,7 +339,7 @@ def demo(folder: str | PathLike[str] = "demo", *, seed: int = 0) -> Campaign:
     seed
         Seed of the simulated world.
     """
-    from perturbloop.loop.demo import demo as run
+    from perturbloop.example import demo as run
 
     with progress():
         run(Path(folder), seed=seed)

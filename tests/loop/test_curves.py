@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from perturbloop.cli import app
 from perturbloop.errors import DesignError, LeakageError, StoreError
+from perturbloop.evaluate.curves import EVIDENCE_METHODS, LEVEL_METHODS, Point
 from perturbloop.evidence.kernels import vector_kernel
 from perturbloop.loop import curves as module
 from perturbloop.loop.campaign import init, play, record
-from perturbloop.loop.curve_points import EVIDENCE_METHODS, LEVEL_METHODS, Ground, Point
+from perturbloop.loop.curve_points import Ground
 from perturbloop.loop.curves import curves
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs

@@ -5,7 +5,6 @@ from dataclasses import fields
 import pytest
 
 from perturbloop.errors import InputError, PerturbloopError, StoreError
-from perturbloop.loop.campaign_file import CONFIG_FILE, read_config, with_full_paths, write_config
 from perturbloop.loop.folder import (
     _read_config,
     create_campaign,
@@ -20,6 +19,7 @@ from perturbloop.schema import (
     TrainConfig,
     file_fields,
 )
+from perturbloop.store.campaign_file import CONFIG_FILE, read_config, with_full_paths, write_config
 from perturbloop.train.pretrain_config import PretrainConfig
 
 TREE = {

@@ -253,7 +253,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 0,
 ) -> Answer:
     """Play the whole loop on simulated cells with a known answer."""
-    from perturbloop.loop.demo import demo as run
+    from perturbloop.example import demo as run
     from perturbloop.report import summary
 
     tree, shown, known = run(folder, seed=seed)

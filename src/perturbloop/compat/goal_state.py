@@ -1,13 +1,15 @@
 """The published tool's table of shifts to the goal state, without its loop over genes times pool."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, StateError, closest, some
 from perturbloop.stats.rank_sum import against_pool
+from perturbloop.store.files import whole
 
 
 def goal_state_stats(
@@ -93,6 +95,32 @@ def write_goal_state_csv(table: pd.DataFrame, path: Path | str) -> None:
         msg = f"The table must be that of `goal_state_stats`; it lacks {some(missing)}. Make it with that function."
         raise InputError(msg)
     table.to_csv(path)
+
+
+def write_goal_states(shifts: pd.DataFrame, vocabulary: Vocabulary, folder: Path) -> Iterator[Path]:
+    """Write SHIFTS rows as the published tool's goal-state table, a file for each kind; the paths.
+
+    Parameters
+    ----------
+    shifts
+        Table SHIFTS.
+    vocabulary
+        Genes and tokens of the model.
+    folder
+        Where to write.
+    """
+    words = vocabulary
+    for kind, rows in shifts.groupby("kind"):
+        of_goal = pd.DataFrame(
+            {"state": "goal", "token": rows["gene_id"].map(words.token_of), "shift": rows["shift_to_goal"]}
+        )
+        table = goal_state_stats(
+            of_goal, goal_state="goal", gene_ids=words.gene_of_token, gene_names=words.names.by_id
+        )
+        path = folder / f"geneformer_{kind}.csv"
+        with whole(path) as beside:
+            write_goal_state_csv(table, beside)
+        yield path
 
 
 def _check(shifts: pd.DataFrame, states: Sequence[str]) -> None:

@@ -3,18 +3,21 @@
 A panel nests in a larger one of the same random numbers: the first 20 genes of a panel of 75 are the panel of 20.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from perturbloop.errors import DesignError
+from perturbloop.errors import DesignError, closest, some
 from perturbloop.evidence.kernels import Kernel
 
 PanelRule = Literal["random", "hit-enriched", "coverage"]
 """How a panel is drawn."""
+PANELS: tuple[PanelRule, ...] = ("random", "hit-enriched", "coverage")
+MOST_DRAWS = 10_000
+"""Most draws of a panel."""
 CANDIDATES = 100
 """Genes that each step of a coverage panel chooses from, drawn at random."""
 
@@ -117,3 +120,34 @@ def _kernel_of(kernel: Kernel | None, gene_ids: Shaped[np.ndarray, " g"]) -> Ker
         msg = "A `coverage` panel needs a kernel that says which genes are alike; it has none. Give one, or draw a `random` panel."
         raise DesignError(msg)
     return kernel.aligned(gene_ids)
+
+
+def require_panels(ks: Sequence[int], panels: Sequence[str], seeds: int) -> None:
+    """Refuse sizes, rules and numbers of draws that no panel can have.
+
+    Parameters
+    ----------
+    ks
+        Sizes of the panels.
+    panels
+        How they are drawn.
+    seeds
+        Draws of each.
+
+    Raises
+    ------
+    DesignError
+        If a size is 1 or negative, a rule is unknown, or nothing would be drawn.
+    """
+    wrong = [k for k in ks if k < 0 or k == 1]
+    if wrong or not ks:
+        msg = f"Sizes of panels are 0, or 2 and more: one gene tells no spread; {some(wrong)} came. Correct `ks`."
+        raise DesignError(msg)
+    unknown = [name for name in panels if name not in PANELS]
+    if unknown or not panels:
+        like = f" Did you mean {closest(unknown[0], PANELS)}?" if unknown else ""
+        msg = f"Panels are drawn by {some(PANELS)}; {some(unknown)} came.{like} Correct `panels`."
+        raise DesignError(msg)
+    if not 1 <= seeds <= MOST_DRAWS:
+        msg = f"Each panel is drawn at least once, and at most {MOST_DRAWS:,} times; `seeds` is {seeds:,}. Correct it."
+        raise DesignError(msg)

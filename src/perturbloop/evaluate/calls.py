@@ -4,7 +4,7 @@ A rule has a name, and the name is printed wherever its calls are judged (column
 sensitivity and the like describe the rule as much as the ranking. No rule is chosen on the genes it is judged on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ import pandas as pd
 from jaxtyping import Bool
 
 from perturbloop.errors import InputError, closest, some
+from perturbloop.perturb.ranking import with_null
+from perturbloop.schema import Kind
 from perturbloop.stats.null import beyond_null
 from perturbloop.stats.rank_sum import against_pool
 
@@ -108,6 +110,53 @@ def call(table: pd.DataFrame, *, by: str, budget: int, fdr: float = 0.05) -> Boo
         )
         raise InputError(msg)
     return chosen.function(table, budget, fdr)
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """A method whose edits were encoded exactly: its ranking, and the shifts of single cells behind it."""
+
+    method: str
+    fold: int
+    ranking: pd.DataFrame
+    """Table RANKING."""
+    shifts: pd.DataFrame
+    """Table SHIFTS."""
+
+
+def with_calls(
+    predictions: pd.DataFrame,
+    covariates_of: Mapping[Kind, pd.DataFrame],
+    exact: Iterable[Shifted],
+    *,
+    null_genes: int,
+    token_of: Mapping[str, int],
+) -> pd.DataFrame:
+    """Put the columns beside PREDICTIONS that the rules of a call need, for every method that can have them.
+
+    The published rule reads the shifts of single cells, which only encoders have, and only where the edits were exact.
+
+    Parameters
+    ----------
+    predictions
+        PREDICTIONS rows of all methods.
+    covariates_of
+        By kind, what nulls are matched by.
+    exact
+        Methods with shifts of single cells.
+    null_genes
+        Genes behind each null.
+    token_of
+        Token of each Ensembl id.
+    """
+    beside = with_null(predictions, covariates_of, null_genes=null_genes)
+    pooled = [
+        with_pool_padj(one.ranking, one.shifts, token_of=token_of)
+        .assign(method=one.method, fold=one.fold)
+        .filter(["method", "fold", "gene_id", "kind", "pool_padj", "shift_to_goal"])
+        for one in exact
+    ]
+    return beside.merge(pd.concat(pooled), how="left") if pooled else beside
 
 
 def with_pool_padj(

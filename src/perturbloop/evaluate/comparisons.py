@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -17,6 +18,7 @@ from perturbloop.evaluate.judgeable import Judgeable
 from perturbloop.evidence.channel import Evidence, evidence_predictions, n_shuffles
 from perturbloop.schema import GAINS, RANK_CORRELATIONS, EvaluateConfig, Kind, method
 from perturbloop.stats.streams import stream
+from perturbloop.store.files import read_table
 
 COMPARISONS = (
     ("frozen-closed", "frozen", "frozen-shuffled"),
@@ -188,3 +190,20 @@ def correlations(predictions: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFra
             {"method": name, "kind": kind, "rho": found.rho, "n_genes": found.n_genes, "sentence": says}
         )
     return pd.DataFrame(rows, columns=RANK_CORRELATIONS.names)
+
+
+def moved_since_first(predictions: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """How far the rankings moved since round 0, table RANK_CORRELATIONS; empty in round 0.
+
+    Parameters
+    ----------
+    predictions
+        PREDICTIONS rows of a round.
+    folder
+        Folder of that round.
+    """
+    first = folder.parent / "000" / "predictions.parquet"
+    if first.parent == folder or not first.is_file():
+        return pd.DataFrame(columns=RANK_CORRELATIONS.names)
+    todo = "An earlier round cannot be made anew. Delete it: rank correlations with that round are then left out."
+    return correlations(predictions, read_table(first, todo=todo))

@@ -12,6 +12,7 @@ from jaxtyping import Shaped
 from scipy.stats import hypergeom
 
 from perturbloop.errors import InputError
+from perturbloop.schema import Stimulus
 
 TOP = 200
 """Genes with the largest absolute z that count as the states' signature …"""
@@ -164,3 +165,18 @@ def in_ranking(ranking: pd.DataFrame, genes: tuple[str, ...]) -> pd.DataFrame:
         full.drop_duplicates(["gene_name", "kind"]).set_index(["gene_name", "kind"])[columns].reindex(wanted)
     )
     return rows.assign(status=rows["status"].fillna("absent")).reset_index()
+
+
+def stimulus_of(found: tuple[Recognized, ...]) -> Stimulus | None:
+    """What the states look like most, as a report keeps it; `None` where nothing was recognized."""
+    if not found:
+        return None
+    best = found[0]
+    return Stimulus(
+        title=best.control.title,
+        raised_in=best.raised_in,
+        found=best.found,
+        n_measured=best.n_measured,
+        pathway=best.control.pathway,
+        other=best.control.other,
+    )

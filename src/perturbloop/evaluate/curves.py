@@ -1,5 +1,6 @@
 """Points of a learning curve: what one ranking says of the held-out targets, and the mean over draws of a panel."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,63 @@ from scipy import stats
 
 from perturbloop.evaluate.held_out import Truth, judge, rankings_by_fold
 from perturbloop.evaluate.metrics import average_precision
-from perturbloop.schema import CURVE_MEANS
+from perturbloop.schema import CURVE_MEANS, Kind
 from perturbloop.stats.delong import auroc_interval
+from perturbloop.store import step_key
 
 LEVEL = 0.95
 """Coverage of the intervals."""
+
+LEVELS, EVIDENCE = "levels", "evidence"
+"""Points that hold several methods: those that know no effect, and those of the evidence channel."""
+LEVEL_METHODS = ("frozen", "de", "expression", "chance")
+"""What is known with no gene measured: the open loop, the baselines to beat, and chance."""
+EVIDENCE_METHODS = (
+    "posterior",
+    "posterior-shuffled",
+    "posterior-alone",
+    "propagation",
+    "evidence",
+    "de-posterior",
+)
+"""The evidence channel, its control, and what either half of it says alone."""
+BESIDE = {"full-closed": ("both",)}
+"""Methods of the evidence channel that start from the score of an arm, by arm."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One panel of measured genes, and what learns from it."""
+
+    kind: Kind
+    method: str
+    """`levels`, `evidence`, or an arm of the representation channel such as `full-closed`."""
+    panel: str = ""
+    """How the genes were drawn; '' with none."""
+    seed: int = 0
+    """Number of the draw."""
+    genes: tuple[str, ...] = ()
+    """Measured genes, Ensembl ids, in the order they were drawn."""
+
+    @property
+    def k(self) -> int:
+        """Number of measured genes."""
+        return len(self.genes)
+
+    @property
+    def title(self) -> str:
+        """Name for a progress bar."""
+        return f"{self.kind}, {self.panel or 'no'} panel, k = {self.k}"
+
+    def key(self, ground_key: str) -> str:
+        """Hash of all that decides the point."""
+        methods = {LEVELS: LEVEL_METHODS, EVIDENCE: EVIDENCE_METHODS, **BESIDE}.get(self.method, ())
+        config = {name: getattr(self, name) for name in ("kind", "method", "panel", "seed")}
+        return step_key(
+            "curve",
+            config=config | {"genes": list(self.genes), "methods": list(methods)},
+            upstream=[ground_key],
+        )
 
 
 def point_rows(rows: pd.DataFrame, truth: Truth, *, method: str) -> list[dict[str, Any]]:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.stats import norm
 
+from perturbloop.schema import Judged
 from perturbloop.stats.delong import auroc_difference, auroc_interval
 
 
@@ -87,6 +89,25 @@ def power(
         widths[study] = (interval.high - interval.low) / 2
         detected[study] = auroc_difference(hit_n, strong_n, weak_n).low > 0
     return Power(n_hits, n_genes, low, high, float(widths.mean()), float(detected.mean()), simulations)
+
+
+def judged_targets(judged: pd.DataFrame, *, seed: int) -> tuple[Judged, ...]:
+    """Say for each modality what so many held-out hits can tell.
+
+    Parameters
+    ----------
+    judged
+        EFFECTS rows that rankings are judged by.
+    seed
+        Of the simulated studies.
+    """
+    rows = judged[judged["level"].eq("gene") & judged["fold"].ge(0)]
+    said = []
+    for modality, group in rows.groupby("modality"):
+        n_hits = int((group["hit"].astype(bool) & group["effect_to_goal"].gt(0)).sum())
+        says = power(n_hits, len(group), rng=np.random.default_rng(seed)).sentence
+        said.append(Judged(modality=str(modality), n_genes=len(group), n_hits=n_hits, sentence=says))
+    return tuple(said)
 
 
 def _correlated(rng: np.random.Generator, n: int, correlation: float) -> np.ndarray:

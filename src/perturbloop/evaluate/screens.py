@@ -90,3 +90,32 @@ def _same_modality(first: pd.DataFrame, second: pd.DataFrame) -> Modality:
         )
         raise InputError(msg)
     return cast("Modality", str(known[0]))
+
+
+def ceiling_line(
+    name: str,
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    *,
+    detection: pd.Series | None,
+    min_detection: float,
+) -> list[str]:
+    """Say in words what `ceiling` finds; nothing where there is nothing to find.
+
+    Parameters
+    ----------
+    name
+        Name of the first screen.
+    first, second, detection, min_detection
+        As in `ceiling`.
+    """
+    found = ceiling(first, second, detection=detection, min_detection=min_detection)
+    says = [
+        f"{one.regulators} regulators with AUROC {one.auroc:.2f} ({one.n_hits} hits)"
+        for one in found
+        if not np.isnan(one.auroc)
+    ]
+    return [
+        f"ceiling: the scores of {name} find its {' and '.join(says)} among {found[0].n_genes:,} genes; no ranking can be expected "
+        "to agree better"
+    ] * bool(says)

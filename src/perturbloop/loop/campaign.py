@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perturbloop.errors import DesignError, InputError, StoreError, closest, some
+from perturbloop.evidence.measurement import RecordedFile, name_of
 from perturbloop.loop.arms import cost_of_arm
 from perturbloop.loop.folder import (
     CampaignFolder,
-    RecordedFile,
     create_campaign,
     kept,
-    name_of,
     read_of_round,
     reading,
     refuse_taken,

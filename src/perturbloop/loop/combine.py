@@ -10,17 +10,14 @@ from typing import Any, cast
 import pandas as pd
 
 from perturbloop import progress
-from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.errors import InputError
 from perturbloop.loop.arms import open_arms
 from perturbloop.loop.execute import train_arm
 from perturbloop.loop.folder import working
 from perturbloop.loop.inputs import read_inputs
 from perturbloop.loop.steps import stamp_of
-from perturbloop.perturb.asked import Combination, pairs, read_perturbations, singles
+from perturbloop.perturb.asked import Combination, perturbations_of
 from perturbloop.perturb.collect import precision_of
 from perturbloop.perturb.combine import combination_shifts
-from perturbloop.perturb.edit import Perturbation
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.store.files import file_digest, write_json, write_table
 
@@ -65,8 +62,8 @@ def combine(
         own = campaign.config.perturb.not_expressed
         config = replace(campaign.config.perturb, not_expressed=cast("Any", not_expressed or own))
         inputs = read_inputs(campaign.config)
-        asked = _asked(
-            path_or_genes, inputs.vocabulary, kind=kind, dose=dose, paired=pairs, skip=skip_unknown
+        asked = perturbations_of(
+            path_or_genes, inputs.vocabulary, kind=kind, dose=dose, paired=pairs, skip_unknown=skip_unknown
         )
         arm = open_arms(config.kinds)[0]
         trained = train_arm(arm, inputs, None, folder)
@@ -125,27 +122,3 @@ def results_path(
     words += ["pairs"] * pairs + [kind] * (kind != "delete") + [f"{dose:g}"] * (dose != 1)
     words += [not_expressed] if not_expressed else []
     return Path(folder) / "combinations" / f"{'-'.join(words)}.parquet"
-
-
-def _asked(
-    path_or_genes: Path | str | Sequence[str],
-    vocabulary: Vocabulary,
-    *,
-    kind: str,
-    dose: float,
-    paired: bool,
-    skip: bool,
-) -> tuple[Perturbation, ...]:
-    if paired and isinstance(path_or_genes, (str, Path)) and Path(path_or_genes).suffix != ".txt":
-        msg = (
-            f"`--pairs` needs a list of genes, a file that ends in '.txt'; `{path_or_genes}` does not. "
-            "List the genes, or leave the option out: sets are edited together as they are."
-        )
-        raise InputError(msg)
-    if not isinstance(path_or_genes, (str, Path)):
-        found = singles(path_or_genes, vocabulary, kind=kind, dose=dose, skip_unknown=skip)
-    else:
-        found = read_perturbations(path_or_genes, vocabulary, kind=kind, dose=dose, skip_unknown=skip)
-    if not paired:
-        return found
-    return pairs([one.name for one in found if one.targets], vocabulary, kind=kind, dose=dose)

@@ -12,7 +12,15 @@ from perturbloop.data.splits import trains
 from perturbloop.design.panels import PanelRule, panel
 from perturbloop.errors import LeakageError, some
 from perturbloop.evaluate import baselines
-from perturbloop.evaluate.curves import point_rows
+from perturbloop.evaluate.curves import (
+    BESIDE,
+    EVIDENCE,
+    EVIDENCE_METHODS,
+    LEVEL_METHODS,
+    LEVELS,
+    Point,
+    point_rows,
+)
 from perturbloop.evaluate.held_out import Truth, held_out
 from perturbloop.evidence.channel import (
     Evidence,
@@ -32,57 +40,6 @@ from perturbloop.schema import CURVES, PREDICTIONS, Kind, concat
 from perturbloop.store import step_key
 from perturbloop.store.files import read_table, write_table
 from perturbloop.train.sources import TrainingCells
-
-LEVELS, EVIDENCE = "levels", "evidence"
-"""Points that hold several methods: those that know no effect, and those of the evidence channel."""
-LEVEL_METHODS = ("frozen", "de", "expression", "chance")
-"""What is known with no gene measured: the open loop, the baselines to beat, and chance."""
-EVIDENCE_METHODS = (
-    "posterior",
-    "posterior-shuffled",
-    "posterior-alone",
-    "propagation",
-    "evidence",
-    "de-posterior",
-)
-"""The evidence channel, its control, and what either half of it says alone."""
-BESIDE = {"full-closed": ("both",)}
-"""Methods of the evidence channel that start from the score of an arm, by arm."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One panel of measured genes, and what learns from it."""
-
-    kind: Kind
-    method: str
-    """`levels`, `evidence`, or an arm of the representation channel such as `full-closed`."""
-    panel: str = ""
-    """How the genes were drawn; '' with none."""
-    seed: int = 0
-    """Number of the draw."""
-    genes: tuple[str, ...] = ()
-    """Measured genes, Ensembl ids, in the order they were drawn."""
-
-    @property
-    def k(self) -> int:
-        """Number of measured genes."""
-        return len(self.genes)
-
-    @property
-    def title(self) -> str:
-        """Name for a progress bar."""
-        return f"{self.kind}, {self.panel or 'no'} panel, k = {self.k}"
-
-    def key(self, ground_key: str) -> str:
-        """Hash of all that decides the point."""
-        methods = {LEVELS: LEVEL_METHODS, EVIDENCE: EVIDENCE_METHODS, **BESIDE}.get(self.method, ())
-        config = {name: getattr(self, name) for name in ("kind", "method", "panel", "seed")}
-        return step_key(
-            "curve",
-            config=config | {"genes": list(self.genes), "methods": list(methods)},
-            upstream=[ground_key],
-        )
 
 
 @dataclass

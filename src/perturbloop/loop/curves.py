@@ -10,10 +10,10 @@ import pandas as pd
 
 from perturbloop import progress
 from perturbloop.data.splits import LEAST_TO_SPLIT
-from perturbloop.design.panels import PanelRule
-from perturbloop.errors import DesignError, closest, some
-from perturbloop.evaluate.curves import curve_means
-from perturbloop.loop.curve_points import EVIDENCE, LEVELS, Ground, Point
+from perturbloop.design.panels import PANELS, PanelRule, require_panels
+from perturbloop.errors import DesignError, some
+from perturbloop.evaluate.curves import EVIDENCE, LEVELS, Point, curve_means
+from perturbloop.loop.curve_points import Ground
 from perturbloop.loop.folder import CampaignFolder, working
 from perturbloop.loop.inputs import read_inputs
 from perturbloop.loop.recorded import Outcomes, read_outcomes, remeasure
@@ -26,15 +26,10 @@ from perturbloop.store.files import read_table, whole, write_json, write_table, 
 
 KS = (0, 5, 10, 20, 50)
 """Sizes of the panels."""
-PANELS = cast("tuple[PanelRule, ...]", get_args(PanelRule))
 TRAINED_AT = (0, 20)
 """Sizes at which models are trained: the representation channel costs a training and an edit of every held-out gene each time."""
 TRAINED_PANELS = ("random", "hit-enriched")
 """Panels whose cells train models, in their first draw."""
-
-
-MOST_DRAWS = 10_000
-"""Most draws of a panel."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,7 @@ def curves(
         If nothing is held out for good, or the sizes and panels cannot be drawn.
     """
     folder, started = Path(folder), time.monotonic()
-    _require_options(ks, panels, seeds)
+    require_panels(ks, panels, seeds)
     with working(folder) as campaign:
         chosen = _levels(campaign.config.train.levels if levels is None else levels)
         inputs = read_inputs(campaign.config)
@@ -299,18 +294,3 @@ def _levels(asked: Collection[str]) -> tuple[Level, ...]:
         msg = f"`levels` must be among {some(known)}; {some(unknown)} came. Correct it, or give none for the evidence channel alone."
         raise DesignError(msg)
     return tuple(level for level in known if asked and (level in asked or level == "frozen"))
-
-
-def _require_options(ks: Sequence[int], panels: Sequence[str], seeds: int) -> None:
-    wrong = [k for k in ks if k < 0 or k == 1]
-    if wrong or not ks:
-        msg = f"Sizes of panels are 0, or 2 and more: one gene tells no spread; {some(wrong)} came. Correct `ks`."
-        raise DesignError(msg)
-    unknown = [name for name in panels if name not in PANELS]
-    if unknown or not panels:
-        like = f" Did you mean {closest(unknown[0], PANELS)}?" if unknown else ""
-        msg = f"Panels are drawn by {some(PANELS)}; {some(unknown)} came.{like} Correct `panels`."
-        raise DesignError(msg)
-    if not 1 <= seeds <= MOST_DRAWS:
-        msg = f"Each panel is drawn at least once, and at most {MOST_DRAWS:,} times; `seeds` is {seeds:,}. Correct it."
-        raise DesignError(msg)

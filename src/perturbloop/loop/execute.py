@@ -15,9 +15,10 @@ from perturbloop.data.perturbed import read_perturbed
 from perturbloop.data.spending import edits_of, training_targets
 from perturbloop.data.tokens import Tokens
 from perturbloop.evidence.labels import refuse_labels_of_truth, training_labels
+from perturbloop.evidence.measurement import digests_of
 from perturbloop.evidence.score import shared_genes
 from perturbloop.loop.arms import Arm, cost_of_arm, is_fast, model_key, model_place, plan_arm, rate_path
-from perturbloop.loop.folder import CampaignFolder, digests_of
+from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.perturb.collect import precision_of, run_plan
 from perturbloop.perturb.cost import Cost, duration

@@ -11,14 +11,13 @@ import pandas as pd
 
 from perturbloop import __version__
 from perturbloop.errors import StoreError
-from perturbloop.loop.campaign_file import CONFIG_FILE, read_config, with_full_paths, write_config
-from perturbloop.schema import CampaignConfig, PerturbedConfig, ScreenConfig, file_fields
+from perturbloop.evidence.measurement import RecordedFile
+from perturbloop.schema import CampaignConfig, ScreenConfig
 from perturbloop.store import CampaignStore, create_store, lock, open_store
-from perturbloop.store.files import file_digest, own, read_table, sweep
+from perturbloop.store.campaign_file import CONFIG_FILE, read_config, with_full_paths, write_config
+from perturbloop.store.files import own, read_table, sweep
 
 LEDGER_FILE = "campaign.sqlite"
-RecordedFile = PerturbedConfig | ScreenConfig
-"""A file of perturbed cells, or a screen, and how it is read."""
 
 
 @dataclass(frozen=True)
@@ -146,28 +145,8 @@ def _read_config(folder: Path, store: CampaignStore) -> CampaignConfig:
     return read_config(folder, remembered=remembered)
 
 
-def name_of(entry: RecordedFile) -> str:
-    """Name by which a recorded file is known: that of the screen, or of the file of cells."""
-    return entry.name if isinstance(entry, ScreenConfig) else Path(entry.path).name
-
-
 def _place(entry: RecordedFile) -> tuple[str, ...]:
     return (entry.name,) if isinstance(entry, ScreenConfig) else (entry.path, entry.modality)
-
-
-def options_of(entry: RecordedFile) -> dict[str, Any]:
-    """Every option of a recorded file but the paths, which say nothing of the content."""
-    return {name: value for name, value in vars(entry).items() if name not in file_fields(type(entry))}
-
-
-def digests_of(entry: RecordedFile) -> list[str]:
-    """Role and digest of a recorded file and of those that its options name."""
-    named = {role: getattr(entry, role) for role in file_fields(type(entry))}
-    return [
-        f"{role} {file_digest(Path(path)) if Path(path).is_file() else ''}"
-        for role, path in named.items()
-        if path
-    ]
 
 
 PLAY_AGAIN = "Delete it and run `perturbloop play`, which makes it anew."

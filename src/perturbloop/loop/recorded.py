@@ -5,21 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from perturbloop.errors import InputError, some
-from perturbloop.evaluate import ceiling
-from perturbloop.evidence.measurement import Measurement, Study
+from perturbloop.evaluate.screens import ceiling_line
+from perturbloop.evidence.measurement import Measurement, RecordedFile, Study, digests_of, options_of
 from perturbloop.evidence.recorded_cells import measure_cells
 from perturbloop.evidence.recorded_screens import detection, measure_screen
 from perturbloop.loop.folder import (
     CampaignFolder,
-    RecordedFile,
-    digests_of,
     kept,
     kept_report,
-    options_of,
 )
 from perturbloop.loop.inputs import Inputs
 from perturbloop.schema import (
@@ -113,9 +109,7 @@ def record(
         return campaign, _kept(campaign, entry, inputs), False
     found = _measured(campaign, inputs, entry, _folds(campaign))
     _keep(campaign, inputs, entry, found)
-    said = _kept(campaign, entry, inputs)
-    replaced = _replaced(campaign, entry)  # said once, no matter of the rounds
-    return campaign.with_recorded(entry), replace(said, warnings=(*said.warnings, *replaced)), True
+    return campaign.with_recorded(entry), _kept(campaign, entry, inputs), True
 
 
 def remeasure(campaign: CampaignFolder, inputs: Inputs) -> None:
@@ -238,36 +232,13 @@ def _with_ceiling(
     """Of several screens of one modality, say how well each other finds the hits of this one, among the genes it is judged on."""
     if not isinstance(recorded, RecordedScreen):
         return recorded
-    entries = {one.name: one for one in campaign.config.screen}
-    own = entries[recorded.name]
-    lines = []
-    for name, other in screens.items():
-        if name == recorded.name or entries[name].modality != own.modality:
-            continue
-        found = ceiling(
-            other,
-            screens[recorded.name],
-            detection=detection(inputs.states) if own.min_detection else None,
-            min_detection=own.min_detection,
-        )
-        says = [
-            f"{one.regulators} regulators with AUROC {one.auroc:.2f} ({one.n_hits} hits)"
-            for one in found
-            if not np.isnan(one.auroc)
-        ]
-        if says:
-            lines.append(
-                f"ceiling: the scores of {name} find its {' and '.join(says)} among {found[0].n_genes:,} genes; "
-                "no ranking can be expected to agree better"
-            )
-    return replace(recorded, lines=(*recorded.lines, *lines))
-
-
-def _replaced(campaign: CampaignFolder, entry: RecordedFile) -> list[str]:
-    if not isinstance(entry, ScreenConfig):
-        return []
-    before = [one.path for one in campaign.config.screen if one.name == entry.name and one.path != entry.path]
-    return [
-        f"It takes the place of the screen of that name from `{path}`; record it under another `--name` to keep both."
-        for path in before
+    modality_of = {one.name: one.modality for one in campaign.config.screen}
+    least = next(one.min_detection for one in campaign.config.screen if one.name == recorded.name)
+    seen = detection(inputs.states) if least else None
+    lines = [
+        line
+        for name, other in screens.items()
+        if name != recorded.name and modality_of[name] == recorded.modality
+        for line in ceiling_line(name, other, screens[recorded.name], detection=seen, min_detection=least)
     ]
+    return replace(recorded, lines=(*recorded.lines, *lines))

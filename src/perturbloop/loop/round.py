@@ -1,70 +1,46 @@
 """A round, judged: from what the edits did to ranking, scoreboard, gains and the facts that its report needs."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from perturbloop import __version__
-from perturbloop.compat.goal_state import goal_state_stats, write_goal_state_csv
-from perturbloop.data.splits import trains
+from perturbloop.compat.goal_state import write_goal_states
 from perturbloop.evaluate import (
     baselines,
     de_isp,
     differential,
     gate,
     positives,
-    power,
     recognize,
     scoreboard,
     static_pathway,
     strata,
 )
-from perturbloop.evaluate.calls import with_pool_padj
-from perturbloop.evaluate.comparisons import correlations, gains
-from perturbloop.evaluate.controls import Recognized
-from perturbloop.evidence.channel import (
-    Evidence,
-    Networks,
-    evidence_of,
-    evidence_predictions,
-    networks_of,
-    posterior_table,
-)
+from perturbloop.evaluate.calls import Shifted, with_calls
+from perturbloop.evaluate.comparisons import gains, moved_since_first
+from perturbloop.evaluate.controls import Recognized, stimulus_of
+from perturbloop.evaluate.power import judged_targets
+from perturbloop.evidence.channel import Evidence, Networks, evidence_of, evidence_predictions, networks_of
 from perturbloop.evidence.kernels import gene_set_kernel, vector_kernel
+from perturbloop.evidence.ranking import WITH_MODEL, WITHOUT_MODEL, posteriors, ranked
 from perturbloop.loop.arms import Arm
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, keep_in_round
-from perturbloop.perturb.ranking import by_posterior, completed, covariates, predictions_of, rank, with_null
-from perturbloop.report.facts import Judged, RoundFacts, Stimulus
-from perturbloop.schema import (
-    GAINS,
-    METRICS,
-    POSTERIOR,
-    PREDICTIONS,
-    RANK_CORRELATIONS,
-    RANKING,
-    STRATA,
-    Kind,
-    RecordedCells,
-    Verdict,
-    concat,
-    failure,
-)
+from perturbloop.perturb.ranking import completed, covariates, predictions_of, rank
+from perturbloop.report.facts import RoundFacts, write_scores
+from perturbloop.schema import GAINS, METRICS, PREDICTIONS, STRATA, Kind, Verdict, concat, failure
 from perturbloop.store import step_key
-from perturbloop.store.files import read_table, whole, write_json, write_table
+from perturbloop.store.files import read_table, write_table
 
 if TYPE_CHECKING:
     from perturbloop.loop.execute import Perturbed
-
-DEFAULT, WITHOUT_MODEL = "posterior", "posterior-alone"
-"""Method of the default ranking once targets were measured; and where the open loop failed its control gate."""
 
 
 def evaluate_round(
@@ -99,18 +75,19 @@ def evaluate_round(
     found = recognize(de, inputs.cells.gene_names)
     base = _base(inputs, rankings, de, found, rng)
     verdicts = _gate(inputs, frozen, models[opened]["heldout_auroc"], found)
-    default = WITHOUT_MODEL if failure(verdicts) else DEFAULT
+    with_model = not failure(verdicts)
     evidence = _evidence(inputs, outcomes, de)
     parts = [evidence_predictions(base, entry, kind=kind, rng=rng) for kind, entry in evidence.items()]
     predictions = concat(PREDICTIONS, [base, *parts])
-    called = _with_calls(inputs, predictions, rankings, perturbed) if outcomes else predictions
-    posterior, skills = _posteriors(inputs, frozen, evidence, default)
+    names = dict(zip(inputs.cells.gene_ids, inputs.cells.gene_names, strict=True))
+    posterior, skills = posteriors(frozen, evidence, names, with_model=with_model)
+    ranking = ranked(frozen, predictions, posterior, evidence, with_model=with_model)
     tables = {
-        "ranking": completed(_default(frozen, predictions, posterior, evidence, default), de),
+        "ranking": completed(ranking, de),
         "predictions": predictions,
-        **_judge(inputs, outcomes, predictions, called, evidence),
+        **_judge(inputs, outcomes, predictions, rankings, perturbed, evidence),
         "posterior": posterior,
-        "rank_correlations": _moved(predictions, folder),
+        "rank_correlations": moved_since_first(predictions, folder),
         "de": de,
     }
     if edits.estimates is not None:
@@ -120,7 +97,7 @@ def evaluate_round(
     if outcomes is not None:
         yield from keep_in_round(outcomes, folder)
     if edits.estimates is None:  # the published tool's table says nothing of screened shifts
-        yield from _write_published(edits.shifts, inputs, folder)
+        yield from write_goal_states(edits.shifts, inputs.vocabulary, folder)
     campaign.store.save_scores(int(folder.name), tables["metrics"])
     facts = RoundFacts(
         config=config,
@@ -138,15 +115,15 @@ def evaluate_round(
         models={arm.title: dict(model) for arm, model in models.items()},
         full_rankings=tuple(arm.title for arm in models if arm.fold < 0),
         verdicts=verdicts,
-        default=default if evidence else "frozen",
+        default=(WITH_MODEL if with_model else WITHOUT_MODEL) if evidence else "frozen",
         network_skill=skills,
-        stimulus=_stimulus(found),
-        judged=_judged(outcomes, seed=config.evaluate.seed),
+        stimulus=stimulus_of(found),
+        judged=judged_targets(outcomes.judged, seed=config.evaluate.seed) if outcomes else (),
         gene_sets=inputs.annotations.gene_sets.lines()[0] if inputs.annotations.gene_sets else "",
         pydeseq2=config.evaluate.de == "rank-sum" or find_spec("pydeseq2") is not None,
     )
     yield facts.save(folder)
-    yield _sidecar(folder / "scores.json", facts, outcomes, tables)
+    yield write_scores(facts, outcomes.recorded if outcomes else (), tables, folder)
 
 
 def rank_arm(arm: Arm, found: "Perturbed", kind: Kind, inputs: Inputs) -> pd.DataFrame:
@@ -245,13 +222,27 @@ def _judge(
     inputs: Inputs,
     outcomes: Outcomes | None,
     predictions: pd.DataFrame,
-    called: pd.DataFrame,
+    rankings: Mapping[Arm, pd.DataFrame],
+    perturbed: "Mapping[Arm, Perturbed]",
     evidence: Mapping[Kind, Evidence],
 ) -> dict[str, pd.DataFrame]:
     """Tables that judge the methods; empty where nothing was measured."""
     if outcomes is None:
         return {table.name: pd.DataFrame(columns=table.names) for table in (METRICS, GAINS, STRATA)}
     known, config, judged = inputs.annotations, inputs.config.evaluate, outcomes.judged
+    edits, start = inputs.config.perturb, inputs.states.start
+    shifts = next(found.shifts for arm, found in perturbed.items() if arm.method == "frozen")
+    called = with_calls(
+        predictions,
+        {kind: covariates(shifts[shifts["kind"] == kind], start) for kind in edits.kinds},
+        [
+            Shifted(arm.method, arm.fold, rankings[arm], found.shifts)
+            for arm, found in perturbed.items()
+            if found.estimates is None
+        ],
+        null_genes=edits.null_genes,
+        token_of=inputs.vocabulary.token_of,
+    )
     level = predictions[predictions["method"] == "expression"].drop_duplicates("gene_id")
     expression = dict(zip(level["gene_id"], level["score"], strict=True))
     return {
@@ -259,147 +250,6 @@ def _judge(
         "gains": gains(predictions, judged, evidence, config=config, gene_sets=known.gene_sets),
         "strata": strata(predictions, judged, expression=expression, essential=known.essential),
     }
-
-
-def _with_calls(
-    inputs: Inputs,
-    predictions: pd.DataFrame,
-    rankings: Mapping[Arm, pd.DataFrame],
-    perturbed: "Mapping[Arm, Perturbed]",
-) -> pd.DataFrame:
-    """Put the columns beside the predictions that the rules of a call need, for every method that can have them.
-
-    The published rule reads the shifts of single cells, which only encoders have, and only where the edits were exact.
-    """
-    config, start = inputs.config.perturb, inputs.states.start
-    shifts = next(found.shifts for arm, found in perturbed.items() if arm.method == "frozen")
-    by_kind = {kind: covariates(shifts[shifts["kind"] == kind], start) for kind in config.kinds}
-    beside = with_null(predictions, by_kind, null_genes=config.null_genes)
-    pooled = [
-        with_pool_padj(table, perturbed[arm].shifts, token_of=inputs.vocabulary.token_of)
-        .assign(method=arm.method, fold=arm.fold)
-        .filter(["method", "fold", "gene_id", "kind", "pool_padj", "shift_to_goal"])
-        for arm, table in rankings.items()
-        if perturbed[arm].estimates is None
-    ]
-    return beside.merge(pd.concat(pooled), how="left") if pooled else beside
-
-
-def _moved(predictions: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """How far the rankings moved since round 0."""
-    first = folder.parent / "000" / "predictions.parquet"
-    if first.parent == folder or not first.is_file():
-        return pd.DataFrame(columns=RANK_CORRELATIONS.names)
-    todo = "An earlier round cannot be made anew. Delete it: rank correlations with that round are then left out."
-    return correlations(predictions, read_table(first, todo=todo))
-
-
-def _posteriors(
-    inputs: Inputs, frozen: pd.DataFrame, evidence: Mapping[Kind, Evidence], default: str
-) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """Table POSTERIOR of all kinds that were measured, and the skill of each network by kind."""
-    names = dict(zip(inputs.cells.gene_ids, inputs.cells.gene_names, strict=True))
-    tables: list[pd.DataFrame] = []
-    skills: dict[str, dict[str, float]] = {}
-    for kind, entry in evidence.items():
-        if not entry.enough:
-            continue
-        scored = frozen[frozen["kind"].eq(kind) & frozen["benefit"].notna()]
-        insilico = scored.set_index("gene_id")["benefit"] * float(default == DEFAULT)
-        table, skills[kind] = posterior_table(entry, insilico, kind, names)
-        tables.append(table)
-    return concat(POSTERIOR, tables), skills
-
-
-def _default(
-    frozen: pd.DataFrame,
-    predictions: pd.DataFrame,
-    posterior: pd.DataFrame,
-    evidence: Mapping[Kind, Evidence],
-    default: str,
-) -> pd.DataFrame:
-    """Rank by the posterior where enough targets of a kind were measured, else by the open loop."""
-    parts = []
-    full = predictions[predictions["method"].eq(default) & predictions["fold"].eq(-1)]
-    for kind, rows in frozen.groupby("kind", sort=False):
-        score = full[full["kind"].eq(kind)]
-        if score.empty:  # too few genes were measured
-            parts.append(rows)
-            continue
-        spent = trains(evidence[cast("Kind", kind)].fold_of, without=-1)
-        score_of = dict(zip(score["gene_id"], score["score"], strict=True))
-        learnt = posterior[posterior["kind"].eq(kind)]
-        parts.append(by_posterior(rows, score_of, learnt, spent=spent, with_model=default == DEFAULT))
-    return concat(RANKING, parts)
-
-
-def _write_published(shifts: pd.DataFrame, inputs: Inputs, folder: Path) -> Iterator[Path]:
-    """Write the open loop's shifts as the published tool's goal-state table, for comparison; a file for each kind."""
-    words = inputs.vocabulary
-    for kind, rows in shifts.groupby("kind"):
-        of_goal = pd.DataFrame(
-            {"state": "goal", "token": rows["gene_id"].map(words.token_of), "shift": rows["shift_to_goal"]}
-        )
-        table = goal_state_stats(
-            of_goal, goal_state="goal", gene_ids=words.gene_of_token, gene_names=words.names.by_id
-        )
-        path = folder / f"geneformer_{kind}.csv"
-        with whole(path) as beside:
-            write_goal_state_csv(table, beside)
-        yield path
-
-
-def _stimulus(found: tuple[Recognized, ...]) -> Stimulus | None:
-    if not found:
-        return None
-    best = found[0]
-    return Stimulus(
-        title=best.control.title,
-        raised_in=best.raised_in,
-        found=best.found,
-        n_measured=best.n_measured,
-        pathway=best.control.pathway,
-        other=best.control.other,
-    )
-
-
-def _judged(outcomes: Outcomes | None, *, seed: int) -> tuple[Judged, ...]:
-    """Per modality, what so many held-out hits can tell."""
-    if outcomes is None:
-        return ()
-    rows = outcomes.judged[outcomes.judged["level"].eq("gene") & outcomes.judged["fold"].ge(0)]
-    said = []
-    for modality, group in rows.groupby("modality"):
-        n_hits = int((group["hit"].astype(bool) & group["effect_to_goal"].gt(0)).sum())
-        says = power(n_hits, len(group), rng=np.random.default_rng(seed)).sentence
-        said.append(Judged(modality=str(modality), n_genes=len(group), n_hits=n_hits, sentence=says))
-    return tuple(said)
-
-
-def _sidecar(
-    path: Path, facts: RoundFacts, outcomes: Outcomes | None, tables: Mapping[str, pd.DataFrame]
-) -> Path:
-    """Write the scores and what made them, for machines."""
-    recorded = outcomes.recorded if outcomes else ()
-    rows = {
-        name: tables[name].astype(object).where(tables[name].notna(), None).to_dict("records")
-        for name in ("metrics", "gains", "rank_correlations")
-    }
-    tree: dict[str, Any] = {
-        "config": facts.config.to_dict(),
-        "data_digest": facts.data_digest,
-        "model_digest": facts.model_digest,
-        "vocabulary_digest": facts.vocabulary_digest,
-        "seed": facts.config.train.seed,
-        "models": facts.models,
-        "gate": [asdict(verdict) for verdict in facts.verdicts],
-        "label_sources": {one.source: one.label_source for one in recorded if isinstance(one, RecordedCells)},
-        **rows,
-        "default": facts.default,
-        "network_skill": facts.network_skill,
-    }
-    write_json(path, tree)
-    return path
 
 
 def _written(path: Path, table: pd.DataFrame) -> Path:

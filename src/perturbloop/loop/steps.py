@@ -12,8 +12,9 @@ import pandas as pd
 
 from perturbloop import __version__
 from perturbloop.design.propose import propose
+from perturbloop.evidence.measurement import digests_of, options_of
 from perturbloop.loop.arms import Arm, closed_arms, open_arms
-from perturbloop.loop.folder import CampaignFolder, digests_of, options_of, read_of_round
+from perturbloop.loop.folder import CampaignFolder, read_of_round
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, read_outcomes
 from perturbloop.loop.round import evaluate_round

@@ -268,3 +268,42 @@ def _combination(
                 raise InputError(msg)
     missing = [label for label, _, _ in entries if gene_of[label] not in vocabulary.position]
     return Combination(name, tuple(targets.values()), tuple(dict.fromkeys(missing)))
+
+
+def perturbations_of(
+    path_or_genes: Path | str | Sequence[str],
+    vocabulary: Vocabulary,
+    *,
+    kind: str,
+    dose: float,
+    paired: bool,
+    skip_unknown: bool,
+) -> tuple[Perturbation, ...]:
+    """Perturbations that are asked for: those of a file, or of a list of genes.
+
+    Parameters
+    ----------
+    path_or_genes
+        File of gene sets (`.gmt`), genes (`.txt`) or pairs and drugs (`.tsv`), or a list of genes.
+    vocabulary
+        Genes and tokens of the model.
+    kind, dose
+        Edit of the genes, where the file does not say.
+    paired
+        Whether to edit all pairs of a list of genes, rather than one by one.
+    skip_unknown
+        Whether names that nobody knows count as missing genes.
+    """
+    if paired and isinstance(path_or_genes, (str, Path)) and Path(path_or_genes).suffix != ".txt":
+        msg = (
+            f"`--pairs` needs a list of genes, a file that ends in '.txt'; `{path_or_genes}` does not. "
+            "List the genes, or leave the option out: sets are edited together as they are."
+        )
+        raise InputError(msg)
+    if not isinstance(path_or_genes, (str, Path)):
+        found = singles(path_or_genes, vocabulary, kind=kind, dose=dose, skip_unknown=skip_unknown)
+    else:
+        found = read_perturbations(path_or_genes, vocabulary, kind=kind, dose=dose, skip_unknown=skip_unknown)
+    if not paired:
+        return found
+    return pairs([one.name for one in found if one.targets], vocabulary, kind=kind, dose=dose)

@@ -1,45 +1,16 @@
 """What a round leaves behind for its report, beside its tables: `facts.json` in its folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from perturbloop.schema import CampaignConfig, Verdict, frozen
+import pandas as pd
+
+from perturbloop.schema import CampaignConfig, Judged, Recorded, RecordedCells, Stimulus, Verdict, frozen
 from perturbloop.store.files import read_json, write_json
 
 FILE = "facts.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stimulus:
-    """The stimulus that the two states look like."""
-
-    title: str
-    """Its name in words."""
-    raised_in: str
-    """start or goal."""
-    found: tuple[str, ...]
-    """Signature genes among the strongest of the states."""
-    n_measured: int
-    """Signature genes that the cells hold."""
-    pathway: tuple[str, ...]
-    """Genes that carry it."""
-    other: tuple[str, ...]
-    """Genes of the pathway of another stimulus."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """How much the held-out targets of one modality can tell."""
-
-    modality: str
-    n_genes: int
-    """Held-out targets."""
-    n_hits: int
-    """Hits toward the goal among them."""
-    sentence: str
-    """What so many can and cannot show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +64,41 @@ class RoundFacts:
         """Write `facts.json` into a round's folder; return its path."""
         write_json(folder / FILE, asdict(self) | {"config": self.config.to_dict()})
         return folder / FILE
+
+
+def write_scores(
+    facts: RoundFacts, recorded: Sequence[Recorded], tables: Mapping[str, pd.DataFrame], folder: Path
+) -> Path:
+    """Write `scores.json`: the scores of a round and what made them, for machines.
+
+    Parameters
+    ----------
+    facts
+        What decided the round.
+    recorded
+        Recorded files.
+    tables
+        METRICS, GAINS and RANK_CORRELATIONS rows, by name.
+    folder
+        Folder of the round.
+
+    Returns
+    -------
+    The path.
+    """
+    named = ("data_digest", "model_digest", "vocabulary_digest", "models", "default", "network_skill")
+    rows = {
+        name: tables[name].astype(object).where(tables[name].notna(), None).to_dict("records")
+        for name in ("metrics", "gains", "rank_correlations")
+    }
+    tree = {name: getattr(facts, name) for name in named} | {
+        "config": facts.config.to_dict(),
+        "seed": facts.config.train.seed,
+        "gate": [asdict(verdict) for verdict in facts.verdicts],
+        "label_sources": {one.source: one.label_source for one in recorded if isinstance(one, RecordedCells)},
+    }
+    write_json(folder / "scores.json", tree | rows)
+    return folder / "scores.json"
 
 
 def read_facts(folder: Path, *, todo: str = "") -> RoundFacts:

@@ -48,7 +48,7 @@ from perturbloop.schema.tables import (
     SHIFTS,
     sources,
 )
-from perturbloop.schema.verdicts import FAILED, LOW_AUROC, Verdict, failure
+from perturbloop.schema.verdicts import FAILED, LOW_AUROC, Judged, Stimulus, Verdict, failure
 from perturbloop.schema.words import (
     ACTION,
     ARMS,
@@ -102,6 +102,8 @@ TABLES = (
 """Every table that a campaign keeps or a report shows."""
 
 __all__ = [
+    "Judged",
+    "Stimulus",
     "FAILED",
     "LOW_AUROC",
     "SCREEN_NAME",

@@ -1,4 +1,4 @@
-"""What the checks of the control gate say."""
+"""What is said of a round as a whole: the checks of its control gate, what its states look like, what its targets can tell."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,3 +26,34 @@ def failure(verdicts: Iterable[Verdict]) -> str:
     if not failed:
         return ""
     return f"{FAILED}. Every number is given, but none should be acted on. {' '.join(failed)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stimulus:
+    """The stimulus that the two states look like."""
+
+    title: str
+    """Its name in words."""
+    raised_in: str
+    """start or goal."""
+    found: tuple[str, ...]
+    """Signature genes among the strongest of the states."""
+    n_measured: int
+    """Signature genes that the cells hold."""
+    pathway: tuple[str, ...]
+    """Genes that carry it."""
+    other: tuple[str, ...]
+    """Genes of the pathway of another stimulus."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """How much the held-out targets of one modality can tell."""
+
+    modality: str
+    n_genes: int
+    """Held-out targets."""
+    n_hits: int
+    """Hits toward the goal among them."""
+    sentence: str
+    """What so many can and cannot show."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from perturbloop.errors import InputError, StoreError
-from perturbloop.loop.campaign_file import CONFIG_FILE, read_config, write_config
 from perturbloop.loop.folder import create_campaign, reading, working
 from perturbloop.schema import CampaignConfig, DesignConfig, PerturbedConfig, ScreenConfig
+from perturbloop.store.campaign_file import CONFIG_FILE, read_config, write_config
 
 
 @pytest.fixture
