@@ -7,6 +7,7 @@ import html
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -119,7 +120,7 @@ class Campaign:
         refuse_taken(place)
         given = _named(options, [option.name for option in CAMPAIGN])
         given |= {"start": start, "goal": goal, "model": str(Path(model).resolve())}
-        with _kept(place, cells) as path, progress():
+        with _kept(place, cells, "cells") as path, progress():
             config = CampaignConfig.from_dict(nested(CAMPAIGN, given | {"cells": path}))
             loop.init(place, config)
         return cls(place)
@@ -190,7 +191,7 @@ class Campaign:
         files = {"targets", "label_table", "hits"} & set(given)
         given |= {name: str(Path(given[name]).resolve()) for name in files}
         given |= {} if screen is None else {"screen": str(Path(screen).resolve())}
-        with _kept(self.folder, perturbed) as path, progress():
+        with _kept(self.folder, perturbed, "perturbed") as path, progress():
             given |= {} if path is None else {"perturbed": path}
             return loop.record(self.folder, entry(given), replace=replace)[0]
 
@@ -400,7 +401,7 @@ def _named(options: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _kept(folder: Path, cells: "Source | None") -> Iterator[str | None]:
+def _kept(folder: Path, cells: "Source | None", name: str) -> Iterator[str | None]:
     """Path of cells; an object is written into the campaign's folder, and taken away again where it is refused."""
     if cells is None or isinstance(cells, (str, PathLike)):
         yield None if cells is None else str(Path(cells).resolve())
@@ -410,13 +411,12 @@ def _kept(folder: Path, cells: "Source | None") -> Iterator[str | None]:
     places = folder / "cells"
     made = [place for place in (places, *places.parents) if not place.exists()]
     places.mkdir(parents=True, exist_ok=True)
-    beside = places / "new.h5ad"
+    beside = places / "new"
     plain = AnnData(
         cells.X, obs=cells.obs.copy(), var=cells.var.copy()
     )  # writing would turn texts into categories
     plain.write_h5ad(beside)
-    path = places / f"{file_digest(beside)}.h5ad"
-    known = path.exists()
+    path, known = _place(places, name, file_digest(beside))
     beside.replace(path)
     try:
         yield str(path.resolve())
@@ -427,3 +427,12 @@ def _kept(folder: Path, cells: "Source | None") -> Iterator[str | None]:
             if not any(place.iterdir()):
                 place.rmdir()
         raise
+
+
+def _place(places: Path, name: str, digest: str) -> tuple[Path, bool]:
+    """Where an object of this name goes, and whether it lies there: the next number where another has the name."""
+    for number in count(1):
+        path = places / f"{name}{'' if number == 1 else f'-{number}'}.h5ad"
+        if not path.exists() or file_digest(path) == digest:
+            return path, path.exists()
+    raise AssertionError  # numbers do not end

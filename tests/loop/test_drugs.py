@@ -201,7 +201,7 @@ def test_genes_with_the_score_of_one_compound_are_held_out_together(made, tmp_pa
     apart = [names[ids.index(fold_of.index[fold_of == fold][0])] for fold in (-1, 0)]
     rows += [f"c0,{name},inhibitor\n" for name in apart]
     (tmp_path / "targets.csv").write_text("compound,gene,action\n" + "".join(dict.fromkeys(rows)))
-    report, _ = record(tmp_path / "study", replace(entry, top=0.2))
+    report, _ = record(tmp_path / "study", replace(entry, top=0.2), replace=True)
     assert report.warnings[-1].endswith("say nothing of a gene: 'c0'.")
 
 

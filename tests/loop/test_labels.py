@@ -109,7 +109,11 @@ def test_other_targets_of_the_same_file_are_other_examples(few, tmp_path):
     options = {"label_source": "phenotype", "phenotype_column": "phenotype", "guide_column": None}
     digests = set()
     for column in ("target", "corrected"):
-        record(folder, few.perturbed(path=str(tmp_path / "cells.h5ad"), target_column=column, **options))
+        record(
+            folder,
+            few.perturbed(path=str(tmp_path / "cells.h5ad"), target_column=column, **options),
+            replace=True,
+        )
         digests.add(examples_of(folder).digest)
     assert len(digests) == 2
 

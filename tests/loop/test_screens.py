@@ -133,7 +133,9 @@ def test_a_screen_recorded_again_changes_nothing_and_opens_no_round(screened, en
 
 def test_the_same_name_with_another_rule_replaces_the_screen_and_opens_a_round(screened, entry, tmp_path):
     folder = copied(screened[0], tmp_path)
-    _, new = record(folder, replace(entry, top=0.2))
+    with pytest.raises(InputError, match=r"with other options: 'top'.*`--replace`"):
+        record(folder, replace(entry, top=0.2))
+    _, new = record(folder, replace(entry, top=0.2), replace=True)
     assert new
     assert play(folder).done == ("evaluate", "propose", "report")
     before, after = (table(folder, "effects", number) for number in (1, 2))
@@ -141,15 +143,15 @@ def test_the_same_name_with_another_rule_replaces_the_screen_and_opens_a_round(s
     pd.testing.assert_series_equal(before["fold"], after["fold"])
 
 
-def test_another_file_under_the_same_name_is_said_to_replace_the_first(screened, entry, tmp_path):
+def test_another_file_under_the_same_name_is_refused_until_it_is_said_to_replace_the_first(
+    screened, entry, tmp_path
+):
     folder = copied(screened[0], tmp_path)
     other = shutil.copy(entry.path, tmp_path / "other.csv")
-    report, _ = record(folder, replace(entry, path=str(other), top=0.2))
-    assert any(
-        f"takes the place of the screen of that name from `{entry.path}`" in said for said in report.warnings
-    )
-    report, _ = record(folder, replace(entry, path=str(other), top=0.3))
-    assert not any("takes the place" in said for said in report.warnings)
+    with pytest.raises(InputError, match="with other options: 'path', 'top'"):
+        record(folder, replace(entry, path=str(other), top=0.2))
+    _, new = record(folder, replace(entry, path=str(other), top=0.2), replace=True)
+    assert new
 
 
 def test_two_donors_of_a_screen_give_each_other_a_ceiling(screened, entry, tmp_path, rng):
