@@ -431,8 +431,6 @@ def _kept(folder: Path, cells: "Source | None", name: str) -> Iterator[str | Non
 
 def _place(places: Path, name: str, digest: str) -> tuple[Path, bool]:
     """Where an object of this name goes, and whether it lies there: the next number where another has the name."""
-    for number in count(1):
-        path = places / f"{name}{'' if number == 1 else f'-{number}'}.h5ad"
-        if not path.exists() or file_digest(path) == digest:
-            return path, path.exists()
-    raise AssertionError  # numbers do not end
+    paths = (places / f"{name}{'' if number == 1 else f'-{number}'}.h5ad" for number in count(1))
+    path = next(path for path in paths if not path.exists() or file_digest(path) == digest)
+    return path, path.exists()
