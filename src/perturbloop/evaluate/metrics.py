@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import rankdata
 
 Hits = Bool[np.ndarray, " n"]
 Scores = Float[np.ndarray, " n"]
@@ -54,8 +53,11 @@ def auroc(hit_n: Hits, score_n: Scores) -> float:
     n_hits, n_other = _counts(hit_n)
     if not n_hits or not n_other:
         return np.nan
-    rank_sum = rankdata(score_n)[hit_n].sum()
-    return float((rank_sum - n_hits * (n_hits + 1) / 2) / (n_hits * n_other))
+    if np.isnan(score_n).any():
+        return np.nan
+    hits_n, others_n = score_n[hit_n], np.sort(score_n[~hit_n])
+    below, up_to = (others_n.searchsorted(hits_n, side).sum() for side in ("left", "right"))
+    return float((below + up_to) / 2 / (n_hits * n_other))
 
 
 def average_precision(hit_n: Hits, score_n: Scores) -> float:
