@@ -121,11 +121,12 @@ def test_damaged_files_that_rounds_share_are_named_or_made_again(folder):
             "models/linear-*/encoder/genes.parquet": "emptied",
             "shifts/*/*/run.json": "zeroed",
             "shifts/*/*/part-00000.parquet": "flipped",
+            "de/*.parquet": "cut",
             "campaign.toml": "emptied",
             "rounds/001/ranking.parquet": "deleted",
         },
     )
-    assert len(put_right(folder, paths)) == 7
+    assert len(put_right(folder, paths)) == 8
     require_same(folder, before)
     assert all(path.stat().st_size for path in paths)
 

@@ -59,6 +59,11 @@ def test_table_and_report_name_the_test_of_differential_expression(campaign):
     assert named[0] in (campaign.folder / "rounds" / "001" / "report.html").read_text()
 
 
+def test_differential_expression_of_the_same_cells_is_made_once(campaign):
+    assert len(list((campaign.folder / "de").iterdir())) == 1
+    pd.testing.assert_frame_equal(campaign.table(0, "de"), campaign.table(1, "de"))
+
+
 def test_a_test_that_the_cells_do_not_allow_makes_no_campaign(made, tmp_path):
     tree = made.config().to_dict()
     tree["cells"].pop("donor_column")
