@@ -314,7 +314,7 @@ def test_drug_tables_that_cannot_be_read_are_refused(read, responses, targets, c
 def test_an_unknown_action_of_a_drug_is_refused(read, responses, tmp_path):
     path = tmp_path / "actions.tsv"
     path.write_text("compound\ttarget\taction\ndrug1\tGENE1\tinhibitr\n")
-    with pytest.raises(InputError, match=r"also holds 'inhibitr'\. The closest .* is 'inhibitor'"):
+    with pytest.raises(InputError, match=r"also hold 'inhibitr'\. The closest .* is 'inhibitor'"):
         read(responses, modality="inhibitor", targets=str(path), top=0.1)
 
 
@@ -375,10 +375,10 @@ def test_a_list_without_a_gene_of_the_screen_is_refused(read, frame, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"modality": "sgRNA"}, "'crispr_ko', 'crispri'"),
+        ({"modality": "sgRNA"}, r"'crispr_ko' \(a knockout\), 'crispri' \(a knockdown\)"),
         ({"higher_is": "up"}, "'goal', 'start'"),
         ({"fdr": 0.1, "top": 0.1}, "told by one rule"),
-        ({"fdr": 1.5}, "between 0 and 1"),
+        ({"fdr": 1.5}, "above 0 and below 1"),
         ({"name": " "}, "must not be empty"),
         ({"targets": "drugs.tsv"}, "inhibitor or activator"),
         ({"min_detection": 2.0}, "`min_detection`"),

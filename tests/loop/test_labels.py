@@ -9,12 +9,12 @@ from scipy import sparse
 from perturbloop.data.splits import half
 from perturbloop.errors import InputError, LeakageError
 from perturbloop.evidence.labels import refuse_labels_of_truth
-from perturbloop.evidence.measurement import digests_of, options_of
 from perturbloop.loop.campaign import init, record
 from perturbloop.loop.execute import perturbed_examples
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
-from perturbloop.schema import PerturbedConfig, ScreenConfig
+from perturbloop.schema import PerturbedConfig, ScreenConfig, options_of
+from perturbloop.store.campaign_file import digests_of
 
 
 def screen(path="elsewhere.tsv", name="donor 1", **options):

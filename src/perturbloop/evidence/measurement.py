@@ -2,19 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from perturbloop.data.genes import GeneNames
 from perturbloop.data.states import StateCells
 from perturbloop.errors import InputError, some
-from perturbloop.schema import CampaignConfig, PerturbedConfig, Recorded, ScreenConfig, file_fields
-from perturbloop.store.files import file_digest
-
-RecordedFile = PerturbedConfig | ScreenConfig
-"""A file of perturbed cells, or a screen, and how it is read."""
+from perturbloop.schema import CampaignConfig, Recorded
 
 
 @dataclass(frozen=True)
@@ -60,23 +54,3 @@ def require_two_folds(folds: Collection[int], names: Iterable[str], more: str) -
             f"{len(list(names))} fall into one fold: {some(names)}. {more}"
         )
         raise InputError(msg)
-
-
-def name_of(entry: RecordedFile) -> str:
-    """Name by which a recorded file is known: that of the screen, or of the file of cells."""
-    return entry.name if isinstance(entry, ScreenConfig) else Path(entry.path).name
-
-
-def options_of(entry: RecordedFile) -> dict[str, Any]:
-    """Every option of a recorded file but the paths, which say nothing of the content."""
-    return {name: value for name, value in vars(entry).items() if name not in file_fields(type(entry))}
-
-
-def digests_of(entry: RecordedFile) -> list[str]:
-    """Role and digest of a recorded file and of those that its options name."""
-    named = {role: getattr(entry, role) for role in file_fields(type(entry))}
-    return [
-        f"{role} {file_digest(Path(path)) if Path(path).is_file() else ''}"
-        for role, path in named.items()
-        if path
-    ]

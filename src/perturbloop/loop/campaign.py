@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from perturbloop.errors import DesignError, InputError, StoreError, closest, some
-from perturbloop.evidence.measurement import RecordedFile, name_of
 from perturbloop.loop.arms import cost_of_arm
 from perturbloop.loop.folder import (
     CampaignFolder,
@@ -26,7 +25,7 @@ from perturbloop.loop.recorded import record as record_file
 from perturbloop.loop.recorded import remeasure
 from perturbloop.loop.steps import STEPS, Work, do, note_inputs, step_keys
 from perturbloop.report import gate_failure
-from perturbloop.schema import CampaignConfig, Recorded
+from perturbloop.schema import CampaignConfig, Recorded, RecordedFile, name_of
 
 if TYPE_CHECKING:
     from perturbloop.perturb.cost import Cost

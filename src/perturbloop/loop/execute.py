@@ -15,7 +15,6 @@ from perturbloop.data.perturbed import read_perturbed
 from perturbloop.data.spending import edits_of, training_targets
 from perturbloop.data.tokens import Tokens
 from perturbloop.evidence.labels import refuse_labels_of_truth, training_labels
-from perturbloop.evidence.measurement import digests_of
 from perturbloop.evidence.score import shared_genes
 from perturbloop.loop.arms import Arm, cost_of_arm, is_fast, model_key, model_place, plan_arm, rate_path
 from perturbloop.loop.folder import CampaignFolder
@@ -30,6 +29,7 @@ from perturbloop.perturb.plan import Plan
 from perturbloop.perturb.probe import NoiseFloor, noise_floor, seconds_per_flop
 from perturbloop.schema import Level, Variant
 from perturbloop.store import step_key
+from perturbloop.store.campaign_file import digests_of
 from perturbloop.store.files import own, write_json
 from perturbloop.train.checkpoint import load_state_model, save_state_model
 from perturbloop.train.classifier import StateModel, train_frozen

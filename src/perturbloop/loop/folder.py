@@ -11,8 +11,7 @@ import pandas as pd
 
 from perturbloop import __version__
 from perturbloop.errors import StoreError
-from perturbloop.evidence.measurement import RecordedFile
-from perturbloop.schema import CampaignConfig, ScreenConfig
+from perturbloop.schema import CampaignConfig, RecordedFile, ScreenConfig
 from perturbloop.store import CampaignStore, create_store, lock, open_store
 from perturbloop.store.campaign_file import CONFIG_FILE, read_config, with_full_paths, write_config
 from perturbloop.store.files import own, read_table, sweep

@@ -9,7 +9,7 @@ import pandas as pd
 
 from perturbloop.errors import InputError, some
 from perturbloop.evaluate.screens import ceiling_line
-from perturbloop.evidence.measurement import Measurement, RecordedFile, Study, digests_of, options_of
+from perturbloop.evidence.measurement import Measurement, Study
 from perturbloop.evidence.recorded_cells import measure_cells
 from perturbloop.evidence.recorded_screens import detection, measure_screen
 from perturbloop.loop.folder import (
@@ -24,15 +24,18 @@ from perturbloop.schema import (
     Kind,
     Recorded,
     RecordedCells,
+    RecordedFile,
     RecordedScreen,
     ScreenConfig,
     arms_of,
     concat,
     judges,
     kind_of,
+    options_of,
     recorded_from,
 )
 from perturbloop.store import Input, Target, step_key
+from perturbloop.store.campaign_file import digests_of
 from perturbloop.store.files import file_digest, write_json, write_table
 
 

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from perturbloop.errors import PerturbloopError
-from perturbloop.evidence.measurement import name_of
 from perturbloop.loop.campaign import latest_round, stale_steps
 from perturbloop.loop.folder import reading
 from perturbloop.report import gate_failure
 from perturbloop.report.gene import GeneAnswer, of_round
 from perturbloop.report.status import Status
-from perturbloop.schema import ScreenConfig
+from perturbloop.schema import ScreenConfig, name_of
 
 
 def status(folder: Path | str) -> Status:

@@ -12,15 +12,15 @@ import pandas as pd
 
 from perturbloop import __version__
 from perturbloop.design.propose import propose
-from perturbloop.evidence.measurement import digests_of, options_of
 from perturbloop.loop.arms import Arm, closed_arms, open_arms
 from perturbloop.loop.folder import CampaignFolder, read_of_round
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, read_outcomes
 from perturbloop.loop.round import evaluate_round
 from perturbloop.report import compose, write, write_ranking
-from perturbloop.schema import PROPOSALS, CampaignConfig, EvaluateConfig, TrainConfig, file_fields
+from perturbloop.schema import PROPOSALS, CampaignConfig, EvaluateConfig, TrainConfig, file_fields, options_of
 from perturbloop.store import Input, step_key
+from perturbloop.store.campaign_file import digests_of
 from perturbloop.store.files import write_json, write_table
 
 if TYPE_CHECKING:

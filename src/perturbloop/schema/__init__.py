@@ -32,7 +32,7 @@ from perturbloop.schema.methods import (
     method,
 )
 from perturbloop.schema.recorded import Recorded, RecordedCells, RecordedScreen, frozen, recorded_from
-from perturbloop.schema.recording import PerturbedConfig, ScreenConfig
+from perturbloop.schema.recording import PerturbedConfig, RecordedFile, ScreenConfig, name_of, options_of
 from perturbloop.schema.tables import (
     COMBINATIONS,
     EFFECTS,
@@ -102,6 +102,9 @@ TABLES = (
 """Every table that a campaign keeps or a report shows."""
 
 __all__ = [
+    "RecordedFile",
+    "name_of",
+    "options_of",
     "Judged",
     "Stimulus",
     "FAILED",

@@ -1,8 +1,10 @@
 """What is recorded: options of one file of perturbed cells, and of one screen."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from perturbloop.schema.checks import Count, FileName, Open, Share, check, require
+from perturbloop.schema.checks import Count, FileName, Open, Share, check, file_fields, require
 from perturbloop.schema.words import CellModality, HigherIs, LabelSource, ScreenModality
 
 
@@ -134,3 +136,17 @@ class ScreenConfig:
             self.modality,
             "Correct one of them.",
         )
+
+
+RecordedFile = PerturbedConfig | ScreenConfig
+"""A file of perturbed cells, or a screen, and how it is read."""
+
+
+def name_of(entry: RecordedFile) -> str:
+    """Name by which a recorded file is known: that of the screen, or of the file of cells."""
+    return entry.name if isinstance(entry, ScreenConfig) else Path(entry.path).name
+
+
+def options_of(entry: RecordedFile) -> dict[str, Any]:
+    """Every option of a recorded file but the paths, which say nothing of the content."""
+    return {name: value for name, value in vars(entry).items() if name not in file_fields(type(entry))}

@@ -14,8 +14,8 @@ import tomlkit
 from tomlkit.items import AoT, Table
 
 from perturbloop.errors import StoreError
-from perturbloop.schema import CampaignConfig, file_fields
-from perturbloop.store.files import write_text
+from perturbloop.schema import CampaignConfig, RecordedFile, file_fields
+from perturbloop.store.files import file_digest, write_text
 
 CONFIG_FILE = "campaign.toml"
 _KNOWN_BY = {"perturbed": ("path", "modality"), "screen": ("name",)}
@@ -156,3 +156,13 @@ def _edit(table: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> No
 
 def _identity(section: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(entry[name] for name in _KNOWN_BY[section])
+
+
+def digests_of(entry: RecordedFile) -> list[str]:
+    """Role and digest of a recorded file and of those that its options name."""
+    named = {role: getattr(entry, role) for role in file_fields(type(entry))}
+    return [
+        f"{role} {file_digest(Path(path)) if Path(path).is_file() else ''}"
+        for role, path in named.items()
+        if path
+    ]
