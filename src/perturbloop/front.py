@@ -214,7 +214,7 @@ class Campaign:
         Parameters
         ----------
         cells, model
-            New places.
+            New places of the file of cells and of the model's folder; `None` = it has not moved.
         """
         loop.relocate(
             self.folder,
@@ -229,7 +229,7 @@ class Campaign:
         Parameters
         ----------
         budget
-            Genes of a batch; the campaign's own by default.
+            Genes of a batch, kept for the next ones; the campaign's own by default.
         anyway
             Whether genes are named although the control gate failed.
         """
@@ -264,7 +264,7 @@ class Campaign:
         genes
             A list of genes, or the path of a file as `perturbloop combine` reads it.
         options
-            As of `perturbloop combine`.
+            `kind`, `dose`, `pairs`, `not_expressed` and `skip_unknown`, as of `perturbloop combine`.
         """
         from perturbloop.loop.combine import combine
 
@@ -277,7 +277,8 @@ class Campaign:
         Parameters
         ----------
         options
-            As of `perturbloop curves`; sizes are `ks`.
+            `ks` (sizes of the panels), `panels`, `seeds`, `levels`, `trained_at` and `workers`, as of `perturbloop curves`; lists
+            rather than texts with commas.
         """
         from perturbloop.loop.curves import curves
 

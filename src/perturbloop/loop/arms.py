@@ -76,6 +76,17 @@ def closed_arms(
     a screen measured (not `with_cells`) no cell can train, and those held out are judged where they are among the reference
     genes; where a fold has no target with cells to train on, the closed loop and its shuffled control are left out of all
     folds: what cannot be judged everywhere must not rank either.
+
+    Parameters
+    ----------
+    fold_of
+        Fold of each measured gene, by Ensembl id: -1 = it trains, k >= 0 = it is held out in fold k.
+    kinds
+        Edits to score: those of the campaign that were measured in cells.
+    levels
+        What is trained beside the frozen level.
+    with_cells
+        Genes that were hit in perturbed cells; all of `fold_of` by default.
     """
     cells = frozenset(fold_of) if with_cells is None else with_cells
     arms = []
@@ -156,7 +167,15 @@ def reference_genes(inputs: Inputs, config: PerturbConfig) -> list[str]:
 
 
 def model_place(arm: Arm, inputs: Inputs, examples: str, folder: Path) -> Path:
-    """Folder of an arm's state model, named by what decides it."""
+    """Folder of an arm's state model, named by what decides it.
+
+    Parameters
+    ----------
+    arm, inputs, examples
+        As of `model_key`.
+    folder
+        Campaign folder.
+    """
     return folder / "models" / f"{arm.method}-{model_key(arm, inputs, examples)}"
 
 

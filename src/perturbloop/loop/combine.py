@@ -112,6 +112,17 @@ def results_path(
 ) -> Path:
     """Where `combine` keeps its table: named after the file, or the hash of the genes, and options that are not the default.
 
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    path_or_genes
+        File, or list of genes; the order of a list counts.
+    kind, dose, pairs, not_expressed
+        As of `combine`.
+
+    Examples
+    --------
     >>> results_path("study", "genes.txt", pairs=True).as_posix()
     'study/combinations/genes-pairs.parquet'
     """

@@ -89,7 +89,19 @@ class Ground:
         return frozenset(effects_of_kind(rows, kind)["gene_id"]) & set(self.pool(kind)["gene_id"])
 
     def panel(self, kind: Kind, how: PanelRule, size: int, seed: int) -> tuple[str, ...]:
-        """Genes of the largest panel of a draw, kept once drawn; smaller ones are its beginning."""
+        """Genes of the largest panel of a draw, kept once drawn; smaller ones are its beginning.
+
+        Parameters
+        ----------
+        kind
+            Edit whose measured training targets the genes are drawn from.
+        how
+            Rule of the draw: `random`, `hit-enriched` or `coverage`.
+        size
+            Genes in the panel.
+        seed
+            Number of the draw; the campaign's own seed counts as well.
+        """
         gene_ids = self.pool(kind)["gene_id"].to_numpy(object)
         options = {"kind": kind, "panel": how, "size": size, "seed": seed}
         path = self.folder / "panels" / f"{step_key('panel', config=options, upstream=[self.key])}.parquet"

@@ -168,7 +168,17 @@ def keep_in_round(outcomes: Outcomes, folder: Path) -> tuple[Path, ...]:
 
 
 def place_of(campaign: CampaignFolder, entry: RecordedFile, inputs: Inputs) -> Path:
-    """Folder of a file's effects, named by what decides them."""
+    """Folder of a file's effects, named by what decides them.
+
+    Parameters
+    ----------
+    campaign
+        The campaign; folds and, for cells, false discovery rate and least effect are its own.
+    entry
+        The file and how it is read.
+    inputs
+        The campaign's model and cells.
+    """
     config = campaign.config.evaluate
     digests = [*digests_of(entry), inputs.key]
     if isinstance(entry, ScreenConfig):

@@ -46,7 +46,17 @@ def shift_against_null(ranking: pd.DataFrame, *, top: int = 10) -> Figure:
 
 
 def shift_panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
-    """Draw the RANKING rows of one kind, and name the `top` ones of highest benefit."""
+    """Draw the RANKING rows of one kind, and name the ones of highest benefit.
+
+    Parameters
+    ----------
+    ax
+        Axes to draw on: shift to the right (positive = toward the goal), −log10 p up.
+    rows
+        RANKING rows of one kind; those without shift or p-value are left out.
+    top
+        Number of genes to name; a name that would cover another is left out.
+    """
     surprise = _surprise(rows["pvalue"])
     points = rows.assign(x=rows["logit_shift"].astype(float), y=surprise).dropna(subset=["x", "y"])
     if points.empty:

@@ -25,7 +25,15 @@ def figure(width: float, height: float) -> Figure:
 
 
 def tidy(ax: Axes, *, title: str = "", x: str = "", y: str = "") -> Axes:
-    """Drop the box, name the axes."""
+    """Drop the box, name the axes.
+
+    Parameters
+    ----------
+    ax
+        Axes to change; they are returned.
+    title, x, y
+        Text above them, below and at the left; nothing in it is read as mathematics.
+    """
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_title(plain(title), loc="left", fontsize=10, parse_math=False)
     ax.set_xlabel(plain(x), parse_math=False)

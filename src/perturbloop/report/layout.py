@@ -76,6 +76,17 @@ def _draw(name: str, *tables: pd.DataFrame, **options: Any) -> "Figure":
 def number(value: Any, digits: int = 2, *, sign: bool = False) -> str:
     """Show a number; a missing one as a dash.
 
+    Parameters
+    ----------
+    value
+        The number; `None` and NaN are missing.
+    digits
+        Digits after the point.
+    sign
+        Whether a number that is not negative has a plus.
+
+    Examples
+    --------
     >>> number(0.8149), number(0.08, 3, sign=True), number(None), number(7800, 0)
     ('0.81', '+0.080', '–', '7,800')
     """
@@ -86,8 +97,17 @@ def number(value: Any, digits: int = 2, *, sign: bool = False) -> str:
 
 
 def interval(low: Any, high: Any, digits: int = 2, *, sign: bool = False) -> str:
-    """Show a 95 % interval.
+    """Show a 95 % interval; a dash where an end is missing.
 
+    Parameters
+    ----------
+    low, high
+        Its ends.
+    digits, sign
+        As of `number`, for both ends.
+
+    Examples
+    --------
     >>> interval(0.6, 0.97)
     '[0.60, 0.97]'
     """
@@ -122,6 +142,17 @@ def text(value: Any, empty: str = MISSING) -> str:
 def count(n: int, noun: str, nouns: str = "") -> str:
     """Show a number of things.
 
+    Parameters
+    ----------
+    n
+        How many.
+    noun
+        What one is called.
+    nouns
+        What several, or none, are called; `noun` with an s by default.
+
+    Examples
+    --------
     >>> count(1, "hit"), count(1200, "hit"), count(0, "batch", "batches")
     ('1 hit', '1,200 hits', '0 batches')
     """

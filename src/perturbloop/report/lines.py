@@ -13,6 +13,17 @@ GAP = 2
 def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
     """Break a sentence between words; a word longer than the line keeps its line to itself.
 
+    Parameters
+    ----------
+    text
+        The sentence.
+    width
+        Letters of a line, `indent` included.
+    indent
+        What every line but the first begins with.
+
+    Examples
+    --------
     >>> wrapped("a long sentence", 8, indent="  ")
     ['a long', '  sentence']
     """

@@ -215,7 +215,19 @@ def denominators(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def line_of(rows: pd.DataFrame, metrics: list[str], judged: str, *, calls: bool) -> tuple[str, ...]:
-    """Cells of one method, rule and denominator: genes judged, rule, metrics with intervals, prevalence and counts."""
+    """Cells of one method, rule and denominator: genes judged, rule, metrics with intervals, prevalence and counts.
+
+    Parameters
+    ----------
+    rows
+        METRICS rows of one method, rule of the call and denominator.
+    metrics
+        Metrics to show, in order; one that `rows` lack is a dash.
+    judged
+        What the genes judged are called: `scored`, `all` or `scored = all`.
+    calls
+        Whether the rule of the call has a cell.
+    """
     by_metric = rows.drop_duplicates("metric").set_index("metric")
     base = by_metric.loc["auroc"] if "auroc" in by_metric.index else by_metric.iloc[0]
     n_genes, n_hits = int(base["n_genes"]), int(base["n_hits"])

@@ -148,7 +148,19 @@ class CampaignStore(ABC):
 
     @abstractmethod
     def start_step(self, number: int, name: str, *, key: str, config: Mapping[str, Any]) -> Step:
-        """Record that a step of a round begins; starting it again forgets an earlier end."""
+        """Record that a step of a round begins; starting it again forgets an earlier end.
+
+        Parameters
+        ----------
+        number
+            Number of a round that was opened, from 0.
+        name
+            Name of the step.
+        key
+            What makes it stale when it changes: see `step_key`.
+        config
+            Options it runs with; must be plain JSON values.
+        """
 
     @abstractmethod
     def finish_step(self, step: Step, *, outputs: Mapping[str, str]) -> Step:

@@ -34,6 +34,17 @@ def create_store(
 
     The file is made beside its place and renamed, so that a ledger is whole or not there.
 
+    Parameters
+    ----------
+    path
+        SQLite file to make, in a folder that exists.
+    name
+        Name of the campaign.
+    config
+        `CampaignConfig.to_dict()`.
+    package_version
+        Version of perturbloop that makes it.
+
     Raises
     ------
     StoreError

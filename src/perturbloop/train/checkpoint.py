@@ -20,7 +20,19 @@ STATE_FILE = "state_model.json"
 
 
 def save_state_model(trained: StateModel, folder: Path, *, base: CellModel, card: dict[str, Any]) -> None:
-    """Write a state model beside its place and rename it; its model only where it differs from `base`, an adapter where one was kept."""
+    """Write a state model beside its place and rename it.
+
+    Parameters
+    ----------
+    trained
+        The state model. Its encoder is written only where it differs from `base`, its adapter where one was kept.
+    folder
+        Folder to make; one that is there is replaced.
+    base
+        The foundation model as it came.
+    card
+        What the state model is and how it came to be, as plain JSON values.
+    """
     own_encoder = trained.model.digest != base.digest
     readout = trained.readout
     with whole(folder) as beside:

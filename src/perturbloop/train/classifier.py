@@ -127,5 +127,15 @@ def heldout_auroc(
     is_goal_n: Bool[np.ndarray, " n"],
     train_n: Bool[np.ndarray, " n"],
 ) -> float:
-    """AUROC of the head's logit for the goal state among the cells that did not train it."""
+    """AUROC of the head's logit for the goal state among the cells that did not train it.
+
+    Parameters
+    ----------
+    readout
+        The state head; a positive logit means the goal state.
+    emb_nd
+        Embeddings of start and goal cells, cells × embedding.
+    is_goal_n, train_n
+        Whether each cell is of the goal state, and whether it trained the head.
+    """
     return float(roc_auc_score(is_goal_n[~train_n], readout.logit(emb_nd[~train_n])))

@@ -89,6 +89,15 @@ def aims_of(
 def consistency_loss(logit_of: LogitOf, aims: Aims, *, rng: np.random.Generator) -> Float[torch.Tensor, ""]:
     r"""How far the edited cells of one target, drawn at random, are from where its perturbed cells are.
 
+    Parameters
+    ----------
+    logit_of
+        Logits of some rows by the model in training, with gradients; positive = goal.
+    aims
+        Edited control cells of each target, and where they should land.
+    rng
+        Draws the target, and `CELLS` of its edited cells.
+
     Notes
     -----
     Smooth L1 of :math:`\overline{f(e'_n)} - \overline{\mathrm{logit}\, y_m}`: f the logit of an edited control cell, y the

@@ -32,7 +32,19 @@ class Examples:
 def open_loop(
     tokens: Tokens, is_goal_n: Bool[np.ndarray, " n"], *, max_cells: int, rng: np.random.Generator
 ) -> Examples:
-    """Take unperturbed cells of the two states, at most `max_cells`, both states with the same total weight."""
+    """Take unperturbed cells of the two states, both states with the same total weight.
+
+    Parameters
+    ----------
+    tokens
+        Encoded cells of both states; cells without a gene are left out.
+    is_goal_n
+        Whether each is of the goal state.
+    max_cells
+        Most cells to take, of both states together.
+    rng
+        Draws them.
+    """
     usable = np.flatnonzero(tokens.length_n > 2 * tokens.has_cls)
     chosen = np.sort(rng.permutation(usable)[:max_cells])
     label_n = is_goal_n[chosen].astype(float)

@@ -120,6 +120,19 @@ def batches(examples: Examples, config: TrainConfig, rng: np.random.Generator) -
 
     Added cells are dealt among the others, so that each batch mixes them and none holds more than
     `config.perturbed_share` of them; those that find no place wait for the next epoch.
+
+    Parameters
+    ----------
+    examples
+        Training cells.
+    config
+        Tokens of a batch, padding included, and the largest share of added cells.
+    rng
+        Draws the order, and which added cells find a place.
+
+    Returns
+    -------
+    Places of the cells of each batch among the examples.
     """
     length_n, added_n = examples.tokens.length_n, examples.added_n
     own, added = (_by_length(length_n, np.flatnonzero(part), rng) for part in (~added_n, added_n))

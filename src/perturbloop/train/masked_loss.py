@@ -21,7 +21,19 @@ def log_probabilities(
     labels_nt: Int[np.ndarray, "n t"],
     pad_token: int,
 ) -> torch.Tensor:
-    """Log probability of each hidden gene among all tokens of the vocabulary, rows first."""
+    """Natural log of the probability of each hidden gene among all tokens of the vocabulary, row by row.
+
+    Parameters
+    ----------
+    model
+        Model that guesses.
+    shown_nt
+        Token ids it sees, padded, cells × positions.
+    labels_nt
+        Token id of the gene where one is hidden, `IGNORED` elsewhere.
+    pad_token
+        Id of `<pad>`.
+    """
     labels = torch.from_numpy(labels_nt)
     hidden = hidden_states(model, shown_nt, labels != IGNORED, pad_token)
     wanted = labels[labels != IGNORED]
@@ -35,7 +47,19 @@ def log_probabilities(
 def hidden_states(
     model: BertForMaskedLM, shown_nt: Int[np.ndarray, "n t"], chosen_nt: torch.Tensor, pad_token: int
 ) -> torch.Tensor:
-    """Last hidden state at the chosen positions; padding is neither read nor attended to."""
+    """Last hidden state at the chosen positions, positions × embedding; padding is not attended to.
+
+    Parameters
+    ----------
+    model
+        Model that reads the cells.
+    shown_nt
+        Token ids it sees, padded, cells × positions.
+    chosen_nt
+        Whether a position's state is wanted.
+    pad_token
+        Id of `<pad>`.
+    """
     attention = (
         None if (shown_nt != pad_token).all() else torch.from_numpy((shown_nt != pad_token).astype(np.int64))
     )
@@ -45,6 +69,15 @@ def hidden_states(
 
 def held_out_losses(model: BertForMaskedLM, corpus: Corpus, config: PretrainConfig) -> tuple[HeldOut, ...]:
     """Measure the loss on the held-out cells: all files first, then each file that has any.
+
+    Parameters
+    ----------
+    model
+        Model to measure; it is left in evaluation mode.
+    corpus
+        Cells, held-out ones among them; the baselines count the genes of the others.
+    config
+        Only its seed is read.
 
     Notes
     -----

@@ -72,7 +72,19 @@ def load_checkpoint(partial: Path) -> dict[str, Any] | None:
 
 
 def publish(folder: Path, model: BertForMaskedLM, vocabulary: Vocabulary, card: dict[str, Any]) -> None:
-    """Write config, weights, vocabulary and card, and give them their name at once."""
+    """Write config, weights, vocabulary and card, and give them their name at once.
+
+    Parameters
+    ----------
+    folder
+        Model folder to make, within `partial_folder` of it.
+    model
+        Pretrained model.
+    vocabulary
+        Tokens, medians and length of its cells.
+    card
+        What the model is and how it came to be, as plain JSON values; `finished` reads its `key`.
+    """
     partial = folder.with_name(folder.name + ".partial")
     made = partial / "model"
     shutil.rmtree(made, ignore_errors=True)

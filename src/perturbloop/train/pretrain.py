@@ -196,6 +196,23 @@ def _learn(
 def progress(config: PretrainConfig, *, step: int, epochs: float, seconds: float) -> float:
     """Share of the run that is done: by steps where they are fixed, else by the clock; by epochs in any case.
 
+    Parameters
+    ----------
+    config
+        Its `steps`, or where they are 0 its `minutes`, and its `epochs` are the whole run.
+    step
+        Steps done.
+    epochs
+        Passes over the training cells done, with fractions.
+    seconds
+        Time spent, that before a kill included.
+
+    Returns
+    -------
+    0 at the start; 1 or more at the end.
+
+    Examples
+    --------
     >>> progress(PretrainConfig(minutes=2.0), step=10, epochs=1.0, seconds=60.0)
     0.5
     """

@@ -88,7 +88,16 @@ class TrainingCells:
     def examples(
         self, variant: Variant, training: Collection[str], held_out: Collection[str]
     ) -> tuple[Examples, np.random.Generator]:
-        """Cells of one arm, and the random numbers to go on with."""
+        """Cells of one arm, and the random numbers to go on with.
+
+        Parameters
+        ----------
+        variant
+            Which cells train: unperturbed ones alone (`open`), perturbed ones beside them (`closed`), these with shuffled labels
+            (`shuffled`), or controls of the study in their place (`unperturbed`).
+        training, held_out
+            Targets whose perturbed cells may train, and those that will be scored; read where perturbed cells train.
+        """
         config, states, perturbed = self.config, self.states, self.perturbed
         rng = np.random.default_rng([config.seed, 2])
         train, is_goal_n = self.unperturbed.select(states.train_n), states.is_goal_n[states.train_n]

@@ -46,6 +46,17 @@ def first_model(
 ) -> BertForMaskedLM:
     """Build the model and set its first weights; without `vectors_vd` they are BERT's random ones.
 
+    Parameters
+    ----------
+    config
+        Shape of the model, kind of positions, and seed.
+    vocabulary
+        Its tokens.
+    vectors_vd
+        Co-expression vector of each token id, tokens × hidden size; zero where a token has none.
+    log_unigram_v
+        Natural log of each token id's frequency in training; −inf for tokens that are no gene.
+
     Notes
     -----
     With `vectors_vd`: genes start from their co-expression vectors, every gene brought to the same length; genes
