@@ -190,3 +190,14 @@ def test_what_libraries_warn_of_never_reaches_the_terminal(monkeypatch):
         )
         assert warnings.showwarning is not logging._showwarning
     assert (done.exit_code, done.stderr) == (0, "")
+
+
+def test_work_of_the_same_name_in_the_next_round_is_timed_anew(capsys):
+    now = [0.0]
+    lines = Lines(clock=lambda: now[0])
+    for begun, ended in ((0, 100), (1000, 1030)):
+        now[0] = begun
+        lines("perturb, frozen", 0, 9)
+        now[0] = ended
+        lines("perturb, frozen", 9, 9)
+    assert "done in 30 s" in capsys.readouterr().err

@@ -327,7 +327,7 @@ def test_a_second_process_is_kept_out(campaign):
 def test_a_refused_record_leaves_the_campaign_as_it_was(campaign, made):
     before = (campaign.folder / "campaign.toml").read_text()
     with pytest.raises(StateError, match="non-targetin"):
-        record(campaign.folder, made.perturbed(control="non-targetin"))
+        record(campaign.folder, made.perturbed(control="non-targetin"), replace=True)
     assert (campaign.folder / "campaign.toml").read_text() == before
     assert checked(campaign.folder)
 

@@ -182,11 +182,13 @@ class Lines:
         """
         now = self.clock()
         is_new, is_done = work not in self.started, done >= total
-        self.started.setdefault(work, now)
+        begun = self.started.setdefault(work, now)
+        if is_done:
+            del self.started[work]  # the next round does work of the same name
         if now - self.last < (PAUSE if is_new or is_done else LONG_PAUSE):
             return
         self.last = now
-        much = f"done in {now - self.started[work]:,.0f} s" if is_done else f"{done:,} of {total:,}"
+        much = f"done in {now - begun:,.0f} s" if is_done else f"{done:,} of {total:,}"
         typer.echo(printable(f"{work}: {much}"), err=True)
 
 
