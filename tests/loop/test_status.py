@@ -12,6 +12,7 @@ from perturbloop.errors import DesignError, InputError, StoreError
 from perturbloop.loop.campaign import checked, play, proposals, record, relocate, unrecord
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.status import gene, status
+from perturbloop.report import compose, render
 
 
 @pytest.fixture
@@ -167,3 +168,14 @@ def test_a_campaign_of_an_older_version_opens_reports_and_plays_on(folder):
     assert play(folder).done
     _, report, _ = show(folder)
     assert (folder / "rounds" / f"{report.round_number:03d}" / "facts.json").is_file()
+
+
+def test_a_finished_round_reports_the_same_whatever_is_edited_or_moved_since(folder):
+    place = folder / "rounds" / "001"
+    before = render(compose(place))
+    edit(folder, "min_effect = 0.3", "min_effect = 0.9")
+    edit(folder, "cells.h5ad", "gone.h5ad")
+    shutil.rmtree(folder / "models")
+    shutil.rmtree(folder / "shifts")
+    assert render(compose(place)) == before
+    assert before == (place / "report.html").read_text().replace("study, round", "copy, round")

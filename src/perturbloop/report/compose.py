@@ -26,7 +26,7 @@ from perturbloop.store.files import read_json, read_table
 PLAY_AGAIN = "Delete it and run `perturbloop play`, which makes it anew."
 FEW_HITS = 10
 """Hits below which no two methods can be told apart."""
-STEPS = ("check", "train", "perturb", "evaluate", "propose", "report")
+STEPS = ("check", "train", "perturb", "evaluate", "propose")
 
 
 def compose(folder: Path) -> RoundReport:
