@@ -61,6 +61,8 @@ def test_the_answer_is_a_table_and_shows_itself(study):
     assert scored["benefit"].is_monotonic_decreasing
     assert list(study.ranking.columns[:5]) == ["gene_id", "gene_name", "kind", "action", "benefit"]
     assert {"frozen", "posterior", "de"} <= set(study.scoreboard["method"])
+    assert "frozen-closed" not in set(study.scoreboard["method"])  # one hit cannot tell what it gains
+    assert "Perturbed cells trained no model" in study.report().page
     shown = study._repr_html_()
     assert "2 rounds finished" in shown
     assert "Next: " in shown

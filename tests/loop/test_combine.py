@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from perturbloop.cli import app
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.loop.campaign import init
-from perturbloop.loop.combine import combine, results_path
+from perturbloop.loop.combine import combine
+from perturbloop.perturb.asked import results_path
 from perturbloop.schema import COMBINATIONS
 
 

@@ -32,7 +32,7 @@ def combine(
 ) -> Answer:
     """Perturb gene sets, pairs and drugs in silico, and say which pairs are more than their sum."""
     from perturbloop.loop.combine import combine as run
-    from perturbloop.loop.combine import results_path
+    from perturbloop.perturb.asked import results_path
 
     edits: dict[str, Any] = {"kind": kind, "dose": dose, "pairs": pairs, "not_expressed": not_expressed}
     table = run(folder, file, **edits, skip_unknown=skip_unknown)

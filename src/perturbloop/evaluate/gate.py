@@ -15,10 +15,12 @@ import pandas as pd
 from jaxtyping import Shaped
 from scipy import stats
 
-from perturbloop.errors import some
+from perturbloop.data.cells import Cells
+from perturbloop.data.genes import GeneNames
+from perturbloop.errors import GeneIdError, closest, some
 from perturbloop.evaluate.controls import Recognized
 from perturbloop.evaluate.metrics import auroc
-from perturbloop.schema import ACTION, LOW_AUROC, Kind, Verdict
+from perturbloop.schema import ACTION, LOW_AUROC, EvaluateConfig, Kind, Verdict
 
 ALPHA = 0.05
 """Largest p of a passing test of positive controls, and smallest of a passing test of negative ones."""
@@ -247,3 +249,32 @@ def _negative(kind: str, rows: pd.DataFrame, named: set[str], fdr: float) -> Ver
 
 def _word(passed: bool) -> str:
     return "passed" if passed else "FAILED"
+
+
+def require_known_controls(config: EvaluateConfig, cells: Cells, names: GeneNames) -> None:
+    """Refuse controls that nobody knows: one that is misspelt would only be missed once all edits were made.
+
+    Parameters
+    ----------
+    config
+        Names of the controls.
+    cells
+        Start and goal cells.
+    names
+        Symbols that the campaign knows.
+
+    Raises
+    ------
+    GeneIdError
+        If a symbol is that of no gene.
+    """
+    known = {str(name) for name in (*cells.gene_names, *names.gene_names)}
+    for option in ("positive_controls", "negative_controls"):
+        named = [entry.partition(":")[0] for entry in getattr(config, option)]
+        unknown = [name for name in named if name not in known]
+        if unknown:
+            msg = (
+                f"`{option}` must be symbols of genes; neither {cells.source} nor the vocabulary knows {some(unknown)}. Correct "
+                f"them; the closest to the first is {closest(unknown[0].upper(), sorted(known), limit=1)}."
+            )
+            raise GeneIdError(msg)

@@ -1,5 +1,6 @@
 """Whether the held-out targets can say anything of a method, before anything is computed to ask them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -74,3 +75,18 @@ def judgeable(effects: pd.DataFrame, kind: Kind) -> Judgeable:
     """
     truth = held_out(effects, kind)
     return Judgeable(kind, int(truth.gene_ids.size), int(truth.toward_n.sum()))
+
+
+def spared_lines(effects: pd.DataFrame, kinds: Iterable[Kind]) -> list[str]:
+    """Say that perturbed cells trained no model since nothing could tell what that gains; empty without kinds.
+
+    Parameters
+    ----------
+    effects
+        EFFECTS rows that rankings are judged by.
+    kinds
+        Kinds of edit that were measured in cells.
+    """
+    why = [judgeable(effects, kind).sentence for kind in kinds]
+    todo = "Set `closed_loop` to always to train them anyway."
+    return [f"Perturbed cells trained no model. {' '.join(filter(None, why))} {todo}"] if why else []

@@ -202,7 +202,7 @@ def model_key(arm: Arm, inputs: Inputs, examples: str) -> str:
 def _without_part(arm: Arm) -> set[str]:
     """Options that have no part in an arm's state model."""
     tuning = {"epochs", "batch_tokens"}
-    options = {"levels"}
+    options = {"levels", "closed_loop"}
     if arm.variant not in ("closed", "shuffled"):
         options |= {"consistency"}
     if arm.method in OPEN:

@@ -1,6 +1,5 @@
 """Score gene sets, pairs and drugs in the start cells of a campaign."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,7 @@ from perturbloop.loop.execute import train_arm
 from perturbloop.loop.folder import working
 from perturbloop.loop.inputs import read_inputs
 from perturbloop.loop.steps import stamp_of
-from perturbloop.perturb.asked import Combination, perturbations_of
+from perturbloop.perturb.asked import Combination, perturbations_of, results_path
 from perturbloop.perturb.collect import precision_of
 from perturbloop.perturb.combine import combination_shifts
 from perturbloop.perturb.exact import ExactEngine
@@ -99,37 +98,3 @@ def combine(
             },
         )
     return table
-
-
-def results_path(
-    folder: Path | str,
-    path_or_genes: Path | str | Sequence[str],
-    *,
-    kind: str = "delete",
-    dose: float = 1.0,
-    pairs: bool = False,
-    not_expressed: str | None = None,
-) -> Path:
-    """Where `combine` keeps its table: named after the file, or the hash of the genes, and options that are not the default.
-
-    Parameters
-    ----------
-    folder
-        Campaign folder.
-    path_or_genes
-        File, or list of genes; the order of a list counts.
-    kind, dose, pairs, not_expressed
-        As of `combine`.
-
-    Examples
-    --------
-    >>> results_path("study", "genes.txt", pairs=True).as_posix()
-    'study/combinations/genes-pairs.parquet'
-    """
-    if isinstance(path_or_genes, (str, Path)):
-        words = [Path(path_or_genes).stem]
-    else:
-        words = [hashlib.sha256("\n".join(path_or_genes).encode()).hexdigest()[:16]]
-    words += ["pairs"] * pairs + [kind] * (kind != "delete") + [f"{dose:g}"] * (dose != 1)
-    words += [not_expressed] if not_expressed else []
-    return Path(folder) / "combinations" / f"{'-'.join(words)}.parquet"

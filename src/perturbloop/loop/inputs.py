@@ -12,10 +12,11 @@ from perturbloop.data.genes import GeneNames, GeneReport
 from perturbloop.data.states import StateCells, state_cells
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.errors import GeneIdError, InputError, ModelError, closest, some
+from perturbloop.errors import InputError, ModelError
 from perturbloop.evaluate import chosen_test, static_pathway
+from perturbloop.evaluate.gate import require_known_controls
 from perturbloop.models.view import ModelView
-from perturbloop.schema import CampaignConfig, EvaluateConfig
+from perturbloop.schema import CampaignConfig
 from perturbloop.store import step_key
 
 
@@ -102,7 +103,7 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     states = state_cells(cells, config.cells, seed=config.train.seed)
     # Refused now, not after hours of edits: a test that the cells do not allow, unknown controls, an unknown pathway.
     chosen_test(states.is_goal_n, states.donor_n, by=config.evaluate.de)
-    _require_known_controls(config.evaluate, states.cells, words.names)
+    require_known_controls(config.evaluate, states.cells, words.names)
     annotations = read_annotations(config.evaluate, words.names)
     static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)
     tokens = tokenize(states.cells, words, spare=int(config.perturb.after_delete == "refill"))
@@ -128,17 +129,3 @@ def _require_tokens(card: models.ModelCard) -> None:
             "reads none. Name another with `--model`; the linear control is trained by itself."
         )
         raise ModelError(msg)
-
-
-def _require_known_controls(config: EvaluateConfig, cells: Cells, names: GeneNames) -> None:
-    """A control that is misspelt would only be missed once all edits were made."""
-    known = {str(name) for name in (*cells.gene_names, *names.gene_names)}
-    for option in ("positive_controls", "negative_controls"):
-        named = [entry.partition(":")[0] for entry in getattr(config, option)]
-        unknown = [name for name in named if name not in known]
-        if unknown:
-            msg = (
-                f"`{option}` must be symbols of genes; neither {cells.source} nor the vocabulary knows {some(unknown)}. Correct "
-                f"them; the closest to the first is {closest(unknown[0].upper(), sorted(known), limit=1)}."
-            )
-            raise GeneIdError(msg)

@@ -25,11 +25,12 @@ from perturbloop.evaluate import (
 from perturbloop.evaluate.calls import Shifted, with_calls
 from perturbloop.evaluate.comparisons import gains, moved_since_first
 from perturbloop.evaluate.controls import Recognized, stimulus_of
+from perturbloop.evaluate.judgeable import spared_lines
 from perturbloop.evaluate.power import judged_targets
 from perturbloop.evidence.channel import Evidence, Networks, evidence_of, evidence_predictions, networks_of
 from perturbloop.evidence.kernels import gene_set_kernel, vector_kernel
 from perturbloop.evidence.ranking import WITH_MODEL, WITHOUT_MODEL, posteriors, ranked
-from perturbloop.loop.arms import Arm
+from perturbloop.loop.arms import OPEN, Arm
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, keep_in_round
@@ -99,6 +100,8 @@ def evaluate_round(
     if edits.estimates is None:  # the published tool's table says nothing of screened shifts
         yield from write_goal_states(edits.shifts, inputs.vocabulary, folder)
     campaign.store.save_scores(int(folder.name), tables["metrics"])
+    trained = any(arm.method not in OPEN for arm in perturbed)
+    spared = [] if outcomes is None or trained else spared_lines(outcomes.judged, outcomes.kinds_of_cells)
     facts = RoundFacts(
         config=config,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -110,7 +113,7 @@ def evaluate_round(
         n_start=int((~inputs.states.is_goal_n).sum()),
         n_goal=int(inputs.states.is_goal_n.sum()),
         check_lines=tuple(inputs.lines()),
-        warnings=inputs.states.warnings,
+        warnings=(*inputs.states.warnings, *spared),
         model_lines=inputs.view.lines,
         models={arm.title: dict(model) for arm, model in models.items()},
         full_rankings=tuple(arm.title for arm in models if arm.fold < 0),

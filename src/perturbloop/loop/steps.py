@@ -12,6 +12,7 @@ import pandas as pd
 
 from perturbloop import __version__
 from perturbloop.design.propose import propose
+from perturbloop.evaluate.judgeable import judgeable
 from perturbloop.loop.arms import Arm, closed_arms, open_arms
 from perturbloop.loop.folder import CampaignFolder, read_of_round
 from perturbloop.loop.inputs import Inputs
@@ -54,7 +55,8 @@ class Work:
         if outcomes is None:
             return arms
         kinds = tuple(kind for kind in config.perturb.kinds if kind in outcomes.kinds_of_cells)
-        if not kinds:
+        judged = any(judgeable(outcomes.judged, kind).comparable for kind in kinds)
+        if not kinds or not (judged or config.train.closed_loop == "always"):
             return arms
         with_cells = outcomes.with_cells
         return [*arms, *closed_arms(outcomes.fold_of, kinds, config.train.levels, with_cells=with_cells)]

@@ -1,5 +1,6 @@
 """Gene sets, lists of genes, pairs and drugs, as they are asked for in a small file."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -307,3 +308,37 @@ def perturbations_of(
     if not paired:
         return found
     return pairs([one.name for one in found if one.targets], vocabulary, kind=kind, dose=dose)
+
+
+def results_path(
+    folder: Path | str,
+    path_or_genes: Path | str | Sequence[str],
+    *,
+    kind: str = "delete",
+    dose: float = 1.0,
+    pairs: bool = False,
+    not_expressed: str | None = None,
+) -> Path:
+    """Where `combine` keeps its table: named after the file, or the hash of the genes, and options that are not the default.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    path_or_genes
+        File, or list of genes; the order of a list counts.
+    kind, dose, pairs, not_expressed
+        As of `combine`.
+
+    Examples
+    --------
+    >>> results_path("study", "genes.txt", pairs=True).as_posix()
+    'study/combinations/genes-pairs.parquet'
+    """
+    if isinstance(path_or_genes, (str, Path)):
+        words = [Path(path_or_genes).stem]
+    else:
+        words = [hashlib.sha256("\n".join(path_or_genes).encode()).hexdigest()[:16]]
+    words += ["pairs"] * pairs + [kind] * (kind != "delete") + [f"{dose:g}"] * (dose != 1)
+    words += [not_expressed] if not_expressed else []
+    return Path(folder) / "combinations" / f"{'-'.join(words)}.parquet"

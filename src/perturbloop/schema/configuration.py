@@ -23,6 +23,7 @@ from perturbloop.schema.words import (
     DEFAULT_KINDS,
     AfterDelete,
     CallRule,
+    ClosedLoop,
     Design,
     DeTest,
     EngineName,
@@ -75,6 +76,8 @@ class TrainConfig:
     """Layer the cell embedding is read from: 0 = last, -1 = one before it."""
     levels: Annotated[tuple[Level, ...], MinLen(1)] = ("full",)
     """Levels of the representation channel: lora, full or both; frozen is always run beside them."""
+    closed_loop: ClosedLoop = "auto"
+    """auto: perturbed cells train models only where held-out hits can tell what that gains, as most of a round is spent on it; always: in any case."""
     learning_rate: Rate = 2e-4
     """Learning rate of full fine-tuning (AdamW): the first knob to turn; too high a rate ruins the in-silico signal."""
     lora_learning_rate: Rate = 1e-3

@@ -31,6 +31,8 @@ DeTest = Literal["auto", "pseudobulk", "metacells", "rank-sum"]
 """Test of differential expression; auto takes the first of the three that the cells allow."""
 Level = Literal["frozen", "lora", "full"]
 """What of an encoder is trained: nothing but the head, low-rank adapters that are merged afterwards, or every weight."""
+ClosedLoop = Literal["auto", "always"]
+"""Whether perturbed cells train models where too few held-out hits could tell what that gains: auto spares them, always does not."""
 Variant = Literal["open", "closed", "shuffled", "unperturbed"]
 """Which cells train a level. open: state cells alone; closed: with perturbed cells; shuffled: their labels are exchanged;
 unperturbed: control cells of their study in their place."""
