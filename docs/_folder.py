@@ -30,6 +30,7 @@ BESIDE = {
         "encoder/": "its weights and vocabulary, where they were trained",
         "adapter/": "low-rank adapters, where they were trained",
     },
+    "shifts/": {"rate-FAMILY.json": "how fast edits went here, to say how long the next will take"},
     "shifts/MODEL-KEY/PLAN/": {
         "part-NUMBER.parquet": "every edit in every cell",
         "run.json": "the arithmetic it was run in",
