@@ -307,9 +307,15 @@ def test_a_modality_that_no_edit_of_the_campaign_answers_is_refused(campaign, ma
 
 def test_labels_by_condition_must_name_the_states(campaign, made):
     with pytest.raises(InputError, match="at least two conditions"):
-        record(campaign.folder, made.perturbed(label_source="condition", condition_column="condition"))
+        record(
+            campaign.folder,
+            made.perturbed(label_source="condition", condition_column="condition"),
+            replace=True,
+        )
     with pytest.raises(StateError, match="must name the start state 'stimulated'"):
-        record(campaign.folder, made.perturbed(label_source="condition", condition_column="guide"))
+        record(
+            campaign.folder, made.perturbed(label_source="condition", condition_column="guide"), replace=True
+        )
 
 
 def test_the_same_cells_recorded_again_change_nothing(campaign, made):
@@ -368,7 +374,7 @@ def test_the_table_after_a_record_holds_no_effects_of_before(few, tmp_path):
     init(folder, few.config())
     record(folder, few.perturbed())
     line = f"record {folder} --perturbed {few.perturbed_path} --target-column target --control {toy.CONTROL}"
-    done = CliRunner().invoke(app, shlex.split(f"{line} --modality crispri --min-cells 12"))
+    done = CliRunner().invoke(app, shlex.split(f"{line} --modality crispri --min-cells 12 --replace"))
     assert done.exit_code == 0, done.stderr
     assert done.stdout.count("effect to goal") == few.n_targets
 

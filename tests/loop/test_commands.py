@@ -31,8 +31,17 @@ def test_every_step_of_a_finished_campaign_answers_machines_with_one_object(run,
 def test_the_report_in_the_terminal_names_methods_and_its_page(run, campaign):
     code, out, _ = run(f"report {campaign.folder}")
     assert code == 0
-    assert "signed DE" in out
     assert "report.html" in out
+    assert len(out.splitlines()) <= 40
+    code, out, _ = run(f"report {campaign.folder} --full")
+    assert code == 0
+    assert "signed DE" in out
+    code, out, _ = run(f"report {campaign.folder} --table metrics --csv")
+    assert code == 0
+    assert out.splitlines()[0].startswith("method,")
+    code, _, err = run(f"report {campaign.folder} --csv")
+    assert code == 1
+    assert "`--table ranking`" in err
 
 
 def test_proposals_give_place_gene_and_reason(run, campaign):

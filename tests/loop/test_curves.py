@@ -298,7 +298,7 @@ def test_the_report_of_the_round_shows_its_curves_until_something_new_is_recorde
     curves(folder, ks=(0, 5), panels=["random"], seeds=2)
     assert "Learning curves" in page.read_text()
     assert play(folder).done == ()
-    (folder / "rounds" / "000" / "evaluate.json").write_text(json.dumps({"key": "another"}))
+    (folder / "rounds" / "000" / "evaluate.json").write_text(json.dumps({"key": "another", "seconds": 1.0}))
     report = compose(folder / "rounds" / "000")
     assert report.curves.empty
     assert report.curve_notes == ()

@@ -24,6 +24,7 @@ from perturbloop.loop.inputs import read_inputs
 from perturbloop.loop.recorded import Outcomes
 from perturbloop.schema import EFFECTS, PerturbedConfig, ScreenConfig
 from perturbloop.train.examples import closed_loop, open_loop
+from perturbloop.train.sources import TrainingCells
 
 N_SINGLE = 8
 
@@ -145,7 +146,7 @@ def test_edited_cells_stand_for_compounds_that_do_one_thing_to_one_gene(screened
     assert set(found.kind_n[found.target_n == first]) == {""}
     assert set(found.kind_n[found.target_n == hit["single 0"][0]]) == {"delete"}
     train = replace(inputs.config.train, consistency=1.0)
-    cells = TrainingCells(replace(inputs, config=replace(inputs.config, train=train)), found)
+    cells = TrainingCells(inputs.states, inputs.view, train, found)
     examples, rng = cells.examples("closed", sorted(set(found.target_n) - {""}), ())
     assert set(hit["double"]) | set(hit["mixed"]) <= set(examples.spent)
     aims = cells.aims(examples, rng)
@@ -154,7 +155,7 @@ def test_edited_cells_stand_for_compounds_that_do_one_thing_to_one_gene(screened
 
 def test_a_drug_response_screen_with_the_same_table_of_targets_judges_beside_the_cells(screened, tmp_path):
     folder = Path(shutil.copytree(screened[0], tmp_path / "study"))
-    before = {row.gene_id: row.fold for row in measured(folder, screened[1]["folder"]).itertuples()}
+    before = {row.gene_id: row.fold for row in measured(folder, screened[1].folder).itertuples()}
     targets = screened[0].parent / "targets.tsv"
     table = pd.read_csv(targets, sep="\t").drop_duplicates("compound").assign(response=np.arange(10.0) - 4)
     table[["compound", "response"]].to_csv(tmp_path / "responses.csv", index=False)

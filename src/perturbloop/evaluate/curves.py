@@ -1,5 +1,6 @@
 """Points of a learning curve: what one ranking says of the held-out targets, and the mean over draws of a panel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,3 +140,16 @@ def _mean(draws: pd.DataFrame) -> dict[str, Any]:
     half = stats.t.ppf((1 + LEVEL) / 2, len(value) - 1) * found["sd"] / np.sqrt(len(value))
     low, high = np.clip([found["value"] - half, found["value"] + half], 0, 1)
     return found | {"ci_low": low, "ci_high": high, "interval": "" if np.isnan(half) else "panels"}
+
+
+def largest_panels(points: Sequence[Point]) -> dict[str, dict[str, list[list[str]]]]:
+    """Of each kind and panel, the genes of the largest panel of each draw."""
+    found: dict[tuple[str, str, int], list[str]] = {}
+    for point in points:
+        place = (point.kind, point.panel, point.seed)
+        if point.panel and point.k > len(found.get(place, ())):
+            found[place] = list(point.genes)
+    tree: dict[str, dict[str, list[list[str]]]] = {}
+    for (kind, how, _), genes in found.items():
+        tree.setdefault(kind, {}).setdefault(how, []).append(genes)
+    return tree

@@ -12,7 +12,7 @@ from perturbloop import progress
 from perturbloop.data.splits import LEAST_TO_SPLIT
 from perturbloop.design.panels import PANELS, PanelRule, require_panels
 from perturbloop.errors import DesignError, some
-from perturbloop.evaluate.curves import EVIDENCE, LEVELS, Point, curve_means
+from perturbloop.evaluate.curves import EVIDENCE, LEVELS, Point, curve_means, largest_panels
 from perturbloop.loop.curve_points import Ground
 from perturbloop.loop.folder import CampaignFolder, working
 from perturbloop.loop.inputs import read_inputs
@@ -120,7 +120,7 @@ def curves(
             },
             "key": ground.key,
             "held_out": sorted(ground.held_out),
-            "panels": _largest(points),
+            "panels": largest_panels(points),
             "notes": notes,
             "n_points": len(points),
             "n_computed": n_computed,
@@ -243,19 +243,6 @@ def _tell(campaign: CampaignFolder, key: str) -> None:
     if page.is_file() and written:
         write_report(compose(page.parent), page)
         store.finish_step(written[-1], outputs=written[-1].outputs)  # the page holds something else now
-
-
-def _largest(points: Sequence[Point]) -> dict[str, dict[str, list[list[str]]]]:
-    """Of each kind and panel, the genes of the largest panel of each draw."""
-    found: dict[tuple[str, str, int], list[str]] = {}
-    for point in points:
-        place = (point.kind, point.panel, point.seed)
-        if point.panel and point.k > len(found.get(place, ())):
-            found[place] = list(point.genes)
-    tree: dict[str, dict[str, list[list[str]]]] = {}
-    for (kind, how, _), genes in found.items():
-        tree.setdefault(kind, {}).setdefault(how, []).append(genes)
-    return tree
 
 
 def _judged_kinds(ground: Ground, notes: list[str]) -> list[Kind]:

@@ -122,12 +122,11 @@ def _both(report: RoundReport) -> tuple[str, ...]:
             if EITHER_WAY in cautions.split(", ")
         ]
         if both:
-            is_are = "is" if len(both) == 1 else "are"
-            lines.append(f"{len(both)} of the {len(rows)} best by `{kind}` ({listed(both)}) {is_are}")
+            lines.append(f"{len(both)} of the {len(rows)} best by `{kind}` ({listed(both)})")
     if not lines:
         return ()
     return (
-        f"{'; '.join(lines)} among the best of the opposite action too: there the model answers to any edit and names no direction.",
+        f"Best both to inhibit and to activate: {'; '.join(lines)}. There the model answers to any edit and names no direction.",
     )
 
 
