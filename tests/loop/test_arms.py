@@ -80,5 +80,5 @@ def test_an_option_of_one_level_leaves_the_models_of_the_others_fresh(made, tmp_
 
 @pytest.mark.parametrize("levels", [(), ("half",)])
 def test_levels_that_do_not_exist_are_refused(levels):
-    with pytest.raises(ValueError, match="`levels` must .*'frozen', 'lora', 'full'"):
+    with pytest.raises(ValueError, match=r"`levels` must .*'frozen', 'lora', 'full'"):
         TrainConfig(levels=levels)
