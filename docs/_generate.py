@@ -180,11 +180,21 @@ def _default(field: dataclasses.Field) -> str:
 
 def methods() -> str:
     """Page of the rows of the scoreboard."""
-    rows = [(f"`{entry.name}`", entry.role, entry.title, entry.meaning) for entry in schema.METHODS]
-    lead = "A *loop* row is a variant of the loop, a *baseline* needs no model, a *control* must not gain.\n"
-    return "\n".join(
-        ["# Methods of the scoreboard\n", lead, grid(("method", "role", "title", "meaning"), rows) + "\n"]
+    rows = [
+        (f"`{entry.name}`", entry.role, entry.channel, entry.title, entry.meaning)
+        + (f"`{entry.partner}`" if entry.partner else "", _listed(entry.against), _listed([entry.control]))
+        for entry in schema.METHODS
+    ]
+    lead = (
+        "A *loop* row is a variant of the loop, a *baseline* needs no model, a *control* must not gain. Gains are paired "
+        "differences over the methods it is compared with; the shuffled twin is made for the first of them.\n"
     )
+    head = ("method", "role", "channel", "title", "meaning", "starts from", "compared with", "shuffled twin")
+    return "\n".join(["# Methods of the scoreboard\n", lead, grid(head, rows) + "\n"])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names if name)
 
 
 def metrics() -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from perturbloop.loop.arms import closed_arms, model_key, open_arms
 from perturbloop.loop.campaign import init
-from perturbloop.schema import METHODS, TrainConfig
+from perturbloop.schema import METHODS, TrainConfig, method
 
 FOLDS = {"A": -1, "B": -1, "C": 0, "D": 0, "E": 1}
 
@@ -22,7 +22,7 @@ def test_every_arm_is_a_method_of_the_scoreboard():
 
 def test_the_frozen_level_is_always_there_and_the_others_where_they_are_asked_for():
     def levels(found):
-        return {arm.level for arm in found}
+        return {arm.record.level for arm in found}
 
     assert levels(arms("full")) == {"frozen", "full"}
     assert levels(arms("lora")) == {"frozen", "lora"}
@@ -34,23 +34,23 @@ def test_no_arm_sees_the_targets_of_its_fold_and_only_closed_ones_see_any():
     for arm in arms("lora", "full"):
         assert not arm.training & arm.held_out
         assert arm.held_out == {gene for gene, fold in FOLDS.items() if fold == arm.fold >= 0}
-        assert bool(arm.training) == (arm.variant in ("closed", "shuffled"))
+        assert bool(arm.training) == (arm.record.variant in ("closed", "shuffled"))
 
 
 def test_every_fold_has_the_same_methods_and_controls_rank_no_genome():
     found = arms("lora", "full")
     by_fold = [{arm.method for arm in found if arm.fold == fold} for fold in (0, 1)]
     assert by_fold[0] == by_fold[1]
-    ranked = {arm.variant for arm in found if arm.fold == -1}
+    ranked = {arm.record.variant for arm in found if arm.fold == -1}
     assert ranked == {"open", "closed"}
 
 
 def test_where_one_fold_has_no_cells_to_train_on_the_closed_loop_is_left_out_of_all():
     fold_of = {"C": 0, "D": 0, "E": 1}
     found = closed_arms(fold_of, ("delete",), ("full",), with_cells=frozenset("C"))
-    assert {arm.variant for arm in found} == {"open", "unperturbed"}  # C may not train what judges C
+    assert {arm.record.variant for arm in found} == {"open", "unperturbed"}  # C may not train what judges C
     found = closed_arms(fold_of, ("delete",), ("full",), with_cells=frozenset("CE"))
-    by_fold = [{arm.variant for arm in found if arm.fold == fold} for fold in (0, 1)]
+    by_fold = [{arm.record.variant for arm in found if arm.fold == fold} for fold in (0, 1)]
     assert by_fold[0] == by_fold[1] == {"open", "closed", "shuffled", "unperturbed"}
 
 
@@ -67,7 +67,7 @@ def test_an_option_of_one_level_leaves_the_models_of_the_others_fresh(made, tmp_
 
     def moved(**options):
         after = keys(**options)
-        return {method.partition("-")[0] for method in before if after[method] != before[method]}
+        return {method(name).level for name in before if after[name] != before[name]}
 
     assert moved(levels=("lora",)) == set()
     assert moved(learning_rate=1e-5) == {"full"}

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from perturbloop.cli import app
 from perturbloop.errors import DesignError, LeakageError, StoreError
-from perturbloop.evaluate.curves import EVIDENCE_METHODS, LEVEL_METHODS, Point
+from perturbloop.evaluate.curves import EVIDENCE, LEVELS, Point, methods_at
 from perturbloop.evidence.kernels import vector_kernel
 from perturbloop.loop import curves as module
 from perturbloop.loop.campaign import init, play, record
@@ -72,10 +72,10 @@ def test_every_point_has_every_method_and_the_same_held_out_targets(drawn, scree
     assert set(table["n_genes"]) == {len(held_out)}
     assert len(set(table["n_hits"])) == 1
     at_zero = table[table["k"] == 0]
-    assert set(at_zero["method"]) == set(LEVEL_METHODS)
+    assert set(at_zero["method"]) == set(methods_at(LEVELS))
     assert set(at_zero["panel"]) == {""}
     for _, point in table[table["k"] > 0].groupby(["panel", "seed", "k", "metric"]):
-        assert sorted(point["method"]) == sorted(EVIDENCE_METHODS)
+        assert sorted(point["method"]) == sorted(methods_at(EVIDENCE))
     assert set(table["panel"]) == {"", "random", "hit-enriched", "coverage"}
     assert set(table["k"]) == set(KS)
 
@@ -310,7 +310,7 @@ def test_full_fine_tuning_brings_the_row_of_both_channels(made, tmp_path):
     record(folder, made.perturbed())
     found = curves(folder, ks=(5,), panels=["random"], seeds=1, trained_at=(5,), levels=["full"])
     single = {"frozen-closed", "frozen-shuffled", "full-closed", "full-shuffled", "both"}
-    assert set(found.table["method"]) == {*EVIDENCE_METHODS, *single}
+    assert set(found.table["method"]) == {*methods_at(EVIDENCE), *single}
     assert len(set(found.table["n_genes"])) == 1
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,36 +16,24 @@ from perturbloop.evaluate.disjoint import DISJOINT, HELD_OUT
 from perturbloop.evaluate.gains import Gain
 from perturbloop.evaluate.judgeable import Judgeable
 from perturbloop.evidence.channel import Evidence, evidence_predictions, n_shuffles
-from perturbloop.schema import GAINS, RANK_CORRELATIONS, EvaluateConfig, Kind, method
+from perturbloop.schema import GAINS, METHODS, RANK_CORRELATIONS, EvaluateConfig, Kind, method
+from perturbloop.schema.methods import Channel
 from perturbloop.stats.streams import stream
 from perturbloop.store.files import read_table
 
-COMPARISONS = (
-    ("frozen-closed", "frozen", "frozen-shuffled"),
-    ("lora-closed", "lora-open", "lora-shuffled"),
-    ("full-closed", "full-open", "full-shuffled"),
-    ("full-closed", "full-unperturbed", None),
-    ("posterior", "frozen", "posterior-shuffled"),
-    ("posterior", "posterior-permuted", None),
-    ("posterior", "posterior-alone", None),
-    ("posterior", "de-posterior", None),
-    ("posterior", "evidence", None),
-    ("posterior", "de", None),
-    ("posterior", "pathway", None),
-    ("evidence", "frozen", "evidence-shuffled"),
-    ("evidence", "propagation", None),
-    ("evidence", "de-propagation", None),
-    ("both", "full-open", None),
-    ("both", "full-closed", None),
-    ("both", "posterior", None),
-    ("frozen", "pathway", None),
-    ("frozen", "expression", None),
-    ("frozen", "full-open", None),
-    ("frozen", "linear", None),
-)
-"""Method, what it is compared with, and the control that tells learning from luck."""
-SHUFFLED = ("evidence-shuffled", "posterior-shuffled")
-"""Controls of the evidence channel: cheap enough to be the mean of many shuffles."""
+
+def comparisons() -> list[tuple[str, str, str]]:
+    """Method, what it is compared with, and the control that tells learning from luck ('' for none): what learnt first.
+
+    >>> comparisons()[:2]
+    [('frozen-closed', 'frozen', 'frozen-shuffled'), ('lora-closed', 'lora-open', 'lora-shuffled')]
+    """
+    channels = get_args(Channel)
+    return [
+        (entry.name, against, "" if number else entry.control)
+        for entry in sorted(METHODS, key=lambda entry: channels.index(entry.channel))
+        for number, against in enumerate(entry.against)
+    ]
 
 
 def gains(
@@ -82,16 +70,20 @@ def gains(
         here = predictions[predictions["kind"] == kind]
         known = set(here["method"])
         compare = partial(paired_gain, effects=judged, kind=kind, gene_sets=sets)
-        for name, against, control in COMPARISONS:
+        for name, against, control in comparisons():
             if {name, against} - known:
                 continue
             gain = compare(here, method=name, reference=against, config=config)
             control_gain, share = np.nan, np.nan
             sentence = Judgeable(kind, gain.n_genes, gain.n_hits).sentence
             if not sentence:  # a control is only made where it could be told from its method
-                if control in SHUFFLED and control in known and (kind, control) not in dealt:
-                    dealt[kind, control] = _shuffles(here, evidence[kind], control, kind, config)
-                shuffles = dealt.get((kind, control or ""), [])
+                if (
+                    control in known
+                    and method(control).channel == "evidence"
+                    and (kind, control) not in dealt
+                ):
+                    dealt[kind, control] = _shuffles(here, evidence[kind], control, against, kind, config)
+                shuffles = dealt.get((kind, control), [])
                 control_gain, share, sentence = _kept(
                     here, shuffles, gain.value, against, control, config, compare
                 )
@@ -105,7 +97,7 @@ def gains(
                     "ci_high": gain.ci_high,
                     "n_genes": gain.n_genes,
                     "n_hits": gain.n_hits,
-                    "control": control or "",
+                    "control": control,
                     "control_gain": control_gain,
                     "kept_share": share,
                     "sentence": sentence,
@@ -123,11 +115,14 @@ def _targets(gene_sets: GeneSets | None) -> list[tuple[str, GeneSets | None]]:
 
 
 def _shuffles(
-    here: pd.DataFrame, evidence: Evidence, control: str, kind: Kind, config: EvaluateConfig
+    here: pd.DataFrame, evidence: Evidence, control: str, against: str, kind: Kind, config: EvaluateConfig
 ) -> list[pd.DataFrame]:
-    """Predictions of a control of the evidence channel, one table per shuffle of the effects, beside those of `frozen`."""
+    """Predictions of a control of the evidence channel, one table per shuffle of the effects, beside those of its reference.
+
+    These controls are cheap enough to be the mean of many shuffles.
+    """
     rng = stream(config.seed, "shuffled effects", control)
-    base = here[here["method"] == "frozen"]
+    base = here[here["method"].isin(["frozen", method(control).partner, against])]
     return [
         pd.concat([base, evidence_predictions(base, evidence, kind=kind, rng=rng, methods=[control])])
         for _ in range(n_shuffles(evidence))
@@ -139,12 +134,12 @@ def _kept(
     shuffles: list[pd.DataFrame],
     gain: float,
     against: str,
-    control: str | None,
+    control: str,
     config: EvaluateConfig,
     compare: Callable[..., Gain],
 ) -> tuple[float, float, str]:
     """Gain of the control over the same reference; for the evidence channel the mean over many shuffles."""
-    if control is None or control not in set(here["method"]):
+    if control not in set(here["method"]):
         return np.nan, np.nan, ""
     values = [
         compare(table, method=control, reference=against, config=_quick(config)).value

@@ -10,7 +10,7 @@ from scipy import stats
 
 from perturbloop.evaluate.held_out import Truth, judge, rankings_by_fold
 from perturbloop.evaluate.metrics import average_precision
-from perturbloop.schema import CURVE_MEANS, Kind
+from perturbloop.schema import CURVE_MEANS, METHODS, Kind
 from perturbloop.stats.delong import auroc_interval
 from perturbloop.store import step_key
 
@@ -19,19 +19,6 @@ LEVEL = 0.95
 
 LEVELS, EVIDENCE = "levels", "evidence"
 """Points that hold several methods: those that know no effect, and those of the evidence channel."""
-LEVEL_METHODS = ("frozen", "de", "expression", "chance")
-"""What is known with no gene measured: the open loop, the baselines to beat, and chance."""
-EVIDENCE_METHODS = (
-    "posterior",
-    "posterior-shuffled",
-    "posterior-alone",
-    "propagation",
-    "evidence",
-    "de-posterior",
-)
-"""The evidence channel, its control, and what either half of it says alone."""
-BESIDE = {"full-closed": ("both",)}
-"""Methods of the evidence channel that start from the score of an arm, by arm."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +47,22 @@ class Point:
 
     def key(self, ground_key: str) -> str:
         """Hash of all that decides the point."""
-        methods = {LEVELS: LEVEL_METHODS, EVIDENCE: EVIDENCE_METHODS, **BESIDE}.get(self.method, ())
         config = {name: getattr(self, name) for name in ("kind", "method", "panel", "seed")}
         return step_key(
             "curve",
-            config=config | {"genes": list(self.genes), "methods": list(methods)},
+            config=config | {"genes": list(self.genes), "methods": list(methods_at(self.method))},
             upstream=[ground_key],
         )
+
+
+def methods_at(point: str) -> tuple[str, ...]:
+    """Methods that a point scores: `levels`, `evidence`, or those beside an arm; in the order of their lines.
+
+    >>> methods_at("levels"), methods_at("full-closed")
+    (('frozen', 'de', 'expression', 'chance'), ('both',))
+    """
+    found = [entry for entry in METHODS if entry.curve == point]
+    return tuple(entry.name for entry in sorted(found, key=lambda entry: entry.line or len(METHODS)))
 
 
 def point_rows(rows: pd.DataFrame, truth: Truth, *, method: str) -> list[dict[str, Any]]:

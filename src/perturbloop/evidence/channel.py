@@ -1,8 +1,7 @@
 """The evidence channel of a round: what the measured effects say of every gene, by the posterior and by the simple rule."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ from perturbloop.evidence.kernels import (
 )
 from perturbloop.evidence.posterior import LEAST_MEASURED, Posterior, neighbors, network_skills, posterior
 from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
-from perturbloop.schema import POSTERIOR, PREDICTIONS, Kind, concat, judges
+from perturbloop.schema import METHODS, POSTERIOR, PREDICTIONS, Kind, Method, concat, judges, method
 from perturbloop.stats.streams import stream
 
 MOST_MEASURED = 1000
@@ -152,7 +151,7 @@ def evidence_predictions(
     Parameters
     ----------
     base
-        PREDICTIONS rows of `frozen`, `de` and, where it ran, `full-closed`.
+        PREDICTIONS rows of `frozen` and of what else a row starts from (`Method.partner`).
     evidence
         Effects, networks and graph.
     kind
@@ -160,39 +159,40 @@ def evidence_predictions(
     rng
         Shuffles the effects of the controls.
     methods
-        Only these; all by default. Those of the posterior are left out where a fold has fewer than two effects to learn from:
+        Only these; by default all of the evidence channel, rule by rule. Those of the posterior are left out where a fold has fewer than two effects to learn from:
         what cannot be judged in every fold must not rank either.
     """
     parts, enough = [], evidence.enough
+    wanted = _in_order() if methods is None else [method(name) for name in methods]
     for fold in evidence.folds:
         frozen = _scores(base, "frozen", kind, -1)
         scores = {
             "frozen": frozen,
             "permuted": pd.Series(rng.permutation(frozen.to_numpy()), index=frozen.index),
             "nothing": frozen * 0.0,
-            "de": _scores(base, "de", kind, -1),
-            "full-closed": _scores(base, "full-closed", kind, fold),
         }
+        for name in {row.partner for row in wanted} - set(scores):
+            scores[name] = _scores(base, name, kind, fold if method(name).uses_effects else -1)
         effects = {
             "true": evidence.rows(without=fold),
             "shuffled": evidence.rows(without=fold, shuffled=rng),
         }
         skills: dict[str, np.ndarray] = {}
-        for name in ROWS if methods is None else methods:
-            row = ROWS[name]
-            partner, measured = scores[row.partner], effects[row.effects]
+        for row in wanted:
+            read = "shuffled" if row.variant == "shuffled" else "true"
+            partner, measured = scores[row.partner], effects[read]
             if partner.empty or (row.rule == "posterior" and not enough):
                 continue
-            if row.rule == "posterior":
-                if row.effects not in skills:
-                    skills[row.effects] = skills_of(evidence, measured)
-                made = posterior_scores(evidence, partner, measured, skills[row.effects])
-            else:
-                made = propagated_scores(evidence, measured)
-                if row.rule == "sum":
-                    made = summed_scores(partner, made)
-            parts.append(_rows(name, kind, fold, made))
+            if row.rule == "posterior" and read not in skills:
+                skills[read] = skills_of(evidence, measured)
+            made = RULES[row.rule](evidence, partner, measured, skills.get(read))
+            parts.append(_rows(row.name, kind, fold, made))
     return concat(PREDICTIONS, parts)
+
+
+def _in_order() -> list[Method]:
+    rules = list(RULES)
+    return sorted((row for row in METHODS if row.rule), key=lambda row: rules.index(row.rule))
 
 
 def posterior_scores(
@@ -328,30 +328,13 @@ def summed_scores(partner: pd.Series, spread: pd.Series) -> pd.Series:
     return pd.Series(combine(*values), index=partner.index)
 
 
-@dataclass(frozen=True)
-class Row:
-    """How one row of the evidence channel scores genes."""
-
-    rule: Literal["posterior", "propagation", "sum"]
-    """sum: z(partner) + z(propagation)."""
-    partner: str
-    """In-silico score that the rule starts from: a method, `permuted` (frozen, dealt anew among genes) or `nothing`."""
-    effects: Literal["true", "shuffled"]
-
-
-ROWS = {
-    "posterior": Row("posterior", "frozen", "true"),
-    "posterior-shuffled": Row("posterior", "frozen", "shuffled"),
-    "posterior-permuted": Row("posterior", "permuted", "true"),
-    "posterior-alone": Row("posterior", "nothing", "true"),
-    "de-posterior": Row("posterior", "de", "true"),
-    "both": Row("posterior", "full-closed", "true"),
-    "propagation": Row("propagation", "frozen", "true"),
-    "evidence": Row("sum", "frozen", "true"),
-    "evidence-shuffled": Row("sum", "frozen", "shuffled"),
-    "de-propagation": Row("sum", "de", "true"),
+RULES: dict[str, Callable[[Evidence, pd.Series, pd.DataFrame, np.ndarray | None], pd.Series]] = {
+    "posterior": posterior_scores,
+    "propagation": lambda evidence, partner, rows, skill_k: propagated_scores(evidence, rows),
+    "sum": lambda evidence, partner, rows, skill_k: summed_scores(partner, propagated_scores(evidence, rows)),
 }
-"""Rule, in-silico score and effects behind each row of the evidence channel."""
+"""How measured effects make a score, by `Method.rule`: evidence, in-silico score, effects that may be read and, for the
+posterior, skills in; one score per gene out."""
 
 
 def n_shuffles(evidence: Evidence) -> int:

@@ -8,10 +8,7 @@ import pandas as pd
 from perturbloop.data.splits import trains
 from perturbloop.evidence.channel import Evidence, posterior_table
 from perturbloop.perturb.ranking import by_posterior
-from perturbloop.schema import POSTERIOR, RANKING, Kind, concat
-
-WITH_MODEL, WITHOUT_MODEL = "posterior", "posterior-alone"
-"""Method of the default ranking; and where the open loop failed its control gate."""
+from perturbloop.schema import POSTERIOR, RANKING, WITH_MODEL, WITHOUT_MODEL, Kind, concat
 
 
 def posteriors(

@@ -10,20 +10,9 @@ from perturbloop.data.splits import trains
 from perturbloop.loop.inputs import Inputs
 from perturbloop.perturb.cost import Cost, cost, counts_footprint, encoder_footprint, passes_of
 from perturbloop.perturb.plan import Plan, plan
-from perturbloop.schema import Kind, Level, PerturbConfig, Variant
+from perturbloop.schema import METHODS, Kind, Level, Method, PerturbConfig, method
 from perturbloop.store import step_key
 from perturbloop.store.files import read_json
-
-OPEN = ("frozen", "linear")
-"""Methods of every round: they know nothing of perturbed cells."""
-VARIANTS: dict[Level, tuple[Variant, ...]] = {
-    "frozen": ("closed", "shuffled"),
-    "lora": ("open", "closed", "shuffled"),
-    "full": ("open", "closed", "shuffled", "unperturbed"),
-}
-"""Arms of each level in a fold; `frozen` itself is the open loop of its level."""
-RANKED: tuple[Variant, ...] = ("open", "closed")
-"""Variants that rank all genes as well; the others are controls and only judged."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +31,9 @@ class Arm:
     """Edits it scores."""
 
     @property
-    def level(self) -> str:
-        """What of the model is trained: frozen, lora, full, or linear."""
-        return self.method.partition("-")[0]
-
-    @property
-    def variant(self) -> str:
-        """Which cells train it; '' for the methods of every round."""
-        return self.method.partition("-")[2]
+    def record(self) -> Method:
+        """What is trained, on which cells, and whether measured ones are among them."""
+        return method(self.method)
 
     @property
     def title(self) -> str:
@@ -59,7 +43,7 @@ class Arm:
 
 def open_arms(kinds: tuple[Kind, ...]) -> list[Arm]:
     """Arms of the open loop: the frozen encoder, and the linear control that shows what the encoder adds."""
-    return [Arm("frozen", kinds=kinds), Arm("linear", kinds=kinds)]
+    return [Arm(entry.name, kinds=kinds) for entry in METHODS if entry.channel == "open"]
 
 
 def closed_arms(
@@ -72,7 +56,7 @@ def closed_arms(
     """Arms of the representation channel: open and closed loop of each level, and their controls.
 
     Only the kinds that were measured are scored. A fold's model never sees the cells of its targets. All are judged on the
-    same targets, edited in the same cells. The frozen level costs no fine-tuning and is always there. Of targets that only
+    same targets, edited in the same cells; controls rank no genome. The frozen level costs no fine-tuning and is always there. Of targets that only
     a screen measured (not `with_cells`) no cell can train, and those held out are judged where they are among the reference
     genes; where a fold has no target with cells to train on, the closed loop and its shuffled control are left out of all
     folds: what cannot be judged everywhere must not rank either.
@@ -90,19 +74,18 @@ def closed_arms(
     """
     cells = frozenset(fold_of) if with_cells is None else with_cells
     arms = []
+    trained = [
+        entry for entry in METHODS if entry.channel == "representation" and entry.level in {"frozen", *levels}
+    ]
     folds = sorted({-1, *fold_of.values()})
     taught = all(trains(fold_of, without=fold) & cells for fold in folds)
     for fold in folds:
         training = trains(fold_of, without=fold) & cells
         held_out = frozenset(gene for gene, other in fold_of.items() if other == fold and fold >= 0) & cells
-        for level, variants in VARIANTS.items():
-            if level != "frozen" and level not in levels:
-                continue
-            for variant in variants:
-                learns = variant in ("closed", "shuffled")
-                if (fold >= 0 or variant in RANKED) and (taught or not learns):
-                    seen = training if learns else frozenset()
-                    arms.append(Arm(f"{level}-{variant}", fold, seen, held_out, kinds))
+        for entry in trained:
+            if (fold >= 0 or entry.role == "loop") and (taught or not entry.uses_effects):
+                seen = training if entry.uses_effects else frozenset()
+                arms.append(Arm(entry.name, fold, seen, held_out, kinds))
     return arms
 
 
@@ -120,7 +103,7 @@ def plan_arm(arm: Arm, inputs: Inputs) -> Plan:
         everything = plan(tokens, words, replace(config, cells_per_gene=tokens.n_cells, not_expressed="skip"))
         kept = everything.edits[everything.edits["cell"].isin(drawn)].reset_index(drop=True)
         return replace(everything, edits=kept)
-    if arm.method not in OPEN and arm.fold < 0:
+    if arm.record.channel != "open" and arm.fold < 0:
         config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
     wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(inputs, config)]
     return plan(tokens, words, config, gene_ids=wanted)
@@ -193,7 +176,7 @@ def model_key(arm: Arm, inputs: Inputs, examples: str) -> str:
     """
     config = inputs.config.to_dict()["train"] | {"model": "", "vocabulary": "", "method": arm.method}
     config = {name: value for name, value in config.items() if name not in _without_part(arm)}
-    digests = [examples] if examples and arm.method not in OPEN else []
+    digests = [examples] if examples and arm.record.channel != "open" else []
     return step_key(
         "train", config=config | {"training": sorted(arm.training)}, inputs=[inputs.key, *digests]
     )
@@ -202,12 +185,17 @@ def model_key(arm: Arm, inputs: Inputs, examples: str) -> str:
 def _without_part(arm: Arm) -> set[str]:
     """Options that have no part in an arm's state model."""
     tuning = {"epochs", "batch_tokens"}
+<<<<<<< HEAD
     options = {"levels", "closed_loop"}
     if arm.variant not in ("closed", "shuffled"):
+=======
+    options = {"levels"}
+    if not arm.record.uses_effects:
+>>>>>>> f3cc9ae (Say once what a method is: level, rule, partner, control, comparisons and curves in its record)
         options |= {"consistency"}
-    if arm.method in OPEN:
+    if arm.record.channel == "open":
         options |= {"perturbed_share", "max_cells"}
     rates = {"full": {"learning_rate"}, "lora": {"lora_learning_rate", "lora_rank"}}
     for level, rate in rates.items():
-        options |= rate if arm.level != level else set()
-    return options | (tuning | {"consistency"} if arm.level not in rates else set())
+        options |= rate if arm.record.level != level else set()
+    return options | (tuning | {"consistency"} if arm.record.level not in rates else set())

@@ -12,15 +12,7 @@ from perturbloop.data.splits import trains
 from perturbloop.design.panels import PanelRule, panel
 from perturbloop.errors import LeakageError, some
 from perturbloop.evaluate import baselines
-from perturbloop.evaluate.curves import (
-    BESIDE,
-    EVIDENCE,
-    EVIDENCE_METHODS,
-    LEVEL_METHODS,
-    LEVELS,
-    Point,
-    point_rows,
-)
+from perturbloop.evaluate.curves import EVIDENCE, LEVELS, Point, methods_at, point_rows
 from perturbloop.evaluate.held_out import Truth, held_out
 from perturbloop.evidence.channel import (
     Evidence,
@@ -128,7 +120,7 @@ class Ground:
             rng = np.random.default_rng(config.evaluate.seed)
             others = baselines(states.cells, states.is_goal_n, kinds=self.kinds, rng=rng, de=self.de)
             table = concat(PREDICTIONS, [frozen, others])
-            write_table(path, table[table["method"].isin(LEVEL_METHODS)])
+            write_table(path, table[table["method"].isin(methods_at(LEVELS))])
         return read_table(path)
 
     @cached_property
@@ -186,19 +178,18 @@ class Ground:
             )
             own = predictions_of(self._rankings(arm), method=arm.method)
             base = concat(PREDICTIONS, [self.base, own])
-            found = concat(PREDICTIONS, [own, self._evidence(point, base, BESIDE.get(point.method, ()))])
+            found = concat(PREDICTIONS, [own, self._evidence(point, base)])
             found = found.assign(fold=0)
         for method, rows in found.groupby("method", sort=False):
             yield str(method), rows
 
-    def _evidence(
-        self, point: Point, base: pd.DataFrame, methods: tuple[str, ...] = EVIDENCE_METHODS
-    ) -> pd.DataFrame:
+    def _evidence(self, point: Point, base: pd.DataFrame) -> pd.DataFrame:
         """What the evidence channel says that knows the effects of the panel and no other."""
         pool, seed = self.pool(point.kind), self.campaign.config.evaluate.seed
         effects = pool[pool["gene_id"].isin(point.genes)]
         known = Evidence(self.networks, effects, dict.fromkeys(point.genes, -1), seed)
         rng = np.random.default_rng([seed, point.seed, point.k])
+        methods = methods_at(point.method)
         found = evidence_predictions(base, known, kind=point.kind, rng=rng, methods=methods)
         return found.assign(fold=0)  # all held-out targets are of fold 0, and none was in the panel
 

@@ -21,7 +21,7 @@ from perturbloop.loop.steps import stamp_of
 from perturbloop.plots import learning_curves, png, svg
 from perturbloop.report import compose
 from perturbloop.report import write as write_report
-from perturbloop.schema import CURVES, Kind, Level, concat
+from perturbloop.schema import CURVES, METHODS, Kind, Level, Variant, concat
 from perturbloop.store.files import read_table, whole, write_json, write_table, write_text
 
 KS = (0, 5, 10, 20, 50)
@@ -164,8 +164,8 @@ def _points(
         )
     if 0 in ks:
         yield Point(kind, LEVELS)
-        opened = [level for level in trained if level != "frozen" and 0 in trained_at]
-        yield from (Point(kind, f"{level}-open") for level in opened)
+        if 0 in trained_at:
+            yield from (Point(kind, name) for name in _arms(trained, "open"))
     for how in panels:
         if how == "hit-enriched" and not ground.hits(kind):
             notes.append(
@@ -200,8 +200,12 @@ def _trained(
             f"{kind}: no gene of the {how} panel of {len(genes)} has recorded cells, so it trains no model."
         )
         return
-    for level in levels:
-        yield from (Point(kind, f"{level}-{variant}", how, 0, genes) for variant in ("closed", "shuffled"))
+    yield from (Point(kind, name, how, 0, genes) for name in _arms(levels, "closed", "shuffled"))
+
+
+def _arms(levels: Sequence[Level], *variants: Variant) -> list[str]:
+    """Methods that train these levels on such cells."""
+    return [entry.name for entry in METHODS if entry.level in levels and entry.variant in variants]
 
 
 def _run(ground: Ground, points: Sequence[Point]) -> tuple[list[pd.DataFrame], int]:

@@ -118,7 +118,7 @@ def train_arm(arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Pat
         if cells is None:
             msg = f"arm {arm.method} needs perturbed cells"
             raise ValueError(msg)
-        level, variant = cast("Level", arm.level), cast("Variant", arm.variant)
+        level, variant = cast("Level", arm.record.level), cast("Variant", arm.record.variant)
         trained = train_level(
             cells, level, variant, training=arm.training, held_out=arm.held_out, title=title
         )

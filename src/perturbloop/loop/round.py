@@ -29,14 +29,30 @@ from perturbloop.evaluate.judgeable import spared_lines
 from perturbloop.evaluate.power import judged_targets
 from perturbloop.evidence.channel import Evidence, Networks, evidence_of, evidence_predictions, networks_of
 from perturbloop.evidence.kernels import gene_set_kernel, vector_kernel
+<<<<<<< HEAD
 from perturbloop.evidence.ranking import WITH_MODEL, WITHOUT_MODEL, posteriors, ranked
 from perturbloop.loop.arms import OPEN, Arm
+=======
+from perturbloop.evidence.ranking import posteriors, ranked
+from perturbloop.loop.arms import Arm
+>>>>>>> f3cc9ae (Say once what a method is: level, rule, partner, control, comparisons and curves in its record)
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, keep_in_round
 from perturbloop.perturb.ranking import completed, covariates, predictions_of, rank
 from perturbloop.report.facts import RoundFacts, write_scores
-from perturbloop.schema import GAINS, METRICS, PREDICTIONS, STRATA, Kind, Verdict, concat, failure
+from perturbloop.schema import (
+    GAINS,
+    METRICS,
+    PREDICTIONS,
+    STRATA,
+    WITH_MODEL,
+    WITHOUT_MODEL,
+    Kind,
+    Verdict,
+    concat,
+    failure,
+)
 from perturbloop.store import step_key
 from perturbloop.store.files import read_table, write_table
 

@@ -84,7 +84,7 @@ def _check(work: Work, folder: Path) -> tuple[Path, ...]:
 
 
 def _train(work: Work, folder: Path) -> tuple[Path, ...]:
-    from perturbloop.loop.arms import OPEN, model_place
+    from perturbloop.loop.arms import model_place
     from perturbloop.loop.execute import (  # torch is loaded where a model is needed, and not before
         train_arm,
         training_cells,
@@ -92,7 +92,7 @@ def _train(work: Work, folder: Path) -> tuple[Path, ...]:
 
     missing = [arm for arm in work.arms if arm not in work.models]
     cells = None
-    if any(arm.method not in OPEN for arm in missing):  # a screen alone brings no cells
+    if any(arm.record.channel != "open" for arm in missing):  # a screen alone brings no cells
         cells = training_cells(work.campaign, work.inputs)
     for arm in missing:
         examples = cells.perturbed.digest if cells is not None else ""

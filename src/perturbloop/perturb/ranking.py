@@ -9,7 +9,7 @@ import pandas as pd
 from perturbloop.data.cells import Cells
 from perturbloop.data.flags import flags
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.schema import ACTION, EITHER_WAY, PREDICTIONS, RANKING, Kind
+from perturbloop.schema import ACTION, EITHER_WAY, PREDICTIONS, RANKING, WITH_MODEL, WITHOUT_MODEL, Kind
 from perturbloop.stats.aggregate import mean_by_gene
 from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.null import beyond_null, matched_null
@@ -230,7 +230,7 @@ def by_posterior(
     insilico += [] if with_model else ["logit_shift", "shift_to_goal"]
     frame = ranking.assign(
         benefit=ranking["gene_id"].map(score_of).astype(float),
-        ranked_by="posterior" if with_model else "posterior-alone",
+        ranked_by=WITH_MODEL if with_model else WITHOUT_MODEL,
         effect=mean,
         ci_low=mean - half,
         ci_high=mean + half,

@@ -18,25 +18,10 @@ from perturbloop.plots.theme import (
     plain,
     tidy,
 )
-from perturbloop.schema import CURVE_MEANS, method
+from perturbloop.schema import CURVE_MEANS, METHODS, method
 
-COLORS = {
-    "posterior": BLUE,
-    "posterior-shuffled": GRAY,
-    "posterior-alone": SKY,
-    "propagation": PURPLE,
-    "evidence": GREEN,
-    "de-posterior": ORANGE,
-    "both": INK,
-}
-"""Colors of the lines."""
-STARTS = {
-    "posterior": "frozen",
-    "posterior-shuffled": "frozen",
-    "evidence": "frozen",
-    "de-posterior": "de",
-}
-"""What a method is with no gene measured: its line starts there."""
+COLORS = (BLUE, GRAY, SKY, PURPLE, GREEN, ORANGE, INK)
+"""Colors of the lines, by `Method.line`."""
 MARKERS = {"open": "o", "closed": "^", "shuffled": "v"}
 """Marker of a trained model by the cells that trained it."""
 LEVEL_COLORS = {"frozen": BLUE, "lora": GREEN, "full": ORANGE}
@@ -87,7 +72,7 @@ def curve_panel(ax: Axes, rows: pd.DataFrame) -> Axes:
         if _is_trained(name):
             _markers(ax, name, part)
         elif name in learns:
-            _line(ax, name, part, rows[rows["method"].eq(STARTS.get(name, "")) & rows["k"].eq(0)])
+            _line(ax, name, part, rows[rows["method"].eq(method(name).partner) & rows["k"].eq(0)])
     if len(rows):
         ax.set_xscale(
             "function", functions=(np.sqrt, np.square)
@@ -104,14 +89,14 @@ def curve_panel(ax: Axes, rows: pd.DataFrame) -> Axes:
 
 
 def _is_trained(name: str) -> bool:
-    """Whether a method is an arm of the representation channel, such as `full-closed`."""
-    level, _, variant = str(name).partition("-")
-    return level in LEVEL_COLORS and variant in MARKERS
+    """Whether it is an arm of the representation channel, such as `full-closed`."""
+    known = (entry for entry in METHODS if entry.channel == "representation" and entry.variant in MARKERS)
+    return any(entry.name == name for entry in known)
 
 
 def _line(ax: Axes, name: str, part: pd.DataFrame, start: pd.DataFrame) -> None:
     entry = method(name)
-    color = COLORS.get(name, ROLE_STYLE[entry.role][0])
+    color = COLORS[(entry.line - 1) % len(COLORS)] if entry.line else ROLE_STYLE[entry.role][0]
     dashed = "--" if entry.role == "control" else "-"
     line = pd.concat([start, part])
     k, value = line["k"].to_numpy(float), line["value"].to_numpy(float)
@@ -121,7 +106,8 @@ def _line(ax: Axes, name: str, part: pd.DataFrame, start: pd.DataFrame) -> None:
 
 
 def _markers(ax: Axes, name: str, part: pd.DataFrame) -> None:
-    level, _, variant = name.partition("-")
+    entry = method(name)
+    level, variant = entry.level, entry.variant
     color = LEVEL_COLORS[level]
     filled = "white" if variant == "shuffled" else color
     place = 2 * list(LEVEL_COLORS).index(level) + (variant == "shuffled")  # side by side
@@ -137,7 +123,7 @@ def _markers(ax: Axes, name: str, part: pd.DataFrame) -> None:
         elinewidth=0.8,
         markersize=5,
         alpha=0.8,
-        label=plain(method(name).title),
+        label=plain(entry.title),
     )
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from perturbloop.plots.ranking import shift_panel
 from perturbloop.plots.theme import BLUE, GRAY, INK, ORANGE, figure, name_points, tidy
-from perturbloop.schema import ACTION, RANKING
+from perturbloop.schema import ACTION, RANKING, WITH_MODEL, WITHOUT_MODEL
 
 SURE = 1.0
 """Standard deviations from zero beyond which a gene is drawn in color."""
@@ -41,7 +41,7 @@ def volcano(ranking: pd.DataFrame, *, top: int = 10) -> Figure:
     axes = drawn.subplots(1, len(kinds), squeeze=False)
     for ax, kind in zip(axes[0], kinds, strict=True):
         rows = table[table["kind"].eq(kind)]
-        by_belief = rows["ranked_by"].astype(str).str.startswith("posterior").any()
+        by_belief = rows["ranked_by"].isin([WITH_MODEL, WITHOUT_MODEL]).any()
         (_belief_panel if by_belief else shift_panel)(ax, rows, top)
         x, y = _AXES["posterior" if by_belief else "in silico"]
         tidy(ax, title=f"to {ACTION[kind]} ({kind})" if kind in ACTION else kind, x=x, y=y)

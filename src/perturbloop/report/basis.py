@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.report.content import RoundReport
+from perturbloop.schema import WITH_MODEL, WITHOUT_MODEL
 
 LEAST_CELLS = 5
 """Fewest cells from which an interval or a p-value is shown."""
-WITHOUT_SCORE = "posterior-alone"
-"""What a kind is ranked by where the in-silico score is left out."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def method_of(report: RoundReport, kind: str) -> str:
     """Method that a kind is ranked by: posterior, posterior-alone or, by the in-silico shift, frozen."""
     rows = report.ranking[report.ranking["kind"].eq(kind)]
     ranked_by = str(rows["ranked_by"].iloc[0]) if len(rows) else ""
-    return ranked_by if ranked_by.startswith("posterior") else "frozen"
+    return ranked_by if ranked_by in (WITH_MODEL, WITHOUT_MODEL) else "frozen"
 
 
 def basis_of(report: RoundReport, kind: str) -> Basis:

@@ -9,7 +9,6 @@ from perturbloop.report.basis import (
     IN_SILICO,
     LEAST_CELLS,
     POSTERIOR,
-    WITHOUT_SCORE,
     Basis,
     basis_of,
     kinds_of,
@@ -29,7 +28,7 @@ from perturbloop.report.layout import (
     probability,
     text,
 )
-from perturbloop.schema import ACTION, STATUS
+from perturbloop.schema import ACTION, STATUS, WITHOUT_MODEL
 
 BEST = 10
 """Genes of each kind that are shown before the details."""
@@ -207,7 +206,7 @@ def basis_lines(report: RoundReport) -> tuple[str, ...]:
     left_out = ", without the in-silico score, whose control gate failed"
     of_model = (
         left_out
-        if any(method_of(report, kind) == WITHOUT_SCORE for kind in kinds_of(report))
+        if any(method_of(report, kind) == WITHOUT_MODEL for kind in kinds_of(report))
         else " and the in-silico score"
     )
     why = {
@@ -222,7 +221,7 @@ def basis_lines(report: RoundReport) -> tuple[str, ...]:
 
 def _in_silico(report: RoundReport) -> tuple[Picture, ...]:
     """The figures of the in-silico score, of the kinds in whose ranking it has a say."""
-    counts = {kind: method_of(report, kind) != WITHOUT_SCORE for kind in kinds_of(report)}
+    counts = {kind: method_of(report, kind) != WITHOUT_MODEL for kind in kinds_of(report)}
     ranking = report.ranking[report.ranking["kind"].map(counts)]
     if ranking.empty:
         return ()

@@ -27,6 +27,8 @@ from perturbloop.schema.judging import (
 )
 from perturbloop.schema.methods import (
     METHODS,
+    WITH_MODEL,
+    WITHOUT_MODEL,
     Method,
     controls_of,
     method,
@@ -125,6 +127,8 @@ __all__ = [
     "TrainConfig",
     "file_fields",
     "METHODS",
+    "WITH_MODEL",
+    "WITHOUT_MODEL",
     "Method",
     "controls_of",
     "method",
