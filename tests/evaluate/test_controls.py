@@ -5,7 +5,7 @@ from scipy.stats import fisher_exact
 
 from perturbloop.data.cells import read_cells
 from perturbloop.errors import InputError
-from perturbloop.evaluate.controls import CONTROLS, control, in_ranking, recognize
+from perturbloop.evaluate.controls import CONTROLS, control, in_ranking, recognize, textbook_of
 from perturbloop.evaluate.de import signed_de
 
 
@@ -79,3 +79,21 @@ def test_controls_are_told_apart_by_their_pathways():
     for entry in CONTROLS:
         assert entry.source
         assert not set(entry.pathway) & set(entry.other)
+
+
+def test_textbook_genes_are_the_named_ones_and_those_of_the_stimulus():
+    stimulus = control("type-i-interferon")
+    others = [f"G{place}" for place in range(1000)]
+    names = np.array([*stimulus.signature, *others], dtype=object)
+    z_g = np.r_[np.full(len(stimulus.signature), -9.0), np.linspace(-1, 1, len(others))]
+    found = textbook_of(z_g, names, named=("CD3E:inhibit", "STAT1"))
+    assert found.title == "type I interferon (IFN-α/β) and your positive controls"
+    assert found.genes == ("CD3E", "STAT1", "IFNAR1", "IFNAR2", "TYK2", "JAK1", "STAT2", "IRF9")
+    assert found.raised_in == "start"
+    assert textbook_of(-z_g, names).raised_in == "goal"
+    assert (
+        textbook_of(z_g, names, pathway="t-cell-activation").genes == control("t-cell-activation").pathway
+    )
+    assert textbook_of(z_g, names, pathway="t-cell-activation").raised_in == ""
+    quiet = np.r_[np.zeros(len(stimulus.signature)), np.linspace(-1, 1, len(others))]
+    assert textbook_of(quiet, names) is None

@@ -114,3 +114,19 @@ def test_interferon_genes_are_the_strongest_of_the_interferon_cells(shared):
     assert time.process_time() - began < 20
     lowest = set(cells.gene_names[table["z"].nsmallest(15).index])
     assert {"ISG15", "IFI6", "ISG20"} <= lowest
+
+
+def test_the_quick_look_is_welchs_t_of_log_normalized_counts(two_states):
+    cells, is_goal_n = two_states
+    z_g = de.mean_z(cells, is_goal_n)
+    log_ng = cells.log_normalized().toarray().astype(float)
+    goal, start = log_ng[is_goal_n], log_ng[~is_goal_n]
+    se = np.sqrt(goal.var(axis=0) / len(goal) + start.var(axis=0) / len(start))
+    seen = se > 0
+    np.testing.assert_allclose(
+        z_g[seen], ((goal.mean(axis=0) - start.mean(axis=0)) / np.where(seen, se, 1))[seen], rtol=1e-4
+    )
+    assert (z_g[~seen] == 0).all()
+    assert (~seen).sum() == 1
+    assert z_g[0] > 5
+    assert z_g[1] < -5

@@ -1,19 +1,15 @@
 """`perturbloop record`: what was measured comes back into the campaign."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from perturbloop.cli.options import Folder, flag
-from perturbloop.cli.output import Answer
+from perturbloop.cli.output import Answer, width
 from perturbloop.errors import InputError, some
 from perturbloop.schema import PerturbedConfig, RecordedScreen, ScreenConfig
 from perturbloop.schema.options import nested, options
-
-if TYPE_CHECKING:
-    from perturbloop.schema import RecordedCells
 
 RECORDED = options(
     {"perturbed": PerturbedConfig, "screen": ScreenConfig},
@@ -37,17 +33,17 @@ def record(
     ] = False,
 ) -> Answer:
     """Record what was measured, in perturbed cells or by a screen, and freeze what is held out."""
+    from perturbloop.loop.campaign import measured
     from perturbloop.loop.campaign import record as keep
+    from perturbloop.report.recording import recording
 
     recorded, new = keep(
         folder, entry({name: value for name, value in given.items() if value is not None}), replace=replace
     )
-    head = "Recorded" if new else "Recorded before, nothing changed"
-    if isinstance(recorded, RecordedScreen):
-        lines = [*recorded.warnings, f"{head}: {recorded.name}, {recorded.modality}.", *recorded.lines]
-    else:
-        lines = [*recorded.warnings, *_cell_lines(head, recorded), *_effects(folder, recorded.folder)]
-    return Answer(recorded.to_dict(), [*lines, f"Next: perturbloop play {folder}"])
+    effects = None if isinstance(recorded, RecordedScreen) else measured(folder, recorded.folder)
+    lines = recording(recorded, effects, new=new, width=width())
+    tree = recorded.to_dict() | ({} if effects is None else {"effects": effects.to_dict("records")})
+    return Answer(tree, [*lines, f"Next: perturbloop play {folder}"])
 
 
 def entry(given: dict[str, Any]) -> PerturbedConfig | ScreenConfig:
@@ -82,21 +78,3 @@ def entry(given: dict[str, Any]) -> PerturbedConfig | ScreenConfig:
         values.setdefault("name", Path(file.stem).stem if file.suffix == ".gz" else file.stem)
     made: PerturbedConfig | ScreenConfig = kind(**values)
     return made
-
-
-def _cell_lines(head: str, recorded: "RecordedCells") -> Iterator[str]:
-    yield f"{head}: {recorded.n_cells:,} of {recorded.n_cells_read:,} cells, {len(recorded.targets)} targets."
-    yield from (f"{count:,} cells left out: {why}" for why, count in recorded.dropped.items() if count)
-    few = recorded.targets_dropped.items()
-    yield from (f"{name}: {count} cells, too few, left out" for name, count in few)
-
-
-def _effects(folder: Path, of: str) -> Iterator[str]:
-    from perturbloop.loop.campaign import measured
-
-    for row in measured(folder, of).sort_values("effect_to_goal", ascending=False).itertuples():
-        yield (
-            f"{row.gene_name:10} effect to goal {row.effect_to_goal:+6.2f} ± {row.se:.2f}  padj {row.padj:8.1e}  "
-            f"{'hit' if row.hit else '':4}{row.n_cells:5d} cells {row.n_guides:2d} guides  "
-            f"{'trains' if row.fold < 0 else f'held out, fold {row.fold}'}"
-        )

@@ -4,15 +4,16 @@ When the cells' own differential expression looks like a known stimulus, the gen
 in the ranking: the report shows where they do, with how often each is seen, beside a pathway that should not.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from scipy.stats import hypergeom
 
 from perturbloop.errors import InputError
-from perturbloop.schema import Stimulus
+from perturbloop.schema import Stimulus, Textbook
 
 TOP = 200
 """Genes with the largest absolute z that count as the states' signature …"""
@@ -127,6 +128,45 @@ def recognize(de: pd.DataFrame, gene_names: Shaped[np.ndarray, " g"]) -> tuple[R
     found = (_judge(entry, z_of, top, len(de)) for entry in CONTROLS)
     kept = [entry for entry in found if entry.pvalue < MAX_P and len(entry.found) >= MIN_FOUND]
     return tuple(sorted(kept, key=lambda entry: entry.pvalue))
+
+
+def textbook_of(
+    z_g: Float[np.ndarray, " g"],
+    gene_names: Shaped[np.ndarray, " g"],
+    *,
+    named: Iterable[str] = (),
+    pathway: str | None = None,
+) -> Textbook | None:
+    """Genes that are known to act in the two states: those a user named, and the pathway of the stimulus.
+
+    Parameters
+    ----------
+    z_g
+        Differential expression, positive = higher in the goal; by it the stimulus is recognized.
+    gene_names
+        Symbols of its genes.
+    named
+        Positive controls, alone or with their action.
+    pathway
+        Name of one of `CONTROLS`, whose genes are then taken instead of those of the recognized stimulus.
+
+    Returns
+    -------
+    `Textbook`; `None` where nothing was named or recognized.
+    """
+    found = recognize(pd.DataFrame({"z": z_g}), gene_names)
+    raised_in = {entry.control.name: entry.raised_in for entry in found}
+    known = [entry for entry in CONTROLS if entry.name == pathway] or [entry.control for entry in found[:1]]
+    own = [entry.partition(":")[0] for entry in named]
+    if not own and not known:
+        return None
+    titles = [entry.title for entry in known] + ["your positive controls"] * bool(own)
+    genes = dict.fromkeys([*own, *(gene for entry in known for gene in entry.pathway)])
+    return Textbook(
+        title=" and ".join(titles),
+        genes=tuple(genes),
+        raised_in=raised_in.get(known[0].name, "") if known else "",
+    )
 
 
 def _judge(entry: Control, z_of: dict, top: set, n_genes: int) -> Recognized:

@@ -77,6 +77,38 @@ def signed_de(
     return table.join(donor_de(cells, is_goal_n, donor_n).drop(columns="gene_id"))
 
 
+def mean_z(cells: Cells, is_goal_n: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " g"]:
+    """Welch's z of every gene's mean log-normalized expression; positive = higher in the goal. Made in a moment, for a first look.
+
+    Parameters
+    ----------
+    cells
+        Start and goal cells, nothing else.
+    is_goal_n
+        True for the goal cells.
+
+    Examples
+    --------
+    >>> counts = sparse.csr_matrix(np.array([[5, 5], [6, 4], [0, 9], [1, 9]], dtype=np.float32))
+    >>> obs = pd.DataFrame(index=["a", "b", "c", "d"])
+    >>> names = np.array(["ENSG01", "ENSG02"], dtype=object)
+    >>> cells = Cells(counts, names, names, obs, "four cells", "")
+    >>> np.sign(mean_z(cells, np.array([True, True, False, False]))).tolist()
+    [1.0, -1.0]
+    """
+    _require_both(is_goal_n)
+    log_ng = cells.log_normalized()
+    moments = []
+    for state_n in (is_goal_n, ~is_goal_n):
+        own = log_ng[state_n]
+        mean_g = np.asarray(own.mean(axis=0)).ravel()
+        variance_g = np.asarray(own.multiply(own).mean(axis=0)).ravel() - mean_g**2
+        moments.append((mean_g, np.maximum(variance_g, 0) / own.shape[0]))
+    (goal_g, goal_error_g), (start_g, start_error_g) = moments
+    se_g = np.sqrt(goal_error_g + start_error_g)
+    return np.divide(goal_g - start_g, se_g, out=np.zeros(se_g.size), where=se_g > 0)
+
+
 def donor_de(
     cells: Cells, is_goal_n: Bool[np.ndarray, " n"], donor_n: Shaped[np.ndarray, " n"]
 ) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 from perturbloop.data.genes import GeneNames
 from perturbloop.data.states import StateCells
 from perturbloop.errors import InputError, some
-from perturbloop.schema import CampaignConfig, Recorded
+from perturbloop.schema import CampaignConfig, Recorded, Textbook
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Study:
     """Start and goal cells."""
     names: GeneNames
     """Which symbol means which gene."""
+    textbook: Textbook | None = None
+    """Genes that are known to act in these states."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from perturbloop.data.cells import read_cells
 from perturbloop.data.compounds import torn
@@ -73,6 +74,8 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
         n_shared_genes=whole.n_shared_genes,
         n_state_genes=states.cells.n_genes,
         n_perturbed_genes=perturbed.cells.n_genes,
+        **_textbook(study, perturbed),
+        hit_rule=f"padj < {config.fdr:g} and |effect| ≥ {config.min_effect:g}",
         control_spread_logits=whole.spread,
         guide_spread=whole.guide_spread.source,
         replicate_variance=whole.replicate_variance,
@@ -100,6 +103,17 @@ def of_usable_compounds(perturbed: PerturbedCells, fold_of: Mapping[str, int]) -
     unused = set(torn(perturbed.compounds.values(), fold_of))
     used = [one for name, one in perturbed.compounds.items() if name not in unused]
     return tuple(sorted({gene for one in used for gene in one.genes}))
+
+
+def _textbook(study: Study, perturbed: PerturbedCells) -> dict[str, Any]:
+    """Genes that are known to act in these states, and which of them this file cannot be read by."""
+    known, cells = study.textbook, study.states.cells
+    if known is None:
+        return {}
+    shared = set(shared_genes(cells, perturbed.cells))
+    id_of = dict(zip(cells.gene_names, cells.gene_ids, strict=True))
+    absent = tuple(gene for gene in known.genes if id_of.get(gene) not in shared)
+    return {"textbook": known.title, "textbook_genes": known.genes, "textbook_absent": absent}
 
 
 def _require_common_genes(perturbed: PerturbedCells, study: Study) -> None:

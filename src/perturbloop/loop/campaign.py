@@ -1,5 +1,6 @@
 """What the commands do on a campaign folder."""
 
+import dataclasses
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -22,7 +23,7 @@ from perturbloop.loop.inputs import Inputs, read_inputs
 from perturbloop.loop.last import latest_round as latest_round
 from perturbloop.loop.last import show as show
 from perturbloop.loop.recorded import record as record_file
-from perturbloop.loop.recorded import remeasure
+from perturbloop.loop.recorded import remeasure, unjudged
 from perturbloop.loop.steps import STEPS, Work, do, note_inputs, step_keys
 from perturbloop.report import gate_failure
 from perturbloop.schema import CampaignConfig, Recorded, RecordedFile, name_of
@@ -88,8 +89,9 @@ def record(folder: Path | str, entry: RecordedFile, *, replace: bool = False) ->
                 "to take it back."
             )
             raise InputError(msg)
-        _, recorded, new = record_file(campaign, read_inputs(campaign.config), entry)
-    return recorded, new
+        inputs = read_inputs(campaign.config)
+        campaign, recorded, new = record_file(campaign, inputs, entry)
+        return dataclasses.replace(recorded, judging=unjudged(campaign, inputs)), new
 
 
 def unrecord(folder: Path | str, name: str) -> list[str]:

@@ -14,9 +14,11 @@ from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, ModelError
 from perturbloop.evaluate import chosen_test, static_pathway
+from perturbloop.evaluate.controls import textbook_of
+from perturbloop.evaluate.de import mean_z
 from perturbloop.evaluate.gate import require_known_controls
 from perturbloop.models.view import ModelView
-from perturbloop.schema import CampaignConfig
+from perturbloop.schema import CampaignConfig, Textbook
 from perturbloop.store import step_key
 
 
@@ -60,6 +62,17 @@ class Inputs:
         """Donor of each start cell; `None` without donors."""
         donor_n = self.states.donor_n
         return None if donor_n is None else donor_n[~self.states.is_goal_n]
+
+    @cached_property
+    def textbook(self) -> Textbook | None:
+        """Genes that are known to act in these states: named ones, and those of the stimulus that the states look like."""
+        asked = self.config.evaluate
+        return textbook_of(
+            mean_z(self.cells, self.states.is_goal_n),
+            self.cells.gene_names,
+            named=asked.positive_controls,
+            pathway=asked.pathway,
+        )
 
     @cached_property
     def key(self) -> str:

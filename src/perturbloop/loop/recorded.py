@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from perturbloop.data.splits import LEAST_TO_SPLIT
 from perturbloop.errors import InputError, some
+from perturbloop.evaluate.judgeable import judgeable
 from perturbloop.evaluate.screens import ceiling_line
 from perturbloop.evidence.measurement import Measurement, Study
 from perturbloop.evidence.recorded_cells import measure_cells
@@ -148,10 +150,26 @@ def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
     return Outcomes(effects, judged, tuple(told))
 
 
+def unjudged(campaign: CampaignFolder, inputs: Inputs) -> tuple[str, ...]:
+    """Say what all that is recorded cannot judge; empty where methods can be told apart by every kind that was measured."""
+    outcomes = read_outcomes(campaign, inputs)
+    if outcomes is None:
+        return ()
+    kinds = [kind for kind in campaign.config.perturb.kinds if kind in outcomes.kinds]
+    said = [judgeable(outcomes.judged, kind).sentence for kind in kinds]
+    if -1 not in outcomes.fold_of.values():
+        said.append(
+            f"The first record of a campaign decides whether half of all targets is held out for good, which learning curves need; "
+            f"this one has {len(outcomes.fold_of)} targets, and {LEAST_TO_SPLIT} are needed. If you want curves and will measure more, "
+            "make a new campaign and record all targets at once."
+        )
+    return tuple(line for line in said if line)
+
+
 def _measured(
     campaign: CampaignFolder, inputs: Inputs, entry: RecordedFile, known: Mapping[str, int]
 ) -> Measurement:
-    study = Study(campaign.config, inputs.states, inputs.names)
+    study = Study(campaign.config, inputs.states, inputs.names, inputs.textbook)
     if isinstance(entry, ScreenConfig):
         return measure_screen(study, entry, known=known)
     return measure_cells(study, entry, known=known)

@@ -27,7 +27,7 @@ def alarms(report: RoundReport) -> tuple[str, ...]:
 def notes(report: RoundReport) -> tuple[str, ...]:
     """Everything else that asks for caution, the gravest first."""
     return (
-        *(line for entry in report.recorded for line in _place(entry)),
+        *(line for entry in report.recorded for line in grave(entry)),
         *_unsure(report),
         *_heads(report),
         *_unjudged(report),
@@ -36,17 +36,22 @@ def notes(report: RoundReport) -> tuple[str, ...]:
     )
 
 
-def _place(entry: Recorded) -> tuple[str, ...]:
-    """What may make the effects of a whole file meaningless."""
+def grave(entry: Recorded) -> tuple[str, ...]:
+    """What may make the effects of a whole file meaningless: said first, when it is recorded and on the page."""
     if isinstance(entry, RecordedScreen):
-        lost = len(entry.hits_excluded)
-        if lost <= MOST_LOST * max(entry.n_hits, 1):
-            return ()
-        return (
-            f"Hits that cannot judge: {lost:,} of {count(entry.n_hits, 'hit')} of {entry.name} are not among the genes these cells "
-            f"measure and express ({listed(entry.hits_excluded)}).",
-        )
-    return () if entry.same_file else (*_outside(entry), *_few_shared(entry))
+        return lost_hits(entry) if len(entry.hits_excluded) > MOST_LOST * max(entry.n_hits, 1) else ()
+    return () if entry.same_file else (*_outside(entry), *_few_shared(entry), *_textbook(entry))
+
+
+def lost_hits(entry: RecordedScreen) -> tuple[str, ...]:
+    """Say which hits of a screen these cells cannot be judged by, and what share of all hits that is; empty where none is lost."""
+    lost = len(entry.hits_excluded)
+    if not lost:
+        return ()
+    return (
+        f"Hits that cannot judge: {lost:,} of {count(entry.n_hits, 'hit')} of {entry.name} ({100 * lost / max(entry.n_hits, 1):.0f}\u00a0%) "
+        f"are not among the genes these cells measure and express ({listed(entry.hits_excluded)}).",
+    )
 
 
 def _outside(entry: RecordedCells) -> tuple[str, ...]:
@@ -68,6 +73,17 @@ def _few_shared(entry: RecordedCells) -> tuple[str, ...]:
     return (
         f"Few shared genes: {entry.source} shares {entry.n_shared_genes:,} of {entry.n_state_genes:,} genes with the states. On "
         f"them the states are told apart with AUROC {number(entry.state_score_auroc)}; effects cannot be read better than that.",
+    )
+
+
+def _textbook(entry: RecordedCells) -> tuple[str, ...]:
+    absent, known = entry.textbook_absent, entry.textbook_genes
+    if not absent:
+        return ()
+    return (
+        f"Textbook genes not shared: of {count(len(known), 'gene')} of {entry.textbook}, {listed(absent, most=9)} "
+        f"{'is' if len(absent) == 1 else 'are'} not among the {entry.n_shared_genes:,} genes that {entry.source} and the states "
+        f"both hold, so {'its' if len(absent) == 1 else 'their'} expression tells nothing there.",
     )
 
 

@@ -50,7 +50,7 @@ from perturbloop.schema.tables import (
     SHIFTS,
     sources,
 )
-from perturbloop.schema.verdicts import FAILED, LOW_AUROC, Judged, Stimulus, Verdict, failure
+from perturbloop.schema.verdicts import FAILED, LOW_AUROC, Judged, Stimulus, Textbook, Verdict, failure
 from perturbloop.schema.words import (
     ACTION,
     ARMS,
@@ -110,6 +110,7 @@ __all__ = [
     "options_of",
     "Judged",
     "Stimulus",
+    "Textbook",
     "FAILED",
     "LOW_AUROC",
     "SCREEN_NAME",

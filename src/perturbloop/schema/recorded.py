@@ -51,6 +51,14 @@ class RecordedCells:
     """Genes of the state cells."""
     n_perturbed_genes: int = 0
     """Genes of this file."""
+    textbook: str = ""
+    """Where the genes come from that are known to act in these states, in words; empty where none are known."""
+    textbook_genes: tuple[str, ...] = ()
+    """Their symbols."""
+    textbook_absent: tuple[str, ...] = ()
+    """Those of them that are not among the shared genes."""
+    hit_rule: str = ""
+    """What a hit is, in words."""
     control_spread_logits: float = float("nan")
     """Standard deviation of control cells: the unit of effects."""
     guide_spread: str = ""
@@ -67,6 +75,8 @@ class RecordedCells:
     """Fold of every gene that a compound of the file hits; empty without compounds."""
     cell_genes: tuple[str, ...] = ()
     """Genes that usable compounds hit; empty without compounds."""
+    judging: tuple[str, ...] = ()
+    """What cannot be judged by all that is recorded so far, and what to do; told once, when the file is recorded."""
     warnings: tuple[str, ...] = ()
     """What a reader must know."""
 
@@ -135,6 +145,8 @@ class RecordedScreen:
     """Genes that are held out."""
     lines: tuple[str, ...] = ()
     """The same in words, one fact a line."""
+    judging: tuple[str, ...] = ()
+    """What cannot be judged by all that is recorded so far, and what to do; told once, when the file is recorded."""
     warnings: tuple[str, ...] = ()
     """What a reader must know."""
 

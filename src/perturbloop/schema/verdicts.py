@@ -57,3 +57,15 @@ class Judged:
     """Hits toward the goal among them."""
     sentence: str
     """What so many can and cannot show."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Textbook:
+    """Genes that are known to act in the two states, before anything is computed."""
+
+    title: str
+    """Where they come from, in words: the stimulus that carries them, or that a user named them."""
+    genes: tuple[str, ...]
+    """Their symbols."""
+    raised_in: str = ""
+    """State in which the stimulus is raised, start or goal; empty where none was recognized."""
