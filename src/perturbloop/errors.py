@@ -62,17 +62,34 @@ def some(items: Iterable[object], *, limit: int = 5) -> str:
 
 
 def closest(name: str, known: Iterable[object], *, limit: int = 3) -> str:
-    """Say which known names look most like the one that came; all of them if none does.
+    """Say which known names look most like the one that came, those that begin with it or contain it first; all if none does.
 
-    >>> closest("stimulted", ["control", "stimulated"])
-    "'stimulated'"
+    Parameters
+    ----------
+    name
+        What came.
+    known
+        What it may be.
+    limit
+        Most names that are said.
+
+    >>> closest("stimulted", ["control", "stimulated"]), closest("stim", ["control", "stimulated"])
+    ("'stimulated'", "'stimulated'")
+    >>> closest("target", ["dataset", "condition"])
+    "'dataset', 'condition'"
     """
-    names = [str(item) for item in known]
+    names, asked = [str(item) for item in known], name.lower()
     lower = {candidate.lower(): candidate for candidate in names}
-    matches = get_close_matches(name.lower(), list(lower), n=limit, cutoff=0.6)
+    holding = sorted(
+        (one for one in lower if asked and asked in one), key=lambda one: (one.find(asked), len(one))
+    )
+    alike = get_close_matches(asked, list(lower), n=limit, cutoff=_ALIKE)
+    matches = list(dict.fromkeys([*holding, *alike]))[:limit] if len(asked) >= _LEAST else alike
     return some([lower[match] for match in matches] or names)
 
 
+_ALIKE, _LEAST = 0.7, 3
+"""How alike two names must be, 0 to 1, and the fewest letters of one that others may contain."""
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 

@@ -58,7 +58,7 @@ def made(monkeypatch):
 
     def init(folder, config):
         configs.append(config)
-        return SimpleNamespace(lines=list, states=SimpleNamespace(warnings=[]))
+        return SimpleNamespace(lines=list, cautions=list)
 
     monkeypatch.setattr("perturbloop.loop.campaign.init", init)
     return configs

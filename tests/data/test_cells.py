@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from perturbloop.data.cells import count_matrix, from_adata, read_cells
-from perturbloop.data.states import state_cells
+from perturbloop.data.states import column, left_out, mixtures, state_cells
 from perturbloop.data.tokens import tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, StateError, VocabularyMismatch
@@ -202,3 +202,36 @@ def test_a_symbol_that_is_missing_among_nullable_texts_is_the_genes_id():
     adata = ad.AnnData(sparse.csr_matrix(np.ones((4, 30), dtype=np.float32)), var=var)
     cells, _ = from_adata(adata)
     assert cells.gene_names.tolist() == [*NAMES[:-1], IDS[-1]]
+
+
+def test_labels_of_neither_state_are_counted_and_a_mixture_is_named_with_its_shares(adata):
+    adata.obs["cell_type"] = ["T", "T", "B", "B", "B", "T"] * 10  # of a: T B B; of b: T B T
+    adata.obs["one_type"] = "x"
+    cells, _ = from_adata(adata)
+    assert left_out(cells, config()) == ()
+    states = state_cells(cells, config(), seed=0)
+    (said,) = mixtures(states, config())
+    assert "2 kinds by `obs['cell_type']`" in said
+    assert "up to 33 points ('B': 67 % of the start, 33 % of the goal)" in said
+    adata.obs["state"] = ["a", "b", "c"] * 20
+    cells, _ = from_adata(adata)
+    assert left_out(cells, config()) == (
+        "20 of 60 cells are in neither state and left out; `obs['state']` says of them: 'c' (20).",
+    )
+
+
+def test_a_state_that_is_part_of_a_label_finds_it_and_numbers_are_no_states(adata):
+    adata.obs["condition"] = np.where(adata.obs["state"] == "a", "control", "stimulated")
+    adata.obs["n_counts"] = np.arange(60) + 1000.5
+    adata = ad.concat([adata, adata], index_unique="-")
+    adata.var = pd.DataFrame(index=IDS)
+    adata.obs["n_counts"] = np.arange(120) + 1000.5
+    cells, _ = from_adata(adata)
+    with pytest.raises(StateError, match=r"Correct `--start`; the closest is 'stimulated'\.$"):
+        state_cells(cells, config(state_column="condition", start="stim", goal="control"), seed=0)
+    with pytest.raises(
+        StateError, match=r"holds 120 different numbers, for instance '1000.5', '1001.5', '1002.5'\. Name"
+    ):
+        state_cells(cells, config(state_column="n_counts"), seed=0)
+    with pytest.raises(StateError, match="`--target-column`; the closest is 'condition'"):
+        column(cells, "target", "--target-column")

@@ -160,3 +160,11 @@ def test_a_condition_label_is_refused_when_all_perturbed_cells_share_it(read, ta
 def test_an_unknown_choice_is_refused_with_the_known_ones(read, table, option, value):
     with pytest.raises(InputError, match=rf"`{option}` must be among '.*it is '{value}'"):
         read(table, **{option: value})
+
+
+def test_a_gene_is_no_control_where_a_label_says_control(read, table):
+    with pytest.raises(StateError, match=r"'GENE1' is a gene, and .* also has 'non-targeting'\. Name that"):
+        read(table, control="GENE1")
+    table["target"] = table["target"].replace("non-targeting", "enhancer-17")
+    perturbed, _ = read(table, control="GENE1")
+    assert perturbed.control == "GENE1"

@@ -5,7 +5,14 @@ from scipy.stats import fisher_exact
 
 from perturbloop.data.cells import read_cells
 from perturbloop.errors import InputError
-from perturbloop.evaluate.controls import CONTROLS, control, in_ranking, recognize, textbook_of
+from perturbloop.evaluate.controls import (
+    CONTROLS,
+    control,
+    in_ranking,
+    recognize,
+    textbook_lines,
+    textbook_of,
+)
 from perturbloop.evaluate.de import signed_de
 
 
@@ -90,10 +97,22 @@ def test_textbook_genes_are_the_named_ones_and_those_of_the_stimulus():
     assert found.title == "type I interferon (IFN-α/β) and your positive controls"
     assert found.genes == ("CD3E", "STAT1", "IFNAR1", "IFNAR2", "TYK2", "JAK1", "STAT2", "IRF9")
     assert found.raised_in == "start"
-    assert textbook_of(-z_g, names).raised_in == "goal"
+    looks, lacks = textbook_lines(found, names, "cells.h5ad")
     assert (
-        textbook_of(z_g, names, pathway="t-cell-activation").genes == control("t-cell-activation").pathway
+        looks
+        == "The states look like type I interferon (IFN-α/β), raised in the start cells: the campaign asks what ends it."
     )
+    assert lacks.startswith("Textbook genes absent: cells.h5ad lacks CD3E, STAT1, IFNAR1,")
+    assert "8 of the 8 genes" in lacks
+    swapped = textbook_lines(textbook_of(-z_g, names), np.array(found.genes, dtype=object), "cells.h5ad")
+    assert len(swapped) == 1
+    assert (
+        "raised in the goal cells: the campaign asks what brings it on; where the question is how to end it, swap"
+        in swapped[0]
+    )
+    assert textbook_lines(None, names, "cells.h5ad") == ()
+    assert textbook_of(-z_g, names).raised_in == "goal"
+    assert textbook_of(z_g, names, pathway="t-cell-activation").genes == control("t-cell-activation").pathway
     assert textbook_of(z_g, names, pathway="t-cell-activation").raised_in == ""
     quiet = np.r_[np.zeros(len(stimulus.signature)), np.linspace(-1, 1, len(others))]
     assert textbook_of(quiet, names) is None

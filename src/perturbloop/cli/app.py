@@ -67,7 +67,7 @@ def init(folder: Folder, given: dict[str, Any]) -> Answer:
     from perturbloop.loop.campaign import init as make
 
     inputs = make(folder, CampaignConfig.from_dict(nested(CAMPAIGN, given)))
-    lines = [*inputs.lines(), *inputs.states.warnings, f"Campaign made. Next: perturbloop play {folder}"]
+    lines = [*inputs.cautions(), *inputs.lines(), f"Campaign made. Next: perturbloop play {folder}"]
     return _told(folder, lines)
 
 

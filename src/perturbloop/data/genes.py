@@ -19,6 +19,12 @@ COLUMNS = ("ensembl_id", "gene_id", "gene_ids", "feature_id", "var_names")
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(\.\d+)?$")
 _MOUSE = re.compile(r"ENSMUSG\d|[A-Z][a-z][a-z0-9-]*$")
 _LEAST_SHARE, _LEAST_GENES = 0.1, 20
+CONTROL_LABEL = re.compile(
+    r"non[-_ .]?target.*|ntc?([-_ .]?\d+)?|no[-_ ]?(site|target).*|safe[-_ ]?(harbou?r|target).*|scrambled?.*|"
+    r"(negative[-_ ])?(control|ctrl)s?([-_ ]?\d+)?|intergenic.*|egfp|gfp|lacz|luciferase",
+    re.IGNORECASE,
+)
+"""What stands in the place of a gene where a guide hits none."""
 
 
 @dataclass(frozen=True)

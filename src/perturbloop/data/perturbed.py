@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.compounds import Compound, read_compounds
-from perturbloop.data.genes import NO_NAMES, GeneNames
+from perturbloop.data.genes import CONTROL_LABEL, NO_NAMES, GeneNames
 from perturbloop.data.states import column
 from perturbloop.errors import InputError, StateError, closest, some
 from perturbloop.schema import Modality, PerturbedConfig
@@ -86,7 +86,7 @@ def read_perturbed(
     """
     cells, genes = read_cells(config.path, names=names, gene_column=config.gene_column)
     target_n = column(cells, config.target_column, "--target-column", blank=True)
-    _require_control(target_n, config, cells)
+    _require_control(target_n, config, cells, names)
     kept_n, dropped, purity_column = _kept(cells, target_n, config)
     target_n = target_n[kept_n]
     pure = cells.select(kept_n)
@@ -157,12 +157,19 @@ def condition_labels(perturbed: PerturbedCells, *, start: str, goal: str) -> Flo
     return (condition_n == goal).astype(float)
 
 
-def _require_control(target_n: np.ndarray, config: PerturbedConfig, cells: Cells) -> None:
+def _require_control(target_n: np.ndarray, config: PerturbedConfig, cells: Cells, names: GeneNames) -> None:
     if not (target_n == config.control).any():
         known = [label for label in pd.unique(target_n) if label]
         msg = (
             f"Control label '{config.control}' must occur in `obs['{config.target_column}']` of {cells.source}; none of its "
             f"{len(known):,} labels is that. Correct `--control`; the closest is {closest(config.control, known, limit=3)}."
+        )
+        raise StateError(msg)
+    likely = [str(label) for label in pd.unique(target_n) if CONTROL_LABEL.fullmatch(str(label))]
+    if likely and config.control not in likely and _target_ids(cells, [config.control], names):
+        msg = (
+            f"Control cells must not be hit by a gene's guide; '{config.control}' is a gene, and `obs['{config.target_column}']` of "
+            f"{cells.source} also has {some(likely)}. Name that with `--control`; where '{config.control}' truly is the control, rename it in the file."
         )
         raise StateError(msg)
 

@@ -1,6 +1,5 @@
 """Screens and other tables with one score a gene: read, checked, turned toward the goal, hits told."""
 
-import re
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -11,7 +10,7 @@ import pandas as pd
 
 from perturbloop.data.compounds import read_targets
 from perturbloop.data.drug_responses import by_target, combined
-from perturbloop.data.genes import NO_NAMES, GeneNames, mouse_labels
+from perturbloop.data.genes import CONTROL_LABEL, NO_NAMES, GeneNames, mouse_labels
 from perturbloop.data.hits import by_fdr, by_flag, by_list, by_top
 from perturbloop.data.screen_formats import Scores, read_table, scores_of
 from perturbloop.errors import GeneIdError, InputError, closest, some
@@ -22,12 +21,6 @@ DEFAULT_FDR = 0.05
 """A hit's false discovery rate where no rule is named."""
 LEAST_GENES, LEAST_SHARE, MOST_REPEATED = 20, 0.5, 0.1
 """Fewest genes of a screen that must be known, unless they are at least this share; most rows that may repeat a gene."""
-
-_CONTROL = re.compile(
-    r"non[-_ .]?target.*|ntc?([-_ .]?\d+)?|no[-_ ]?(site|target).*|safe[-_ ]?(harbou?r|target).*|scrambled?.*|"
-    r"(negative[-_ ])?(control|ctrl)s?([-_ ]?\d+)?|intergenic.*|egfp|gfp|lacz|luciferase",
-    re.IGNORECASE,
-)
 
 
 def read_screen(
@@ -203,8 +196,8 @@ def _identified(
             f"are known: unknown are for instance {some(rows['label'][~known])}. Name the right column with `--gene-column`."
         )
         raise GeneIdError(msg)
-    unknown = [label for label in dict.fromkeys(rows["label"][~known]) if not _CONTROL.fullmatch(label)]
-    n_controls = sum(bool(_CONTROL.fullmatch(label)) for label in rows["label"][~known])
+    unknown = [label for label in dict.fromkeys(rows["label"][~known]) if not CONTROL_LABEL.fullmatch(label)]
+    n_controls = sum(bool(CONTROL_LABEL.fullmatch(label)) for label in rows["label"][~known])
     kept = rows.assign(gene_id=genes)[known].reset_index(drop=True)
     return kept, unknown, {"controls, not genes": n_controls}
 

@@ -1,5 +1,7 @@
 """Start and goal cells, their donors, and which of them are held out."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +23,19 @@ _DONOR_NAMES = (
     "sample_id",
     "batch",
 )
+_MIXED = re.compile(
+    r"(cell|major|minor|predicted)?[ _.-]*(cell)?[ _.-]*(type|line|subset|identity|cluster|label)s?[ _.-]*(\d|name|coarse|fine)?|leiden.*|louvain.*|seurat_annotations|singler.*",
+    re.I,
+)
+"""Names of columns that tell kinds of cells apart."""
+_USUAL = {
+    "--target-column": ("target", "perturb", "condition", "gene", "guide", "treatment", "drug", "compound"),
+    "--state-column": ("state", "condition", "stim", "treatment", "disease", "status", "group"),
+    "--donor-column": ("donor", "patient", "individual", "subject", "sample"),
+}
+"""Parts of the names of columns that are usually meant by an option."""
+_MOST_KINDS, _NAMED = 100, 5
+"""Most kinds of a mixture; labels left out that are named."""
 _HELD_OUT = 0.2
 
 
@@ -81,6 +96,57 @@ def state_cells(cells: Cells, config: CellsConfig, *, seed: int) -> StateCells:
     return StateCells(chosen, is_goal_n, train_n, donor_n, design, (*mixed, *warnings))
 
 
+def left_out(cells: Cells, config: CellsConfig) -> tuple[str, ...]:
+    """Say how many cells of which labels are in neither state; empty where all are in one.
+
+    Parameters
+    ----------
+    cells
+        All cells of the file.
+    config
+        Names of the state column and the two states.
+    """
+    label_n = column(cells, config.state_column, "--state-column").astype(str)
+    others = pd.Series(label_n[~np.isin(label_n, (config.start, config.goal))]).value_counts()
+    if others.empty:
+        return ()
+    named = ", ".join(f"'{name}' ({count:,})" for name, count in others.head(_NAMED).items())
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    return (
+        f"{int(others.sum()):,} of {cells.n_cells:,} cells are in neither state and left out; `obs['{config.state_column}']` says of "
+        f"them: {named}{more}.",
+    )
+
+
+def mixtures(states: StateCells, config: CellsConfig) -> tuple[str, ...]:
+    """Say of every column of `obs` that tells kinds of cells apart how much their shares differ between the states.
+
+    Parameters
+    ----------
+    states
+        Start and goal cells.
+    config
+        Names of columns that are used for something else.
+    """
+    said = []
+    for name in states.cells.obs.columns:
+        if name in (config.state_column, config.donor_column) or not _MIXED.fullmatch(str(name)):
+            continue
+        kind_n = states.cells.obs[name].astype(str).to_numpy()
+        share = pd.crosstab(kind_n, states.is_goal_n, normalize="columns")
+        if not 1 < len(share) <= _MOST_KINDS:
+            continue
+        change = share[True] - share[False]
+        most = str(change.abs().idxmax())
+        said.append(
+            f"The cells are of {len(share)} kinds by `obs['{name}']` and are analysed as one; shares differ between the states by "
+            f"up to {100 * abs(change[most]):.0f} points ('{most}': {100 * share.loc[most, False]:.0f} % of the start, "
+            f"{100 * share.loc[most, True]:.0f} % of the goal), and what differs may be the mixture. A file of one kind answers for "
+            "that kind."
+        )
+    return tuple(said)
+
+
 def column(cells: Cells, name: str, option: str, *, blank: bool = False) -> np.ndarray:
     """Return a column of `obs` as objects; a missing one is refused with the closest names.
 
@@ -102,7 +168,7 @@ def column(cells: Cells, name: str, option: str, *, blank: bool = False) -> np.n
     if name not in cells.obs.columns:
         msg = (
             f"`obs` of {cells.source} needs the column '{name}'; it has {some(cells.obs.columns, limit=20)}. "
-            f"Name it with `{option}`; the closest is {closest(name, cells.obs.columns, limit=1)}."
+            f"Name it with `{option}`; the closest is {closest(name, _likely(cells.obs.columns, option), limit=1)}."
         )
         raise StateError(msg)
     values = cells.obs[name]
@@ -117,12 +183,30 @@ def column(cells: Cells, name: str, option: str, *, blank: bool = False) -> np.n
     return values.to_numpy(dtype=object)
 
 
+def _likely(names: Iterable[object], option: str) -> list[object]:
+    """Columns that are usually meant by an option, first; all where none has such a name."""
+    usual = _USUAL.get(option, ())
+    known = list(names)
+    return [name for name in known if any(word in str(name).lower() for word in usual)] or known
+
+
 def _require_state(label_n: np.ndarray, state: str, option: str, config: CellsConfig) -> None:
     count = int((label_n == state).sum())
+    known = pd.unique(label_n)
+    if (
+        count == 0
+        and len(known) > _MOST_KINDS
+        and pd.to_numeric(pd.Series(known), errors="coerce").notna().all()
+    ):
+        msg = (
+            f"States must be named by the column `obs['{config.state_column}']`; it holds {len(known):,} different numbers, for "
+            f"instance {some(known[:3])}. Name another with `--state-column`."
+        )
+        raise StateError(msg)
     if count == 0:
         msg = (
             f"State '{state}' must occur in `obs['{config.state_column}']`; the values there are "
-            f"{some(pd.unique(label_n), limit=12)}. Correct `{option}`; the closest is {closest(state, pd.unique(label_n))}."
+            f"{some(known, limit=12)}. Correct `{option}`; the closest is {closest(state, known)}."
         )
         raise StateError(msg)
     if count < config.min_cells:

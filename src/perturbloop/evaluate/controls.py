@@ -165,8 +165,46 @@ def textbook_of(
     return Textbook(
         title=" and ".join(titles),
         genes=tuple(genes),
+        stimulus=known[0].title if known else "",
         raised_in=raised_in.get(known[0].name, "") if known else "",
     )
+
+
+def textbook_lines(
+    known: Textbook | None, gene_names: Shaped[np.ndarray, " g"], source: str
+) -> tuple[str, ...]:
+    """Say what the states look like, in which of them it is raised, and which textbook genes the file lacks.
+
+    Parameters
+    ----------
+    known
+        What is known of the states; `None` where nothing is.
+    gene_names
+        Symbols of the file's genes.
+    source
+        Name of the file.
+    """
+    if known is None:
+        return ()
+    said = []
+    if known.raised_in:
+        swap = (
+            "; where the question is how to end it, swap `--start` and `--goal`"
+            if known.raised_in == "goal"
+            else ""
+        )
+        does = "brings it on" if known.raised_in == "goal" else "ends it"
+        said.append(
+            f"The states look like {known.stimulus}, raised in the {known.raised_in} cells: the campaign asks what {does}{swap}."
+        )
+    held = set(gene_names)
+    absent = [gene for gene in known.genes if gene not in held]
+    if absent:
+        said.append(
+            f"Textbook genes absent: {source} lacks {', '.join(absent)}, {len(absent)} of the {len(known.genes)} genes of "
+            f"{known.title}; they can be neither ranked nor used as positive controls."
+        )
+    return tuple(said)
 
 
 def _judge(entry: Control, z_of: dict, top: set, n_genes: int) -> Recognized:

@@ -252,7 +252,7 @@ def checked(folder: Path | str) -> list[str]:
     """Check a campaign's input again and say what was found."""
     with reading(Path(folder)) as campaign:
         inputs = read_inputs(campaign.config)
-    return [*inputs.lines(), *inputs.states.warnings]
+    return [*inputs.cautions(), *inputs.lines()]
 
 
 def proposals(folder: Path | str, *, budget: int | None = None, anyway: bool = False) -> pd.DataFrame:

@@ -9,12 +9,12 @@ from perturbloop import models
 from perturbloop.data.annotations import Annotations, read_annotations
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.genes import GeneNames, GeneReport
-from perturbloop.data.states import StateCells, state_cells
+from perturbloop.data.states import StateCells, left_out, mixtures, state_cells
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, ModelError
 from perturbloop.evaluate import chosen_test, static_pathway
-from perturbloop.evaluate.controls import textbook_of
+from perturbloop.evaluate.controls import textbook_lines, textbook_of
 from perturbloop.evaluate.de import mean_z
 from perturbloop.evaluate.gate import require_known_controls
 from perturbloop.models.view import ModelView
@@ -34,6 +34,8 @@ class Inputs:
     """What became of the file's genes."""
     view: ModelView
     """The model, and the cells as it reads them; loaded when it is first asked for."""
+    left_out: tuple[str, ...]
+    """How many cells of which labels are in neither state."""
     annotations: Annotations
     """Gene sets and core-essential genes that the evaluation reads."""
 
@@ -62,6 +64,15 @@ class Inputs:
         """Donor of each start cell; `None` without donors."""
         donor_n = self.states.donor_n
         return None if donor_n is None else donor_n[~self.states.is_goal_n]
+
+    def cautions(self) -> list[str]:
+        """What a user should know before anything is computed, for it may be a mistake."""
+        return [
+            *self.left_out,
+            *mixtures(self.states, self.config.cells),
+            *textbook_lines(self.textbook, self.cells.gene_names, self.cells.source),
+            *self.states.warnings,
+        ]
 
     @cached_property
     def textbook(self) -> Textbook | None:
@@ -131,7 +142,7 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     said = (card.card.get("what", ""), *card.card.get("lines", ()))
     lines = tuple(str(line) for line in said if line)
     view = ModelView(card.name, card.digest, words, card.shape, tokens, load, lines)
-    return Inputs(config, states, genes, view, annotations)
+    return Inputs(config, states, genes, view, left_out(cells, config.cells), annotations)
 
 
 def _require_tokens(card: models.ModelCard) -> None:

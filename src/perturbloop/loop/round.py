@@ -11,6 +11,7 @@ import pandas as pd
 
 from perturbloop import __version__
 from perturbloop.compat.goal_state import write_goal_states
+from perturbloop.data.states import mixtures
 from perturbloop.evaluate import (
     baselines,
     de_isp,
@@ -129,7 +130,12 @@ def evaluate_round(
         n_start=int((~inputs.states.is_goal_n).sum()),
         n_goal=int(inputs.states.is_goal_n.sum()),
         check_lines=tuple(inputs.lines()),
-        warnings=(*inputs.states.warnings, *spared),
+        warnings=(
+            *inputs.left_out,
+            *mixtures(inputs.states, config.cells),
+            *inputs.states.warnings,
+            *spared,
+        ),
         model_lines=inputs.view.lines,
         models={arm.title: dict(model) for arm, model in models.items()},
         full_rankings=tuple(arm.title for arm in models if arm.fold < 0),

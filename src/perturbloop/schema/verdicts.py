@@ -67,5 +67,7 @@ class Textbook:
     """Where they come from, in words: the stimulus that carries them, or that a user named them."""
     genes: tuple[str, ...]
     """Their symbols."""
+    stimulus: str = ""
+    """Name of the stimulus, in words; empty where there is none."""
     raised_in: str = ""
     """State in which the stimulus is raised, start or goal; empty where none was recognized."""
