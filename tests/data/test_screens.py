@@ -249,6 +249,31 @@ def test_an_unsigned_score_and_a_screen_without_hits_are_warned_of(read, frame):
     assert "No gene is a hit" in report["warnings"][1]
 
 
+def test_of_mageck_screens_side_by_side_one_is_chosen_by_what_stands_behind_its_columns(read, frame):
+    first, second = mageck(frame, frame["Score"]), mageck(frame, -frame["Score"])
+    side_by_side = pd.concat(
+        [
+            first[["id", "num"]],
+            first.drop(columns=["id", "num"]).add_suffix(".Resting_Teff"),
+            second.drop(columns=["id", "num"]).add_suffix(".Stim_Teff"),
+        ],
+        axis=1,
+    )
+    with pytest.raises(
+        InputError,
+        match=r"2 MAGeCK screens side by side: 'Resting_Teff', 'Stim_Teff'. Choose one with `--only`",
+    ):
+        read(side_by_side, name="sgrna.txt")
+    with pytest.raises(InputError, match=r"`--only stim` must be .* Did you mean 'Stim_Teff'\?"):
+        read(side_by_side, name="sgrna.txt", screen="stim")
+    for name, table in (("Resting_Teff", first), ("Stim_Teff", second)):
+        screen, report = read(side_by_side, name="sgrna.txt", screen=name)
+        pd.testing.assert_frame_equal(screen, read(table, name="sgrna.txt")[0])
+        assert report["format"] == "MAGeCK gene summary"
+    alone = side_by_side[[name for name in side_by_side if "Stim" not in name]]
+    pd.testing.assert_frame_equal(read(alone, name="sgrna.txt")[0], read(first, name="sgrna.txt")[0])
+
+
 # ------------------------------------------------------------------------------------------------- drugs
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.stats import norm
 
 from perturbloop.data.text_files import read_bytes
-from perturbloop.errors import InputError, some
+from perturbloop.errors import InputError, closest, some
 from perturbloop.schema import ScreenConfig
 
 LEAST_Z = 1.0
@@ -168,6 +168,55 @@ def scores_of(frame: pd.DataFrame, config: ScreenConfig) -> Scores:
     )
     said = {role: str(name) for role, name in columns.items() if name}
     return Scores(standard, _format(said), said)
+
+
+def one_of_several(frame: pd.DataFrame, name: str | None, path: str) -> pd.DataFrame:
+    """Of several MAGeCK screens side by side (`neg|lfc.A`, `neg|lfc.B`, …) keep one, under MAGeCK's own names of columns.
+
+    Parameters
+    ----------
+    frame
+        The table.
+    name
+        What stands behind its columns; `None` where none is asked for.
+    path
+        Where the table comes from, for the message.
+
+    Returns
+    -------
+    The table with the columns of that screen; as it is where no screens stand side by side.
+
+    Raises
+    ------
+    InputError
+        If there are several and none of that name is asked for.
+    """
+    lower = {column.lower(): column for column in frame.columns}
+    if all(column in lower for column in _MAGECK):
+        return frame
+    endings = [column[len(_MAGECK[0]) :] for column in frame.columns if column.lower().startswith(_MAGECK[0])]
+    whole = {
+        ending.lstrip("._- |"): {lower[f"{column}{ending.lower()}"]: column for column in _MAGECK}
+        for ending in endings
+        if all(f"{column}{ending.lower()}" in lower for column in _MAGECK)
+    }
+    if not whole:
+        return frame
+    if name is None and len(whole) > 1:
+        msg = (
+            f"One screen is recorded at a time; `{path}` holds {len(whole)} MAGeCK screens side by side: {some(whole, limit=12)}. "
+            "Choose one with `--only`, or record each with a `--name` of its own."
+        )
+        raise InputError(msg)
+    if name is not None and name not in whole:
+        msg = (
+            f"`--only {name}` must be a screen of `{path}`; its MAGeCK columns are of {some(whole, limit=12)}. "
+            f"Did you mean {closest(name, whole, limit=1)}?"
+        )
+        raise InputError(msg)
+    chosen = whole[name or next(iter(whole))]
+    others = {column for columns in whole.values() for column in columns} - set(chosen)
+    return frame.drop(columns=sorted(others)).rename(columns=chosen)
 
 
 def standard_error(

@@ -12,7 +12,7 @@ from perturbloop.data.compounds import read_targets
 from perturbloop.data.drug_responses import by_target, combined
 from perturbloop.data.genes import CONTROL_LABEL, NO_NAMES, GeneNames, mouse_labels
 from perturbloop.data.hits import by_fdr, by_flag, by_list, by_top
-from perturbloop.data.screen_formats import Scores, read_table, scores_of
+from perturbloop.data.screen_formats import Scores, one_of_several, read_table, scores_of
 from perturbloop.errors import GeneIdError, InputError, closest, some
 from perturbloop.schema import SCREEN, ScreenConfig, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
@@ -100,12 +100,18 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     columns = ", ".join(f"{role} from `{name}`" for role, name in report["columns"].items())
     lines = [
         f"{report['format']}: {report['n_genes']:,} genes from {report['n_rows']:,} rows; {columns}",
-        f"{report['n_hits']:,} hits ({report['hit_rule']}): {report['n_toward']:,} toward the goal, "
+        f"{report['n_hits']:,} hit{'' if report['n_hits'] == 1 else 's'} ({report['hit_rule']}): {report['n_toward']:,} toward the goal, "
         f"{report['n_away']:,} away from it",
     ]
-    lines += [f"{count:,} rows left out: {reason}" for reason, count in report["dropped"].items()]
+    lines += [
+        f"{count:,} row{'' if count == 1 else 's'} left out: {reason}"
+        for reason, count in report["dropped"].items()
+    ]
     if report["unknown"]:
-        lines.append(f"dropped as unknown: {some(report['unknown'])}")
+        n = len(report["unknown"])
+        lines.append(
+            f"{n:,} label{'' if n == 1 else 's'} left out that the names of the campaign do not hold: {some(report['unknown'])}"
+        )
     if report["repeated"]:
         lines.append(f"another row speaks for the gene of {some(report['repeated'])}")
     if report["compounds_without_targets"]:
@@ -116,6 +122,10 @@ def report_lines(report: dict[str, Any]) -> list[str]:
 def _chosen(frame: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFrame, dict[str, int]]:
     """Rows of the screen that is asked for; a file of several needs a choice."""
     column = config.screen_column
+    named = (config.score_column, config.pvalue_column, config.fdr_column, config.se_column)
+    narrow = frame if any(named) else one_of_several(frame, config.screen, config.path)
+    if narrow is not frame:
+        return narrow, {}
     names = _screen_names(frame, column)
     known = sorted(set(names) - {""})
     if not known:  # one screen without a name

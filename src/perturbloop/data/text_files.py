@@ -25,6 +25,9 @@ def read_bytes(path: Path, *, what: str = "a text file") -> bytes:
     InputError
         If it is missing, damaged, or holds more than `MOST_BYTES`.
     """
+    if not path.exists():
+        msg = f"A file is needed at `{path}`, {what}; there is none. Correct the path."
+        raise InputError(msg)
     try:
         with path.open("rb") as plain:
             packed = plain.read(2) == b"\x1f\x8b"

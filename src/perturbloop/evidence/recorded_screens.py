@@ -121,7 +121,11 @@ def _screen_lines(recorded: RecordedScreen, entry: ScreenConfig) -> list[str]:
     ]
     if recorded.n_not_measured + recorded.n_not_expressed:
         excluded = recorded.hits_excluded
-        lost = f", with {len(excluded):,} hits: {some(excluded)}" if excluded else ""
+        lost = (
+            f", with {len(excluded):,} hit{'' if len(excluded) == 1 else 's'}: {some(excluded)}"
+            if excluded
+            else ""
+        )
         lines.append(
             f"excluded: {recorded.n_not_measured:,} genes that the cells do not measure and {recorded.n_not_expressed:,} seen "
             f"in under {100 * entry.min_detection:g} % of them{lost}"
