@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from perturbloop.cli.batch import batch_lines, require_writable, write_batch
+from perturbloop.cli.batch import NO_GUIDES, batch_lines, require_writable, write_batch
 from perturbloop.errors import DesignError
 
 
@@ -18,6 +18,7 @@ def batch():
             "action": ["inhibit", "activate"],
             "benefit": [0.25, -0.1],
             "reason": ["best", "drawn"],
+            "flags": ["ambient,either-way", ""],
         }
     )
 
@@ -37,5 +38,10 @@ def test_another_ending_is_refused_before_any_work(tmp_path):
     require_writable(None)
 
 
-def test_a_line_names_gene_action_and_reason(batch):
-    assert batch_lines(batch)[0] == "greedy     1  inhibit  SEPT1        +0.250  best"
+def test_a_line_names_gene_action_and_reason_and_the_next_its_cautions(batch):
+    first, caution, second, left_out = batch_lines(batch)
+    assert first == "greedy     1  inhibit  SEPT1        +0.250  best"
+    assert caution.strip() == "caution: ambient, either-way"
+    assert second.endswith("drawn")
+    assert left_out == NO_GUIDES
+    assert len(batch_lines(batch.assign(flags=None))) == 3  # a round of an older version

@@ -13,8 +13,8 @@ from perturbloop.cli import app
 
 FOUND = SimpleNamespace(lines=lambda: ["All that is known."], to_dict=lambda: {"known": float("nan")})
 BATCH = pd.DataFrame(
-    [["greedy", 1, "inhibit", "CD3E", 0.5, "best"]],
-    columns=["policy", "place", "action", "gene_name", "benefit", "reason"],
+    [["greedy", 1, "inhibit", "CD3E", 0.5, "best", ""]],
+    columns=["policy", "place", "action", "gene_name", "benefit", "reason", "flags"],
 )
 FULL = Path("new").resolve()
 
@@ -42,7 +42,7 @@ def test_a_command_asks_what_was_typed_and_says_the_answer(monkeypatch, line, fu
     done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
     assert (done.exit_code, done.stderr) == (0, "")
     assert came == [(Path("study"), list(asked.values()))]
-    assert done.stdout.split()[-1] in ("known.", "back.", "Moved.", "best")
+    assert done.stdout.split()[-1] in ("known.", "back.", "Moved.", "it.")
     spoken = CliRunner().invoke(app, shlex.split(f"{line} --json"), catch_exceptions=False)
     tree = json.loads(spoken.stdout)  # a missing number is null
     assert tree.get("known") is None

@@ -23,7 +23,9 @@ def ranking():
     )
     deleted = one_kind.assign(kind="delete", action="inhibit", benefit=np.linspace(5, 1, 10))
     raised = one_kind.assign(kind="overexpress", action="activate", benefit=np.linspace(0, 3, 10))
-    return pd.concat([deleted, raised], ignore_index=True)
+    both = pd.concat([deleted, raised], ignore_index=True)
+    known = {"effect": 0.1, "ci_low": 0.0, "ci_high": 0.2, "log2fc": 1.0, "de_padj": 0.1}
+    return both.assign(ranked_by="logit_shift", flags="", **known)
 
 
 def test_a_batch_holds_free_genes_once_each(policy, ranking, rng):

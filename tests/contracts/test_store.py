@@ -129,7 +129,8 @@ def test_an_empty_ledger_gives_empty_tables(store):
 def test_proposals_come_back_as_they_were(store):
     store.open_round()
     proposals = pd.DataFrame(
-        [["greedy", 1, "ENSG01", "STAT1", "delete", "inhibit", 1.5, "best"]], columns=PROPOSALS.names
+        [["greedy", 1, "ENSG01", "STAT1", "delete", "inhibit", 1.5, "best", "ambient"]],
+        columns=PROPOSALS.names,
     )
     store.save_proposals(0, proposals)
     pd.testing.assert_frame_equal(store.proposals().drop(columns="round"), proposals)

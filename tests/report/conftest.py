@@ -213,8 +213,18 @@ def round_one():
         ),
         proposals=pd.DataFrame(
             [
-                ("greedy", 1, "ENSG00000000001", "JAK2", "delete", "inhibit", 0.96, "highest benefit"),
-                ("chance", 1, "ENSG00000000004", "ACTB", "delete", "inhibit", -0.6, "drawn at random"),
+                (
+                    "greedy",
+                    1,
+                    "ENSG00000000001",
+                    "JAK2",
+                    "delete",
+                    "inhibit",
+                    0.96,
+                    "highest benefit",
+                    "interferon",
+                ),
+                ("chance", 1, "ENSG00000000004", "ACTB", "delete", "inhibit", -0.6, "drawn at random", ""),
             ],
             columns=PROPOSALS.names,
         ),

@@ -114,6 +114,20 @@ def test_scores_of_version_0_1_are_kept_and_get_the_new_columns(path):
     assert row.isna().sum() == 1
 
 
+def test_proposals_of_an_older_ledger_are_kept_without_flags(path):
+    execute(path, "DELETE FROM migration WHERE name = 'm004_flags_of_proposals'")
+    execute(path, "ALTER TABLE proposal DROP COLUMN flags")
+    execute(path, "INSERT INTO round VALUES (0, '2026-01-01 00:00:00.000000', NULL)")
+    execute(
+        path,
+        "INSERT INTO proposal VALUES (0, 'greedy', 1, 'ENSG01', 'STAT1', 'delete', 'inhibit', 1.5, 'best')",
+    )
+    for _ in range(2):
+        with open_store(path) as store:
+            row = store.proposals().iloc[0]
+    assert (row["gene_name"], row["reason"], row["flags"]) == ("STAT1", "best", "")
+
+
 def test_a_new_migration_is_applied_once(path, monkeypatch):
     def m999_adds(connection):
         connection.exec_driver_sql("CREATE TABLE more (done INTEGER)")

@@ -9,13 +9,19 @@ from perturbloop.store.files import whole
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_GUIDES = "Genes of the mitochondrial genome (MT-…) are in no batch: no guide edits them."
+
 
 def batch_lines(table: "pd.DataFrame") -> list[str]:
-    """Write one line a gene of a table of PROPOSALS."""
-    return [
-        f"{row.policy:8} {row.place:3d}  {row.action:8} {row.gene_name:12} {row.benefit:+.3f}  {row.reason}"
-        for row in table.itertuples()
-    ]
+    """Write one line a gene of a table of PROPOSALS, its reason and its cautions below it."""
+    lines = []
+    for row in table.itertuples():
+        lines.append(
+            f"{row.policy:8} {row.place:3d}  {row.action:8} {row.gene_name:12} {row.benefit:+.3f}  {row.reason}"
+        )
+        if isinstance(row.flags, str) and row.flags:
+            lines.append(f"{'':14}caution: {row.flags.replace(',', ', ')}")
+    return [*lines, NO_GUIDES]
 
 
 def require_writable(path: Path | None) -> None:

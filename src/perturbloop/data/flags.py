@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 
 ESSENTIAL = "core-essential"
+NO_GUIDE = re.compile(r"MT-.*")
+"""Symbols of genes that no guide edits: those of the mitochondrial genome (HGNC prefix MT-)."""
 
 
 @dataclass(frozen=True)

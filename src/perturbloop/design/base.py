@@ -6,6 +6,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
+from perturbloop.data.flags import NO_GUIDE
 from perturbloop.errors import DesignError, some
 from perturbloop.schema import PROPOSALS
 
@@ -46,6 +47,25 @@ class Acquisition(ABC):
         """
 
 
+def possible(ranking: pd.DataFrame) -> pd.DataFrame:
+    """RANKING rows of genes that an experiment can be made of: scored, with a benefit, and not of the mitochondrial genome.
+
+    Parameters
+    ----------
+    ranking
+        RANKING rows.
+    """
+    scored = ranking["status"].eq("scored") & ranking["benefit"].notna()
+    return ranking[scored & ~without_guides(ranking)]
+
+
+def without_guides(ranking: pd.DataFrame) -> pd.Series:
+    """Whether each row is of a gene that no guide edits."""
+    return (
+        ranking["gene_name"].astype(str).map(lambda name: NO_GUIDE.fullmatch(name) is not None).astype(bool)
+    )
+
+
 def candidates(ranking: pd.DataFrame, *, pending: Collection[str], budget: int) -> pd.DataFrame:
     """Genes that may be proposed, each once in its better kind, highest benefit first.
 
@@ -71,14 +91,14 @@ def candidates(ranking: pd.DataFrame, *, pending: Collection[str], budget: int) 
         msg = f"A batch holds at least 1 gene; the budget is {budget}. Raise it."
         raise DesignError(msg)
     # A gene that was measured by one kind of edit is spent; its other kind is an experiment of its own.
-    scored = ranking["status"].eq("scored") & ranking["benefit"].notna()
-    free = ranking[scored & ~ranking["gene_id"].isin(list(pending))]
+    open_ = possible(ranking)
+    free = open_[~open_["gene_id"].isin(list(pending))]
     best = free.sort_values(["benefit", "gene_id", "kind"], ascending=[False, True, True])
     left = best.drop_duplicates("gene_id").reset_index(drop=True)
     if len(left) < budget:
         lost = ranking.loc[~ranking["gene_id"].isin(left["gene_id"]), "gene_name"].drop_duplicates()
         msg = (
-            f"A batch of {budget:,} genes needs as many that are scored, not spent and not pending; "
+            f"A batch of {budget:,} genes needs as many that are scored, not spent, not pending and not mitochondrial; "
             f"{len(left):,} are left (these are not: {some(lost)}). Lower the budget to at most {len(left):,}."
         )
         raise DesignError(msg)

@@ -22,5 +22,5 @@ class Chance(Acquisition):
         """Draw genes at random; see `Acquisition.choose`."""
         left = candidates(ranking, pending=pending, budget=budget)
         drawn = left.iloc[rng.choice(len(left), size=budget, replace=False)]
-        reason = f"drawn at random among {len(left):,} genes not yet perturbed"
+        reason = f"drawn at random among {len(left):,} genes that are neither measured nor in another batch"
         return as_proposals(drawn, policy=self.name, reasons=[reason] * budget)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.design.base import Acquisition, as_proposals, candidates
+from perturbloop.design.reasons import reasons_of
 
 
 @final
@@ -21,8 +22,5 @@ class Greedy(Acquisition):
     ) -> pd.DataFrame:
         """Choose the genes with the highest benefit; see `Acquisition.choose`."""
         left = candidates(ranking, pending=pending, budget=budget)
-        reasons = [
-            f"place {place} of {len(left):,} genes not yet perturbed, by benefit"
-            for place in range(1, budget + 1)
-        ]
-        return as_proposals(left.head(budget), policy=self.name, reasons=reasons)
+        chosen = left.head(budget)
+        return as_proposals(chosen, policy=self.name, reasons=reasons_of(chosen))

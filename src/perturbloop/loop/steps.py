@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from perturbloop import __version__
 from perturbloop.design.propose import propose
@@ -19,7 +18,7 @@ from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, read_outcomes
 from perturbloop.loop.round import evaluate_round
 from perturbloop.report import compose, write, write_ranking
-from perturbloop.schema import PROPOSALS, CampaignConfig, EvaluateConfig, TrainConfig, file_fields, options_of
+from perturbloop.schema import RANKING, CampaignConfig, EvaluateConfig, TrainConfig, file_fields, options_of
 from perturbloop.store import Input, step_key
 from perturbloop.store.campaign_file import digests_of
 from perturbloop.store.files import write_json, write_table
@@ -126,14 +125,14 @@ def _evaluate(work: Work, folder: Path) -> tuple[Path, ...]:
 def _propose(work: Work, folder: Path) -> tuple[Path, ...]:
     """Write a greedy batch and a chance batch."""
     config, number = work.campaign.config, int(folder.name)
-    pool, outcomes = read_of_round(folder, "ranking"), work.outcomes
+    pool, outcomes = RANKING.completed(read_of_round(folder, "ranking")), work.outcomes
     if outcomes is not None:  # held-out targets are measured too, so they are no proposals either
         pool = pool[pool["kind"].isin(outcomes.kinds) & ~pool["gene_id"].isin(outcomes.fold_of)]
-    free = int(pool.loc[pool["status"] == "scored", "gene_id"].nunique())
-    proposals = pd.DataFrame(columns=PROPOSALS.names)
-    if free:
-        rng = np.random.default_rng([config.evaluate.seed, number])
-        proposals = propose(pool, budget=min(config.design.budget, free), rng=rng)
+    if (folder / "posterior.parquet").is_file():
+        known = read_of_round(folder, "posterior")[["gene_id", "kind", "neighbors"]]
+        pool = pool.merge(known, on=["gene_id", "kind"], how="left")
+    rng = np.random.default_rng([config.evaluate.seed, number])
+    proposals = propose(pool, budget=config.design.budget, rng=rng)
     path = folder / "proposals.parquet"
     write_table(path, proposals)
     work.campaign.store.save_proposals(number, proposals)

@@ -14,6 +14,7 @@ from perturbloop.schema import (
     EFFECTS,
     PATHWAYS,
     POSTERIOR,
+    PROPOSALS,
     EvaluateConfig,
     Recorded,
     RecordedCells,
@@ -48,6 +49,7 @@ def compose(folder: Path) -> RoundReport:
     de_test = str(de["de_test"].iloc[0])
     facts = read_facts(folder, todo=PLAY_AGAIN)
     tables["ranking"] = completed(tables["ranking"], posterior, de, default=facts.default)
+    tables["proposals"] = PROPOSALS.completed(tables["proposals"])
     effects, recorded = _measured(folder)
     curves, curve_notes = _curves(folder)
     config = facts.config.evaluate

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from perturbloop.data.flags import NO_GUIDE
 from perturbloop.report.answer import WAY_OUT, answer
 from perturbloop.report.basis import basis_of, shown
 from perturbloop.report.content import RoundReport
@@ -39,7 +40,7 @@ def proposal_section(report: RoundReport) -> Section:
     batch = batch_of(report)
     policies = list(dict.fromkeys(batch["policy"]))
     first = batch[batch["policy"].eq(policies[0])]
-    lines = [gate, *_why_these_kinds(report, batch)]
+    lines = [gate, *_why_these_kinds(report, batch), *no_guide(report)]
     for policy in policies[1:]:
         names = listed(batch.loc[batch["policy"].eq(policy), "gene_name"], most=len(batch))
         lines.append(
@@ -72,7 +73,7 @@ def all_proposals_section(report: RoundReport) -> Section:
     title = "Every batch with its reasons"
     if report.proposals.empty:
         return Section("all-proposals", title, (NOTHING_PROPOSED,))
-    columns = ("#", "gene", "kind", "action", "reason")
+    columns = ("#", "gene", "kind", "action", "reason", "cautions")
     grids = tuple(
         Grid(
             f"Policy: {policy}",
@@ -84,6 +85,7 @@ def all_proposals_section(report: RoundReport) -> Section:
                     row.kind,
                     row.action,
                     text(row.reason),
+                    text(row.flags).replace(",", ", "),
                 )
                 for row in rows.sort_values("place").itertuples()
             ),
@@ -91,7 +93,20 @@ def all_proposals_section(report: RoundReport) -> Section:
         )
         for policy, rows in report.proposals.groupby("policy", sort=False)
     )
-    return Section("all-proposals", title, (), grids)
+    return Section("all-proposals", title, no_guide(report), grids)
+
+
+def no_guide(report: RoundReport) -> tuple[str, ...]:
+    """Say which scored genes are in no batch since no guide edits them, best first; empty where there are none."""
+    rows = report.ranking[report.ranking["status"].eq("scored")].sort_values(
+        "benefit", ascending=False, kind="stable"
+    )
+    names = rows.loc[
+        rows["gene_name"].astype(str).str.fullmatch(NO_GUIDE.pattern), "gene_name"
+    ].drop_duplicates()
+    proposed = set(report.proposals["gene_name"])
+    names = [name for name in names if name not in proposed]
+    return (f"Left out, since no guide edits the mitochondrial genome: {listed(names)}.",) if names else ()
 
 
 def batch_of(report: RoundReport) -> pd.DataFrame:

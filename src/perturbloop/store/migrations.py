@@ -63,6 +63,13 @@ def m003_order_and_contents(connection: Connection) -> None:
             connection.execute(table.update().where(found).values(place=place))
 
 
+@migration
+def m004_flags_of_proposals(connection: Connection) -> None:
+    """Keep the caution flags of a proposed gene."""
+    if "flags" not in {column["name"] for column in inspect(connection).get_columns("proposal")}:
+        connection.exec_driver_sql("ALTER TABLE proposal ADD COLUMN flags TEXT NOT NULL DEFAULT ''")
+
+
 def migrate(engine: Engine) -> None:
     """Apply what is missing; refuse a ledger that a newer perturbloop wrote."""
     done = _applied(engine)

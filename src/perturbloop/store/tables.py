@@ -132,4 +132,5 @@ proposal = Table(
     Column("action", Text, nullable=False),
     Column("benefit", Float),
     Column("reason", Text, nullable=False),
+    Column("flags", Text, nullable=False, server_default=""),
 )
