@@ -1,8 +1,9 @@
 """Pretraining of small models, on cells of 60 genes."""
 
 import json
+import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from perturbloop.train import pretrain as module
 from perturbloop.train.corpus import build_corpus
 from perturbloop.train.masked_loss import _fixed_batches, held_out_losses
 from perturbloop.train.pretrain import pretrain
-from perturbloop.train.pretrain_config import PretrainConfig, PretrainReport
+from perturbloop.train.pretrain_config import HeldOut, PretrainConfig, PretrainReport
 from perturbloop.train.warm_start import first_model, sine_waves
 
 GENES = np.array([f"ENSG{place:011d}" for place in range(60)], dtype=object)
@@ -189,7 +190,26 @@ def test_the_card_says_what_the_model_is(structured, tmp_path):
     assert card["files"] == {"cells.h5ad": "digest of cells.h5ad"}
     assert card["vocabulary"]["digest"] == VOCABULARY.digest
     assert PretrainReport.from_dict(card["report"]) == report
-    assert "unigram of the file" in report.lines()[-1]
+    assert "unigram of the file" in report.lines()[-2]
+    assert report.lines()[-1] == report.verdict
+
+
+@pytest.mark.parametrize(
+    ("losses", "says"),
+    [
+        ([8.0], "No better than the unigram, .* learnt nothing"),
+        ([7.9], "no better than the unigram of each file: it tells files apart"),
+        ([7.6, 7.6, 7.6], r"of the file by 0\.09 nats a gene: it has learnt which genes go together\.$"),
+        (
+            [7.6, 7.6, 7.7],
+            r"but in 1 of 2 files \('file2'\) it is no better, and has learnt nothing of those",
+        ),
+    ],
+)
+def test_the_verdict_says_in_words_what_was_learnt(losses, says):
+    held_out = [HeldOut(f"file{place}", 10, 100, loss, 7.92, 7.69) for place, loss in enumerate(losses)]
+    numbers = dict.fromkeys([one.name for one in fields(PretrainReport) if one.name != "held_out"], 1)
+    assert re.search(says, PretrainReport(**numbers, held_out=tuple(held_out)).verdict)
 
 
 def test_losses_and_baselines_equal_a_slow_loop(structured, rng):

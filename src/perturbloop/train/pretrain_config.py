@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
+from perturbloop.errors import some
 from perturbloop.schema.checks import MOST, Count, Seed, check, require
 
 Positions = Literal["smooth", "learned"]
@@ -123,15 +124,35 @@ class PretrainReport:
         """Read what `to_dict` wrote."""
         return cls(**{**tree, "held_out": tuple(HeldOut(**entry) for entry in tree["held_out"])})
 
+    @property
+    def verdict(self) -> str:
+        """Whether the model has learnt anything, in words: it must guess hidden genes better than their frequency in the file does."""
+        one = self.overall
+        if one.loss >= one.unigram:
+            return "No better than the unigram, which only counts genes: it has learnt nothing. Train longer, or on more cells."
+        if one.loss >= one.unigram_of_file:
+            return (
+                "Better than the unigram, but no better than the unigram of each file: it tells files apart, and of the cells in "
+                "them it has learnt nothing. Train longer, or on more cells."
+            )
+        gain = one.unigram_of_file - one.loss
+        said = f"Better than the unigram of the file by {gain:.2f} nats a gene: it has learnt which genes go together"
+        files = self.held_out[1:]
+        lost = [entry.source for entry in files if entry.loss >= entry.unigram_of_file]
+        if not lost:
+            return f"{said}."
+        return f"{said}; but in {len(lost)} of {len(files)} files ({some(lost)}) it is no better, and has learnt nothing of those cells."
+
     def lines(self) -> list[str]:
-        """Say it in words, one fact a line."""
+        """Say it in words, one fact a line, the verdict last."""
         facts = [
             f"{self.n_cells:,} cells trained on, {self.n_held_out:,} held out; {self.n_genes:,} genes; "
             f"left out: {self.n_copies:,} copies, {self.n_short:,} with too few genes",
             f"{self.steps:,} steps, {self.epochs:.2f} epochs, {self.minutes:.1f} minutes; {self.n_parameters:,} weights",
         ]
-        return facts + [
+        losses = [
             f"{entry.source}: held-out loss {entry.loss:.2f} nats, unigram {entry.unigram:.2f}, "
             f"unigram of the file {entry.unigram_of_file:.2f} ({entry.n_cells:,} cells)"
             for entry in self.held_out
         ]
+        return [*facts, *losses, self.verdict]
