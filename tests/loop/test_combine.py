@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perturbloop.cli import app
+from perturbloop.cli.combine import _of_no_cell
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.loop.campaign import init
 from perturbloop.loop.combine import combine
@@ -138,3 +139,13 @@ def test_a_request_is_refused_before_any_work(run, made, tmp_path, text, name, o
     assert says in err
     assert not (tmp_path / "study" / "combinations").exists()
     assert not (tmp_path / "study" / "models").exists()
+
+
+def test_a_gene_that_the_file_does_not_hold_is_not_one_that_is_not_expressed():
+    rows = pd.DataFrame({"absent": ["HDAC1", "", "HDAC1,STAT1"]})
+    lines = _of_no_cell(rows)
+    assert lines[0].startswith(
+        "2 perturbations apply to no cell, since the file of the cells does not hold 'HDAC1', 'STAT1'"
+    )
+    assert lines[1].startswith("1 perturbation applies to no cell. Where genes that are not expressed")
+    assert _of_no_cell(rows.iloc[:0]) == []

@@ -274,6 +274,18 @@ def test_a_perturbation_that_applies_to_no_cell_is_listed_without_numbers(engine
     assert combination_shifts(engine, cells, [], EVERYWHERE).empty
 
 
+def test_genes_that_the_file_does_not_hold_are_named(engine, model):
+    cells, words = Tokens.of_rows([[5, 6, 7], [7, 6]]), model.vocabulary
+    asked = [
+        Perturbation("both", (Target(6, "delete"), Target(9, "delete"))),
+        Perturbation("one", (Target(6, "delete"),)),
+    ]
+    assert combination_shifts(engine, cells, asked, EVERYWHERE)["absent"].tolist() == ["", ""]
+    held = {words.gene_of_token[6]}
+    named = combination_shifts(engine, cells, asked, EVERYWHERE, held=held)["absent"]
+    assert named.tolist() == [words.names.name_of(words.gene_of_token[9]), ""]
+
+
 def test_every_row_is_read_once_whatever_the_order_and_number_of_perturbations(
     engine, model, tokens, monkeypatch
 ):

@@ -7,6 +7,7 @@ import typer
 
 from perturbloop.cli.options import Folder
 from perturbloop.cli.output import Answer
+from perturbloop.errors import some
 
 
 def combine(
@@ -41,16 +42,38 @@ def combine(
     lines += [
         f"{_signed(row.logit_shift):>11} {_signed(row.ci_low):>9}{_signed(row.ci_high):>9} {_signed(row.synergy):>8} "
         f"{row.n_cells:6d}  {row.name}: {_short(row.targets)}"
-        + (f" ({row.n_missing} genes without a token left out)" if row.n_missing else "")
+        + (
+            f" ({row.n_missing} gene{'' if row.n_missing == 1 else 's'} without a token left out)"
+            if row.n_missing
+            else ""
+        )
         for row in table.itertuples(index=False)
     ]
-    if none := int((table["n_cells"] == 0).sum()):
-        lines.append(
-            f"{none:,} perturbations apply to no cell. Where genes that are not expressed are skipped, a cell must express "
-            "all of them; `--not-expressed insert` edits those it has."
-        )
+    lines += _of_no_cell(table[table["n_cells"] == 0])
     lines.append(f"Table: {path}")
     return Answer({"path": str(path), "combinations": table.to_dict("records")}, lines)
+
+
+def _of_no_cell(rows: Any) -> list[str]:
+    """Say why perturbations apply to no cell: a gene that was not measured is not one that is not expressed."""
+    absent = rows["absent"] != ""
+    lines = []
+    if absent.any():
+        genes = dict.fromkeys(gene for names in rows.loc[absent, "absent"] for gene in names.split(","))
+        lines.append(
+            f"{_perturbations(int(absent.sum()))} to no cell, since the file of the cells does not hold {some(genes)}: nothing can "
+            "be said of what was not measured."
+        )
+    if none := int((~absent).sum()):
+        lines.append(
+            f"{_perturbations(none)} to no cell. Where genes that are not expressed are skipped, a cell must express all of them; "
+            "`--not-expressed insert` edits those it has."
+        )
+    return lines
+
+
+def _perturbations(n: int) -> str:
+    return f"{n:,} perturbation applies" if n == 1 else f"{n:,} perturbations apply"
 
 
 def _signed(value: float) -> str:

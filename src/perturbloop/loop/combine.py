@@ -77,6 +77,7 @@ def combine(
             asked,
             config,
             donor_n=inputs.start_donor_n,
+            held=frozenset(inputs.cells.gene_ids),
             on_edits=partial(progress.tell, "combine"),
         )
         table = table.sort_values("logit_shift", ascending=False, kind="stable", ignore_index=True)

@@ -1,7 +1,7 @@
 """Several genes at once: gene sets, pairs and drugs, scored in whole cells."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -29,6 +29,7 @@ def combination_shifts(
     config: PerturbConfig,
     *,
     donor_n: np.ndarray | None = None,
+    held: Collection[str] | None = None,
     on_edits: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     r"""Score perturbations of any number of genes, and how far pairs differ from the sum of their parts.
@@ -48,6 +49,8 @@ def combination_shifts(
         Policies, seed, and in `cells_per_gene` the most cells each perturbation is made in.
     donor_n
         Donor of each cell; the replicates where they are named, else cells are.
+    held
+        Ensembl ids of the genes that the file of the cells holds, so that others are named; `None` = all.
     on_edits
         Called with the number of perturbations done and of all.
 
@@ -80,7 +83,7 @@ def combination_shifts(
             waiting = []
             if on_edits is not None:
                 on_edits(number + 1, len(perturbations))
-    return _summed_up(perturbations, parts, engine.model.vocabulary, donor_n)
+    return _summed_up(perturbations, parts, engine.model.vocabulary, donor_n, held)
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,7 @@ def _summed_up(
     parts: list[pd.DataFrame],
     vocabulary: Vocabulary,
     donor_n: np.ndarray | None,
+    held: Collection[str] | None,
 ) -> pd.DataFrame:
     """One row per perturbation from one per cell."""
     if not parts:
@@ -206,6 +210,7 @@ def _summed_up(
             "targets": [_in_words(one.targets, vocabulary) for one in perturbations],
             "n_targets": [len(one.targets) for one in perturbations],
             "n_missing": [len(one.missing) if isinstance(one, Combination) else 0 for one in perturbations],
+            "absent": [_absent(one.targets, vocabulary, held) for one in perturbations],
             "n_cells": logit["n_cells"].fillna(0).astype(int),
             "n_donors": logit["n_donors"].fillna(0).astype(int),
             "shift_to_goal": mean_of["shift_to_goal"]["mean"],
@@ -217,6 +222,12 @@ def _summed_up(
         }
     )
     return COMBINATIONS.checked(frame)
+
+
+def _absent(targets: tuple[Target, ...], vocabulary: Vocabulary, held: Collection[str] | None) -> str:
+    """Symbols of the genes that the cells' file does not hold."""
+    genes = [str(vocabulary.gene_of_token[target.token]) for target in targets] if held is not None else []
+    return ",".join(vocabulary.names.name_of(gene) for gene in genes if gene not in (held or ()))
 
 
 def _in_words(targets: tuple[Target, ...], vocabulary: Vocabulary) -> str:

@@ -287,6 +287,9 @@ COMBINATIONS = Table(
         Column("targets", "what is done to each gene", "delete JAK1 + delete JAK2"),
         Column("n_targets", "genes that are edited together", 2),
         Column("n_missing", "genes asked for that have no token and are left out", 0),
+        Column(
+            "absent", "genes asked for that the file of the cells does not hold, separated by commas", "HDAC1"
+        ),
         Column("n_cells", "start cells it was made in; 0 where it applies to none", 20),
         Column("n_donors", "donors behind those cells; 0 where none are named", 4),
         Column(
