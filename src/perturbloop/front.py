@@ -20,10 +20,11 @@ from perturbloop.cli.record import entry
 from perturbloop.errors import InputError, closest, some
 from perturbloop.loop import campaign as loop
 from perturbloop.loop.folder import refuse_taken
+from perturbloop.loop.last import recorded_since
 from perturbloop.loop.status import GeneAnswer, Status
 from perturbloop.loop.status import gene as gene_of
 from perturbloop.loop.status import status as status_of
-from perturbloop.report import compose, render, summary
+from perturbloop.report import compose, render, since_lines, summary
 from perturbloop.report.answer import answer
 from perturbloop.schema import CampaignConfig, Recorded
 from perturbloop.schema.options import nested
@@ -240,7 +241,10 @@ class Campaign:
         """Page of the last round; shows itself in a notebook."""
         place = loop.latest_round(self.folder)
         found = compose(place)
-        return Page(place / "report.html", render(found), tuple(summary(found, folder=self.folder)))
+        new = recorded_since(self.folder)
+        todo = f"perturbloop play {self.folder}" if new else ""
+        lines = summary(found, folder=self.folder, todo=todo, more=since_lines(found, new))
+        return Page(place / "report.html", render(found), tuple(lines))
 
     def status(self) -> Status:
         """What the campaign holds, what is stale, what comes next."""

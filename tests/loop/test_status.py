@@ -7,10 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from anndata import read_h5ad
+from typer.testing import CliRunner
 
+from perturbloop.cli import app
 from perturbloop.errors import DesignError, InputError, StoreError
 from perturbloop.loop.campaign import checked, play, proposals, record, relocate, unrecord
 from perturbloop.loop.folder import open_campaign
+from perturbloop.loop.last import recorded_since
 from perturbloop.loop.status import gene, status
 from perturbloop.report import compose, render
 
@@ -72,8 +75,14 @@ def test_a_file_is_recorded_another_way_only_when_that_is_said(folder, made):
     entry = made.perturbed(min_cells=12)
     with pytest.raises(InputError, match=r"with other options: 'min_cells'.*`--replace`.*unrecord"):
         record(folder, entry)
-    _, new = record(folder, entry, replace=True)
+    assert recorded_since(folder) == ()
+    recorded, new = record(folder, entry, replace=True)
     assert new
+    assert recorded_since(folder) == ("perturbed.h5ad",)
+    assert recorded.hit_rule == "padj < 0.05 and |effect| ≥ 0.3"
+    done = CliRunner().invoke(app, ["report", str(folder)], catch_exceptions=False)
+    assert "1 file recorded since round 1: perturbed.h5ad." in done.stdout
+    assert f"Next: perturbloop play {folder}" in " ".join(done.stdout.split())
     assert len(status(folder).recorded) == 1
 
 

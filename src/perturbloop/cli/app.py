@@ -213,8 +213,8 @@ def report(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print that table as CSV.")] = False,
 ) -> Answer:
     """Show the last round: the verdict, the best genes, what to do next; its report.html has more."""
-    from perturbloop.loop.last import show
-    from perturbloop.report import full, summary, table_of, text_of
+    from perturbloop.loop.last import recorded_since, show
+    from perturbloop.report import full, since_lines, summary, table_of, text_of
 
     _, shown, tree = show(folder)
     if table is not None:
@@ -226,7 +226,11 @@ def report(
             "`--csv` prints a table; none is named. Name one with `--table`, for instance `--table ranking`."
         )
         raise InputError(msg)
-    return Answer(tree, full(shown, width()) if everything else summary(shown, width(), folder=folder))
+    if everything:
+        return Answer(tree, full(shown, width()))
+    new = recorded_since(folder)
+    todo = f"perturbloop play {folder}" if new else ""
+    return Answer(tree, summary(shown, width(), folder=folder, todo=todo, more=since_lines(shown, new)))
 
 
 @command(app, *PRETRAINING, panels=PANELS)

@@ -6,6 +6,8 @@ from typing import Any
 from perturbloop.errors import StoreError
 from perturbloop.loop.folder import PLAY_AGAIN, reading
 from perturbloop.report import RoundReport, compose
+from perturbloop.report.facts import read_facts
+from perturbloop.schema import name_of, options_of
 from perturbloop.store.files import read_json
 
 
@@ -23,3 +25,19 @@ def show(folder: Path | str) -> tuple[Path, RoundReport, dict[str, Any]]:
     """Path of the last round's page, the report that it shows, and its scores; nothing but its folder is read."""
     place = latest_round(folder)
     return place / "report.html", compose(place), read_json(place / "scores.json", todo=PLAY_AGAIN)
+
+
+def recorded_since(folder: Path | str) -> tuple[str, ...]:
+    """Names of the files that were recorded, or recorded another way, since the last finished round was played.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    """
+    place = latest_round(folder)
+    with reading(Path(folder)) as campaign:
+        config = read_facts(place, todo=PLAY_AGAIN).config
+        played = [(name_of(entry), options_of(entry)) for entry in (*config.perturbed, *config.screen)]
+        now = [(name_of(entry), options_of(entry)) for entry in campaign.recorded]
+    return tuple(name for name, options in now if (name, options) not in played)

@@ -12,7 +12,7 @@ from perturbloop.report.export import write_ranking
 from perturbloop.report.html import render, write
 from perturbloop.report.layout import Grid, Picture, Section
 from perturbloop.report.sections import sections
-from perturbloop.report.terminal import full, summary
+from perturbloop.report.terminal import full, since_lines, summary
 
 __all__ = [
     "Grid",
@@ -24,6 +24,7 @@ __all__ = [
     "gate_failure",
     "render",
     "sections",
+    "since_lines",
     "summary",
     "table_names",
     "table_of",

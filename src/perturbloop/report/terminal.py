@@ -6,7 +6,7 @@ from pathlib import Path
 from perturbloop.report.answer import answer
 from perturbloop.report.basis import POSTERIOR, basis_of, kinds_of, shown
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import MISSING, Grid, Section, count, interval, number, text
+from perturbloop.report.layout import MISSING, Grid, Section, count, interval, listed, number, text
 from perturbloop.report.lines import table_lines, wrapped
 from perturbloop.report.measured import measured_lines
 from perturbloop.report.notes import notes
@@ -65,6 +65,21 @@ def summary(
     tables = _tables(report, best, width)
     room = LINES - len(head) - len(tables) - len(tail) - 1
     return [*head, *_cautions(report, width, room, folder), *tables, "", *tail]
+
+
+def since_lines(report: RoundReport, names: Sequence[str]) -> tuple[str, ...]:
+    """Say that files were recorded since a round was played, so that it does not hold them; empty without any.
+
+    Parameters
+    ----------
+    report
+        The round.
+    names
+        Names of the files.
+    """
+    if not names:
+        return ()
+    return (f"{count(len(names), 'file')} recorded since round {report.round_number}: {listed(names)}.",)
 
 
 def full(report: RoundReport, width: int = 80) -> list[str]:
