@@ -185,13 +185,8 @@ def model_key(arm: Arm, inputs: Inputs, examples: str) -> str:
 def _without_part(arm: Arm) -> set[str]:
     """Options that have no part in an arm's state model."""
     tuning = {"epochs", "batch_tokens"}
-<<<<<<< HEAD
     options = {"levels", "closed_loop"}
-    if arm.variant not in ("closed", "shuffled"):
-=======
-    options = {"levels"}
     if not arm.record.uses_effects:
->>>>>>> f3cc9ae (Say once what a method is: level, rule, partner, control, comparisons and curves in its record)
         options |= {"consistency"}
     if arm.record.channel == "open":
         options |= {"perturbed_share", "max_cells"}

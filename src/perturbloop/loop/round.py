@@ -30,13 +30,8 @@ from perturbloop.evaluate.judgeable import spared_lines
 from perturbloop.evaluate.power import judged_targets
 from perturbloop.evidence.channel import Evidence, Networks, evidence_of, evidence_predictions, networks_of
 from perturbloop.evidence.kernels import gene_set_kernel, vector_kernel
-<<<<<<< HEAD
-from perturbloop.evidence.ranking import WITH_MODEL, WITHOUT_MODEL, posteriors, ranked
-from perturbloop.loop.arms import OPEN, Arm
-=======
 from perturbloop.evidence.ranking import posteriors, ranked
 from perturbloop.loop.arms import Arm
->>>>>>> f3cc9ae (Say once what a method is: level, rule, partner, control, comparisons and curves in its record)
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, keep_in_round
@@ -117,7 +112,7 @@ def evaluate_round(
     if edits.estimates is None:  # the published tool's table says nothing of screened shifts
         yield from write_goal_states(edits.shifts, inputs.vocabulary, folder)
     campaign.store.save_scores(int(folder.name), tables["metrics"])
-    trained = any(arm.method not in OPEN for arm in perturbed)
+    trained = any(arm.record.channel != "open" for arm in perturbed)
     spared = [] if outcomes is None or trained else spared_lines(outcomes.judged, outcomes.kinds_of_cells)
     facts = RoundFacts(
         config=config,
