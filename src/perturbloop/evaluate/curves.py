@@ -1,16 +1,17 @@
 """Points of a learning curve: what one ranking says of the held-out targets, and the mean over draws of a panel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from perturbloop.errors import DesignError, some
 from perturbloop.evaluate.held_out import Truth, judge, rankings_by_fold
 from perturbloop.evaluate.metrics import average_precision
-from perturbloop.schema import CURVE_MEANS, METHODS, Kind
+from perturbloop.schema import CURVE_MEANS, METHODS, Kind, Level
 from perturbloop.stats.delong import auroc_interval
 from perturbloop.store import step_key
 
@@ -149,3 +150,13 @@ def largest_panels(points: Sequence[Point]) -> dict[str, dict[str, list[list[str
     for (kind, how, _), genes in found.items():
         tree.setdefault(kind, {}).setdefault(how, []).append(genes)
     return tree
+
+
+def levels_of(asked: Collection[str]) -> tuple[Level, ...]:
+    """Levels to train, the frozen one first where there is any."""
+    known = get_args(Level)
+    unknown = [level for level in asked if level not in known]
+    if unknown:
+        msg = f"`levels` must be among {some(known)}; {some(unknown)} came. Correct it, or give none for the evidence channel alone."
+        raise DesignError(msg)
+    return tuple(level for level in known if asked and (level in asked or level == "frozen"))

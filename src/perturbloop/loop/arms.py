@@ -8,11 +8,10 @@ import numpy as np
 
 from perturbloop.data.splits import trains
 from perturbloop.loop.inputs import Inputs
-from perturbloop.perturb.cost import Cost, cost, counts_footprint, encoder_footprint, passes_of
-from perturbloop.perturb.plan import Plan, plan
+from perturbloop.perturb.cost import Cost, cost_of_edits, rate_path
+from perturbloop.perturb.plan import Plan, plan, reference_genes
 from perturbloop.schema import METHODS, Kind, Level, Method, PerturbConfig, method
 from perturbloop.store import step_key
-from perturbloop.store.files import read_json
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def plan_arm(arm: Arm, inputs: Inputs) -> Plan:
         return replace(everything, edits=kept)
     if arm.record.channel != "open" and arm.fold < 0:
         config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
-    wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(inputs, config)]
+    wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(tokens, words, config)]
     return plan(tokens, words, config, gene_ids=wanted)
 
 
@@ -121,32 +120,16 @@ def cost_of_arm(arm: Arm, inputs: Inputs, folder: Path) -> Cost:
     folder
         Campaign folder; the time is told where edits were made in it before.
     """
-    config, tokens, edits = inputs.config.perturb, inputs.start_tokens, plan_arm(arm, inputs).edits
-    if arm.method == "linear":
-        known_g = np.isin(inputs.cells.gene_ids.astype(str), inputs.vocabulary.gene_ids.astype(str))
-        counts_ng = inputs.states.start.counts_ng[:, known_g]
-        footprint = counts_footprint(np.diff(counts_ng.indptr).astype(float))
-    else:
-        footprint = encoder_footprint(inputs.view.shape, tokens, batch_tokens=config.batch_tokens)
-    path = rate_path(arm, folder)
-    rate = read_json(path)["seconds_per_flop"] if path.is_file() else None
-    passes_n = passes_of(edits, tokens.n_cells, fast=is_fast(arm, config))
-    return cost(footprint, passes_n, seconds_per_flop=rate)
-
-
-def rate_path(arm: Arm, folder: Path) -> Path:
-    """Where it is kept how fast this machine edits."""
-    return folder / "shifts" / f"rate-{'linear' if arm.method == 'linear' else 'encoder'}.json"
-
-
-def reference_genes(inputs: Inputs, config: PerturbConfig) -> list[str]:
-    """Draw the genes that stand for all others in a fold, by seed, among those the start cells express."""
-    gene_of = inputs.vocabulary.gene_of_token
-    expressed = sorted(
-        gene_of[token] for token in np.unique(inputs.start_tokens.tokens_nt).tolist() if token in gene_of
+    config, linear = inputs.config.perturb, arm.method == "linear"
+    return cost_of_edits(
+        plan_arm(arm, inputs).edits,
+        inputs.start_tokens,
+        None if linear else inputs.view.shape,
+        inputs.states.start.restrict(inputs.known_genes).counts_ng if linear else None,
+        batch_tokens=config.batch_tokens,
+        fast=is_fast(arm, config),
+        rate=rate_path(folder, linear=linear),
     )
-    rng = np.random.default_rng([config.seed, 1])
-    return [expressed[place] for place in rng.permutation(len(expressed))[: config.reference_genes]]
 
 
 def model_place(arm: Arm, inputs: Inputs, examples: str, folder: Path) -> Path:

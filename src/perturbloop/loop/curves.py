@@ -4,15 +4,15 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import pandas as pd
 
 from perturbloop import progress
 from perturbloop.data.splits import LEAST_TO_SPLIT
 from perturbloop.design.panels import PANELS, PanelRule, require_panels
-from perturbloop.errors import DesignError, some
-from perturbloop.evaluate.curves import EVIDENCE, LEVELS, Point, curve_means, largest_panels
+from perturbloop.errors import DesignError
+from perturbloop.evaluate.curves import EVIDENCE, LEVELS, Point, curve_means, largest_panels, levels_of
 from perturbloop.loop.curve_points import Ground
 from perturbloop.loop.folder import CampaignFolder, working
 from perturbloop.loop.inputs import read_inputs
@@ -96,7 +96,7 @@ def curves(
     folder, started = Path(folder), time.monotonic()
     require_panels(ks, panels, seeds)
     with working(folder) as campaign:
-        chosen = _levels(campaign.config.train.levels if levels is None else levels)
+        chosen = levels_of(campaign.config.train.levels if levels is None else levels)
         inputs = read_inputs(campaign.config)
         remeasure(campaign, inputs)
         ground = Ground(campaign, inputs, _with_held_out(read_outcomes(campaign, inputs)), workers)
@@ -275,13 +275,3 @@ def _with_held_out(outcomes: Outcomes | None) -> Outcomes:
         )
         raise DesignError(msg)
     return outcomes
-
-
-def _levels(asked: Collection[str]) -> tuple[Level, ...]:
-    """Levels to train, the frozen one first where there is any."""
-    known = get_args(Level)
-    unknown = [level for level in asked if level not in known]
-    if unknown:
-        msg = f"`levels` must be among {some(known)}; {some(unknown)} came. Correct it, or give none for the evidence channel alone."
-        raise DesignError(msg)
-    return tuple(level for level in known if asked and (level in asked or level == "frozen"))

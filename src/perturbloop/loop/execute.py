@@ -16,11 +16,11 @@ from perturbloop.data.spending import edits_of, training_targets
 from perturbloop.data.tokens import Tokens
 from perturbloop.evidence.labels import refuse_labels_of_truth, training_labels
 from perturbloop.evidence.score import shared_genes
-from perturbloop.loop.arms import Arm, cost_of_arm, is_fast, model_key, model_place, plan_arm, rate_path
+from perturbloop.loop.arms import Arm, cost_of_arm, is_fast, model_key, model_place, plan_arm
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.perturb.collect import precision_of, run_plan
-from perturbloop.perturb.cost import Cost, duration
+from perturbloop.perturb.cost import Cost, duration, rate_path
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.exact import ExactEngine
@@ -189,7 +189,7 @@ def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
 
 def _note_rate(arm: Arm, folder: Path, engine: Engine, tokens: Tokens) -> None:
     """Write down once how fast this machine is, so that a dry run can tell the time without a model."""
-    path = rate_path(arm, folder)
+    path = rate_path(folder, linear=arm.method == "linear")
     if not path.is_file():
         write_json(path, {"seconds_per_flop": seconds_per_flop(engine, tokens)})
 

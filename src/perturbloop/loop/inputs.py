@@ -12,7 +12,7 @@ from perturbloop.data.genes import GeneNames, GeneReport
 from perturbloop.data.states import StateCells, left_out, mixtures, state_cells
 from perturbloop.data.tokens import Tokens, tokenize
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.errors import InputError, ModelError
+from perturbloop.errors import InputError
 from perturbloop.evaluate import chosen_test, static_pathway
 from perturbloop.evaluate.controls import textbook_lines, textbook_of
 from perturbloop.evaluate.de import mean_z
@@ -53,6 +53,13 @@ class Inputs:
     def names(self) -> GeneNames:
         """Which symbol means which gene, whatever model reads the cells."""
         return self.vocabulary.names
+
+    @property
+    def known_genes(self) -> np.ndarray:
+        """Ensembl ids of the cells' genes that have a token."""
+        return self.cells.gene_ids[
+            np.isin(self.cells.gene_ids.astype(str), self.vocabulary.gene_ids.astype(str))
+        ]
 
     @cached_property
     def start_tokens(self) -> Tokens:
@@ -121,7 +128,7 @@ def read_inputs(config: CampaignConfig) -> Inputs:
         raise InputError(msg)
     folder, dictionaries, layer = config.train.model, config.train.vocabulary, config.train.emb_layer
     card = models.describe(folder, vocabulary=dictionaries, emb_layer=layer)
-    _require_tokens(card)
+    models.require_tokens(card)
     words = card.vocabulary
     cells, genes = read_cells(config.cells.path, names=words.names, gene_column=config.cells.gene_column)
     states = state_cells(cells, config.cells, seed=config.train.seed)
@@ -143,13 +150,3 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     lines = tuple(str(line) for line in said if line)
     view = ModelView(card.name, card.digest, words, card.shape, tokens, load, lines)
     return Inputs(config, states, genes, view, left_out(cells, config.cells), annotations)
-
-
-def _require_tokens(card: models.ModelCard) -> None:
-    """Refuse the linear control, which is no foundation to edit tokens of."""
-    if not card.shape.positions:
-        msg = (
-            f"A campaign needs a foundation model, which reads tokens; `{card.name}` is of the family '{card.family}', which "
-            "reads none. Name another with `--model`; the linear control is trained by itself."
-        )
-        raise ModelError(msg)

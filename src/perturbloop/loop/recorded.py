@@ -1,9 +1,9 @@
 """What was recorded, perturbed cells and screens: measured once, kept in the campaign, and read without writing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -133,16 +133,16 @@ def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
     for entry in campaign.recorded:
         place = place_of(campaign, entry, inputs)
         if (place / "report.json").is_file():
-            tables: Any = _KeptTables(place)
+            table: Callable[[str], pd.DataFrame] = partial(kept, place)
             recorded.append(_kept(campaign, entry, inputs))
         else:
             found = _measured(campaign, inputs, entry, known)
-            tables, known = found.tables, known | dict(found.fold_of)
+            table, known = found.tables.__getitem__, known | dict(found.fold_of)
             recorded.append(found.recorded)
         if isinstance(entry, ScreenConfig):
-            screens[entry.name] = tables["screen"]
+            screens[entry.name] = table("screen")
         for half, parts in halves.items():
-            parts.append(tables["effects" if isinstance(entry, ScreenConfig) else f"effects_{half}"])
+            parts.append(table("effects" if isinstance(entry, ScreenConfig) else f"effects_{half}"))
     if not recorded:
         return None
     told = [_with_ceiling(one, screens, campaign, inputs) for one in recorded]
@@ -205,16 +205,6 @@ def place_of(campaign: CampaignFolder, entry: RecordedFile, inputs: Inputs) -> P
     evaluate = {name: getattr(config, name) for name in ("fdr", "min_effect", "folds")}
     key = step_key("effects", config=options_of(entry) | evaluate, inputs=digests)
     return campaign.folder / "perturbed" / key
-
-
-@dataclass(frozen=True)
-class _KeptTables:
-    """Tables of a recorded file, read when they are asked for."""
-
-    place: Path
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        return kept(self.place, name)
 
 
 def _kept(campaign: CampaignFolder, entry: RecordedFile, inputs: Inputs) -> Recorded:

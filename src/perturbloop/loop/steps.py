@@ -144,18 +144,10 @@ def _report(work: Work, folder: Path) -> tuple[Path, ...]:
     return (write(report, folder / "report.html"), *write_ranking(report, folder))
 
 
-def _decides_check(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
-    return {"inputs": inputs.key}
-
-
 def _decides_train(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
     where = dict.fromkeys(file_fields(TrainConfig), "")  # `check` knows what they hold
     recorded = [[options_of(entry), digests_of(entry)] for entry in config.perturbed]
     return {"train": config.to_dict()["train"] | where, "perturbed": recorded}
-
-
-def _decides_perturb(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
-    return {"perturb": config.to_dict()["perturb"]}
 
 
 def _decides_evaluate(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
@@ -165,18 +157,10 @@ def _decides_evaluate(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
     return {"evaluate": judging, "screens": screens, "annotations": inputs.annotations.digests}
 
 
-def _decides_propose(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
-    return {"design": config.to_dict()["design"]}
-
-
-def _decides_report(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
-    return {}
-
-
 STEPS = (
-    Step("check", "", _decides_check, _check, ()),
+    Step("check", "", lambda config, inputs: {"inputs": inputs.key}, _check, ()),
     Step("train", "check", _decides_train, _train, ()),
-    Step("perturb", "train", _decides_perturb, _perturb, ()),
+    Step("perturb", "train", lambda config, inputs: {"perturb": config.to_dict()["perturb"]}, _perturb, ()),
     Step(
         "evaluate",
         "perturb",
@@ -200,8 +184,20 @@ STEPS = (
             "facts.json",
         ),
     ),
-    Step("propose", "evaluate", _decides_propose, _propose, ("proposals.parquet",)),
-    Step("report", "propose", _decides_report, _report, ("report.html", "ranking.csv", "ranking.xlsx")),
+    Step(
+        "propose",
+        "evaluate",
+        lambda config, inputs: {"design": config.to_dict()["design"]},
+        _propose,
+        ("proposals.parquet",),
+    ),
+    Step(
+        "report",
+        "propose",
+        lambda config, inputs: {},
+        _report,
+        ("report.html", "ranking.csv", "ranking.xlsx"),
+    ),
 )
 
 

@@ -98,3 +98,13 @@ def spec_of(folder: Path) -> ModelSpec:
         f"model with `perturbloop pretrain`, or install the package of its family, which names it as an entry point `{GROUP}`."
     )
     raise ModelError(msg)
+
+
+def require_tokens(card: ModelCard) -> None:
+    """Refuse the linear control, which is no foundation to edit tokens of."""
+    if not card.shape.positions:
+        msg = (
+            f"A campaign needs a foundation model, which reads tokens; `{card.name}` is of the family '{card.family}', which "
+            "reads none. Name another with `--model`; the linear control is trained by itself."
+        )
+        raise ModelError(msg)

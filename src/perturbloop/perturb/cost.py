@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy import sparse
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.models.spec import Shape
+from perturbloop.store.files import read_json
 
 PASSES_PER_SCREEN: Mapping[str, float] = {"delete": 12.0, "overexpress": 100.0}
 """Passes that cost as much as the screen of one cell: states times a forward and two backward passes, roughly."""
@@ -139,6 +143,48 @@ def cost(
     flops = float((footprint.flops_n * passes_n).sum())
     seconds = None if seconds_per_flop is None else flops * seconds_per_flop
     return Cost(float(passes_n.sum()), flops, footprint.memory_bytes, seconds)
+
+
+def cost_of_edits(
+    edits: pd.DataFrame,
+    tokens: Tokens,
+    shape: Shape | None,
+    counts_ng: sparse.csr_matrix | None,
+    *,
+    batch_tokens: int,
+    fast: bool,
+    rate: Path,
+) -> Cost:
+    """Cost of a plan's edits before a model is loaded.
+
+    Parameters
+    ----------
+    edits
+        Edits of a `Plan`.
+    tokens
+        Encoded cells.
+    shape
+        Sizes of the encoder; `None` for a model of counts.
+    counts_ng
+        Counts of the same cells, for a model of counts.
+    batch_tokens
+        Tokens in a batch.
+    fast
+        Whether the fast engine makes them.
+    rate
+        File that says how fast this machine edits; where there is none, no time is told.
+    """
+    if shape is not None:
+        footprint = encoder_footprint(shape, tokens, batch_tokens=batch_tokens)
+    else:
+        footprint = counts_footprint(np.diff(cast("sparse.csr_matrix", counts_ng).indptr).astype(float))
+    per_flop = read_json(rate)["seconds_per_flop"] if rate.is_file() else None
+    return cost(footprint, passes_of(edits, tokens.n_cells, fast=fast), seconds_per_flop=per_flop)
+
+
+def rate_path(folder: Path, *, linear: bool) -> Path:
+    """Where a campaign keeps how fast this machine edits."""
+    return folder / "shifts" / f"rate-{'linear' if linear else 'encoder'}.json"
 
 
 def duration(seconds: float) -> str:

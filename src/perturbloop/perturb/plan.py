@@ -199,3 +199,21 @@ def _is_gene(tokens: Tokens) -> np.ndarray:
     column_t = np.arange(tokens.tokens_nt.shape[1])
     edge = int(tokens.has_cls)
     return (column_t >= edge) & (column_t < (tokens.length_n - edge)[:, None])
+
+
+def reference_genes(tokens: Tokens, vocabulary: Vocabulary, config: PerturbConfig) -> list[str]:
+    """Draw the genes that stand for all others where only some are edited, by seed, among those the cells express.
+
+    Parameters
+    ----------
+    tokens
+        Encoded cells.
+    vocabulary
+        Genes and tokens of the model.
+    config
+        Seed, and how many.
+    """
+    gene_of = vocabulary.gene_of_token
+    expressed = sorted(gene_of[token] for token in np.unique(tokens.tokens_nt).tolist() if token in gene_of)
+    rng = np.random.default_rng([config.seed, 1])
+    return [expressed[place] for place in rng.permutation(len(expressed))[: config.reference_genes]]
