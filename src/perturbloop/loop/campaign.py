@@ -110,7 +110,7 @@ def unrecord(folder: Path | str, name: str) -> list[str]:
         If nothing of that name, or more than one file, is recorded.
     """
     with working(Path(folder)) as campaign:
-        entries = campaign.recorded
+        entries = campaign.config.recorded
         found = [entry for entry in entries if name in (name_of(entry), entry.path)]
         if len(found) != 1:
             known = [entry.path if len(found) > 1 else name_of(entry) for entry in found or entries]

@@ -20,7 +20,7 @@ from perturbloop.loop.arms import Arm, cost_of_arm, is_fast, model_key, model_pl
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.perturb.collect import precision_of, run_plan
-from perturbloop.perturb.cost import Cost, duration, rate_path
+from perturbloop.perturb.cost import how_long, rate_path
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.exact import ExactEngine
@@ -61,14 +61,13 @@ def training_cells(campaign: CampaignFolder, inputs: Inputs) -> TrainingCells:
 def perturbed_examples(campaign: CampaignFolder, inputs: Inputs) -> PerturbedExamples:
     """Read the perturbed cells again, label them by the source that was asked for, and find the shared genes."""
     config, states, names = campaign.config, inputs.states, inputs.names
-    fold_of = {target.gene_id: target.fold for target in campaign.store.targets()}
     shared, files, digests = inputs.cells.gene_ids, [], []
     hits: dict[str, frozenset[str]] = {}
     columns: dict[str, list[np.ndarray]] = {"label": [], "target": [], "control": [], "kind": []}
     for entry in config.perturbed:
         refuse_labels_of_truth(entry, config.screen)  # a screen may have been recorded since
         perturbed, _ = read_perturbed(entry, names=names)
-        target_n, hit = training_targets(states.cells, perturbed, fold_of)
+        target_n, hit = training_targets(states.cells, perturbed, campaign.fold_of)
         columns["label"].append(training_labels(perturbed, states, config.cells, names=names))
         columns["target"].append(target_n)
         columns["control"].append(perturbed.is_control_n)
@@ -162,7 +161,7 @@ def perturb_arm(
     )
     noise = _noise(place, engine, tokens, edits)
     _note_rate(arm, folder, engine, tokens)
-    title = f"perturb, {arm.title}{_how_long(cost_of_arm(arm, inputs, folder))}"
+    title = f"perturb, {arm.title}{how_long(cost_of_arm(arm, inputs, folder))}"
     if fast and isinstance(engine, ExactEngine):
         found = fast_shifts(
             engine,
@@ -192,8 +191,3 @@ def _note_rate(arm: Arm, folder: Path, engine: Engine, tokens: Tokens) -> None:
     path = rate_path(folder, linear=arm.method == "linear")
     if not path.is_file():
         write_json(path, {"seconds_per_flop": seconds_per_flop(engine, tokens)})
-
-
-def _how_long(cost: Cost) -> str:
-    """Say it first where edits take minutes."""
-    return f" (about {duration(cost.seconds)})" if cost.seconds is not None and cost.seconds > 60 else ""

@@ -28,9 +28,9 @@ class CampaignFolder:
     store: CampaignStore
 
     @property
-    def recorded(self) -> tuple[RecordedFile, ...]:
-        """Recorded files, perturbed cells before screens."""
-        return (*self.config.perturbed, *self.config.screen)
+    def fold_of(self) -> dict[str, int]:
+        """Fold of every gene that was ever measured; it never changes."""
+        return {target.gene_id: target.fold for target in self.store.targets()}
 
     def round_folder(self, number: int) -> Path:
         """Folder of a round."""
@@ -42,7 +42,7 @@ class CampaignFolder:
 
     def same_place(self, entry: RecordedFile) -> RecordedFile | None:
         """Return what is recorded where an entry belongs: of the same path and modality, or a screen of the same name."""
-        return next((one for one in self.recorded if _place(one) == _place(entry)), None)
+        return next((one for one in self.config.recorded if _place(one) == _place(entry)), None)
 
     def without_recorded(self, entry: RecordedFile) -> "CampaignFolder":
         """Return the campaign without a file, saved."""

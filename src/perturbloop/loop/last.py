@@ -38,6 +38,6 @@ def recorded_since(folder: Path | str) -> tuple[str, ...]:
     place = latest_round(folder)
     with reading(Path(folder)) as campaign:
         config = read_facts(place, todo=PLAY_AGAIN).config
-        played = [(name_of(entry), options_of(entry)) for entry in (*config.perturbed, *config.screen)]
-        now = [(name_of(entry), options_of(entry)) for entry in campaign.recorded]
+        played = [(name_of(entry), options_of(entry)) for entry in config.recorded]
+        now = [(name_of(entry), options_of(entry)) for entry in campaign.config.recorded]
     return tuple(name for name, options in now if (name, options) not in played)

@@ -109,19 +109,19 @@ def record(
         If cells would train by labels from a screen that judges.
     """
     _require_kind(entry, campaign)
-    known = entry in campaign.recorded
+    known = entry in campaign.config.recorded
     if known and (place_of(campaign, entry, inputs) / "report.json").is_file():
         return campaign, _kept(campaign, entry, inputs), False
-    found = _measured(campaign, inputs, entry, _folds(campaign))
+    found = _measured(campaign, inputs, entry, campaign.fold_of)
     _keep(campaign, inputs, entry, found)
     return campaign.with_recorded(entry), _kept(campaign, entry, inputs), True
 
 
 def remeasure(campaign: CampaignFolder, inputs: Inputs) -> None:
     """Measure again, and keep, every recorded file whose options, content or cells changed, or whose tables are gone."""
-    for entry in campaign.recorded:
+    for entry in campaign.config.recorded:
         if not (place_of(campaign, entry, inputs) / "report.json").is_file():
-            _keep(campaign, inputs, entry, _measured(campaign, inputs, entry, _folds(campaign)))
+            _keep(campaign, inputs, entry, _measured(campaign, inputs, entry, campaign.fold_of))
 
 
 def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
@@ -129,8 +129,8 @@ def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
     halves: dict[str, list[pd.DataFrame]] = {"all": [], "judge": []}
     screens: dict[str, pd.DataFrame] = {}
     recorded: list[Recorded] = []
-    known = _folds(campaign)
-    for entry in campaign.recorded:
+    known = campaign.fold_of
+    for entry in campaign.config.recorded:
         place = place_of(campaign, entry, inputs)
         if (place / "report.json").is_file():
             table: Callable[[str], pd.DataFrame] = partial(kept, place)
@@ -223,10 +223,6 @@ def _keep(campaign: CampaignFolder, inputs: Inputs, entry: RecordedFile, found: 
     campaign.store.add_input(Input(entry.path, role, file_digest(path), size, n_cells, found.n_genes))
     campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in found.fold_of.items())
     write_json(place / "report.json", found.recorded.to_dict())
-
-
-def _folds(campaign: CampaignFolder) -> dict[str, int]:
-    return {target.gene_id: target.fold for target in campaign.store.targets()}
 
 
 def _kinds(effects: pd.DataFrame) -> tuple[Kind, ...]:

@@ -23,7 +23,7 @@ def status(folder: Path | str) -> Status:
             stale, problem = (), str(error)
     recorded = [
         f"{name_of(entry)} ({'screen' if isinstance(entry, ScreenConfig) else 'cells'}, {entry.modality})"
-        for entry in campaign.recorded
+        for entry in campaign.config.recorded
     ]
     gate = gate_failure(campaign.round_folder(finished[-1])) if finished else ""
     question = f"Which genes move cells from '{config.cells.start}' to '{config.cells.goal}'"

@@ -196,3 +196,8 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def how_long(cost: Cost) -> str:
+    """Say it first where edits take minutes."""
+    return f" (about {duration(cost.seconds)})" if cost.seconds is not None and cost.seconds > 60 else ""

@@ -18,7 +18,7 @@ from perturbloop.schema.checks import (
     check,
     require,
 )
-from perturbloop.schema.recording import PerturbedConfig, ScreenConfig
+from perturbloop.schema.recording import PerturbedConfig, RecordedFile, ScreenConfig
 from perturbloop.schema.words import (
     DEFAULT_KINDS,
     AfterDelete,
@@ -231,6 +231,11 @@ class CampaignConfig:
     def __post_init__(self) -> None:
         """Refuse what is no section."""
         check(self)
+
+    @property
+    def recorded(self) -> tuple[RecordedFile, ...]:
+        """Recorded files, perturbed cells before screens."""
+        return (*self.perturbed, *self.screen)
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> "CampaignConfig":
