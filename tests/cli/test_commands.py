@@ -42,7 +42,7 @@ def test_a_command_asks_what_was_typed_and_says_the_answer(monkeypatch, line, fu
     done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
     assert (done.exit_code, done.stderr) == (0, "")
     assert came == [(Path("study"), list(asked.values()))]
-    assert done.stdout.split()[-1] in ("known.", "back.", "Moved.", "it.")
+    assert done.stdout.split()[-1] in ("known.", "back.", "Moved.", "them.")
     spoken = CliRunner().invoke(app, shlex.split(f"{line} --json"), catch_exceptions=False)
     tree = json.loads(spoken.stdout)  # a missing number is null
     assert tree.get("known") is None
