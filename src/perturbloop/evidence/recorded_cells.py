@@ -1,6 +1,7 @@
 """A file of perturbed cells: read, its effects measured, its targets placed in folds."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from perturbloop.data.compounds import torn
 from perturbloop.data.labels import WARNINGS
 from perturbloop.data.perturbed import PerturbedCells, read_perturbed
 from perturbloop.data.spending import assigned_folds, compound_warnings
-from perturbloop.errors import InputError
+from perturbloop.errors import InputError, some
 from perturbloop.evidence.drugs import effects_with_folds
 from perturbloop.evidence.effects import MeasuredEffects, measure_effects
 from perturbloop.evidence.labels import refuse_labels_of_truth, require_labels
@@ -17,6 +18,8 @@ from perturbloop.evidence.measurement import Measurement, Study, require_two_fol
 from perturbloop.evidence.score import LEAST_SHARED, shared_genes
 from perturbloop.schema import PerturbedConfig, RecordedCells, frozen
 
+_JOINS = re.compile(r"[+_|,;&]")
+"""What joins two genes in the label of a pair."""
 MOST_EXPLAINED, CONTRIBUTIONS = 20, 5
 """Hits whose contributions are listed, and genes listed of each; the table `contributions` holds all."""
 
@@ -93,6 +96,7 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
                 unknown=read["compound_genes_unknown"],
             ),
             *whole.warnings,
+            *pair_lines(perturbed.targets, perturbed.target_ids),
         ),
     )
     return Measurement(recorded, tables, fold_of, perturbed.cells.n_genes)
@@ -103,6 +107,36 @@ def of_usable_compounds(perturbed: PerturbedCells, fold_of: Mapping[str, int]) -
     unused = set(torn(perturbed.compounds.values(), fold_of))
     used = [one for name, one in perturbed.compounds.items() if name not in unused]
     return tuple(sorted({gene for one in used for gene in one.genes}))
+
+
+def pair_lines(targets: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    """Say which targets are pairs of genes, and what can be done with them; empty without any.
+
+    Parameters
+    ----------
+    targets
+        Labels of the targets.
+    known
+        Those that are single genes.
+
+    Examples
+    --------
+    >>> pair_lines(["CBL+CNN1", "CBL", "CNN1", "A+B"], ["CBL", "CNN1"])[0].partition(":")[0]
+    "1 pair of genes ('CBL+CNN1') judges no ranking of single genes"
+    """
+    pairs = [name for name in targets if name not in known and _is_pair(name, known)]
+    if not pairs:
+        return ()
+    one = len(pairs) == 1
+    return (
+        f"{len(pairs)} pair{'' if one else 's'} of genes ({some(pairs)}) judge{'s' if one else ''} no ranking of single genes: "
+        "`perturbloop combine` predicts pairs, to be compared with the measured effects by hand.",
+    )
+
+
+def _is_pair(name: str, known: Collection[str]) -> bool:
+    parts = _JOINS.split(name)
+    return len(parts) == 2 and all(part in known for part in parts)
 
 
 def _textbook(study: Study, perturbed: PerturbedCells) -> dict[str, Any]:
