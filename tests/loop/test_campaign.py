@@ -292,8 +292,9 @@ def test_the_published_rule_of_a_call_can_be_asked_for(campaign, tmp_path):
 def test_the_same_file_with_other_options_takes_its_own_place(campaign_of_few, few, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(campaign_of_few.folder, folder)
-    _, new = record(folder, few.perturbed(min_cells=12), replace=True)
+    recorded, new = record(folder, few.perturbed(min_cells=12), replace=True)
     assert new
+    assert f"this one has {few.n_targets} targets, and 30 are needed" in recorded.judging[-1]
     assert (folder / "campaign.toml").read_text().count("[[perturbed]]") == 1
     assert play(folder, until="evaluate").round == 2
 
