@@ -52,6 +52,7 @@ def test_the_status_of_a_campaign_whose_cells_moved_says_so(folder, tmp_path):
     edit(folder, "cells.h5ad", "gone.h5ad")
     found = status(folder)
     assert "gone.h5ad" in found.problem
+    assert f"`perturbloop relocate {folder} --cells NEW`" in found.problem
     assert found.rounds == (0, 1)
 
 

@@ -19,7 +19,7 @@ from perturbloop.loop.folder import (
     refuse_taken,
     working,
 )
-from perturbloop.loop.inputs import Inputs, read_inputs
+from perturbloop.loop.inputs import Inputs, inputs_of, read_inputs
 from perturbloop.loop.last import latest_round as latest_round
 from perturbloop.loop.last import show as show
 from perturbloop.loop.recorded import record as record_file
@@ -89,7 +89,7 @@ def record(folder: Path | str, entry: RecordedFile, *, replace: bool = False) ->
                 "to take it back."
             )
             raise InputError(msg)
-        inputs = read_inputs(campaign.config)
+        inputs = inputs_of(campaign)
         campaign, recorded, new = record_file(campaign, inputs, entry)
         return dataclasses.replace(recorded, judging=unjudged(campaign, inputs)), new
 
@@ -197,7 +197,7 @@ def play(folder: Path | str, *, until: str = "report", workers: int = 0) -> Play
         msg = f"`workers` is the number of processes, 0 or more; it is {workers}. Correct it."
         raise InputError(msg)
     with working(Path(folder)) as campaign:
-        inputs = read_inputs(campaign.config)
+        inputs = inputs_of(campaign)
         remeasure(campaign, inputs)
         return _play(Work(campaign, inputs, workers), until)
 
@@ -238,20 +238,20 @@ def _stale(campaign: CampaignFolder, keys: dict[str, str], until: str) -> tuple[
 
 def stale_steps(campaign: CampaignFolder) -> tuple[str, ...]:
     """Steps that the next `play` does as things stand."""
-    return _stale(campaign, step_keys(campaign.config, read_inputs(campaign.config)), NAMES[-1])
+    return _stale(campaign, step_keys(campaign.config, inputs_of(campaign)), NAMES[-1])
 
 
 def dry_run(folder: Path | str) -> "dict[str, Cost]":
     """Cost of the in-silico edits of the next round, by state model; nothing is trained, perturbed or written."""
     with reading(Path(folder)) as campaign:
-        inputs = read_inputs(campaign.config)
+        inputs = inputs_of(campaign)
         return {arm.title: cost_of_arm(arm, inputs, campaign.folder) for arm in Work(campaign, inputs).arms}
 
 
 def checked(folder: Path | str) -> list[str]:
     """Check a campaign's input again and say what was found."""
     with reading(Path(folder)) as campaign:
-        inputs = read_inputs(campaign.config)
+        inputs = inputs_of(campaign)
     return [*inputs.cautions(), *inputs.lines()]
 
 
@@ -280,7 +280,7 @@ def proposals(folder: Path | str, *, budget: int | None = None, anyway: bool = F
     with reading(folder) as campaign:
         design = campaign.config.design
         asked = design if budget is None else replace(design, budget=budget)
-        keys = step_keys(campaign.config, read_inputs(campaign.config))
+        keys = step_keys(campaign.config, inputs_of(campaign))
         fresh = asked == design and not _stale(campaign, keys, "propose")
         made = campaign.store.last_step("propose", key=keys["propose"]) if fresh else None
     if asked != design:

@@ -12,7 +12,7 @@ from perturbloop import progress
 from perturbloop.loop.arms import open_arms
 from perturbloop.loop.execute import train_arm
 from perturbloop.loop.folder import working
-from perturbloop.loop.inputs import read_inputs
+from perturbloop.loop.inputs import inputs_of
 from perturbloop.loop.steps import stamp_of
 from perturbloop.perturb.asked import Combination, perturbations_of, results_path
 from perturbloop.perturb.collect import precision_of
@@ -60,7 +60,7 @@ def combine(
     with working(folder) as campaign:
         own = campaign.config.perturb.not_expressed
         config = replace(campaign.config.perturb, not_expressed=cast("Any", not_expressed or own))
-        inputs = read_inputs(campaign.config)
+        inputs = inputs_of(campaign)
         asked = perturbations_of(
             path_or_genes, inputs.vocabulary, kind=kind, dose=dose, paired=pairs, skip_unknown=skip_unknown
         )

@@ -15,7 +15,7 @@ from perturbloop.errors import DesignError
 from perturbloop.evaluate.curves import EVIDENCE, LEVELS, Point, curve_means, largest_panels, levels_of
 from perturbloop.loop.curve_points import Ground
 from perturbloop.loop.folder import CampaignFolder, working
-from perturbloop.loop.inputs import read_inputs
+from perturbloop.loop.inputs import inputs_of
 from perturbloop.loop.recorded import Outcomes, read_outcomes, remeasure
 from perturbloop.loop.steps import stamp_of
 from perturbloop.plots import learning_curves, png, svg
@@ -97,7 +97,7 @@ def curves(
     require_panels(ks, panels, seeds)
     with working(folder) as campaign:
         chosen = levels_of(campaign.config.train.levels if levels is None else levels)
-        inputs = read_inputs(campaign.config)
+        inputs = inputs_of(campaign)
         remeasure(campaign, inputs)
         ground = Ground(campaign, inputs, _with_held_out(read_outcomes(campaign, inputs)), workers)
         notes: list[str] = []

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from perturbloop.evaluate import chosen_test, static_pathway
 from perturbloop.evaluate.controls import textbook_lines, textbook_of
 from perturbloop.evaluate.de import mean_z
 from perturbloop.evaluate.gate import require_known_controls
+from perturbloop.loop.folder import CampaignFolder
 from perturbloop.models.view import ModelView
 from perturbloop.schema import CampaignConfig, Textbook
 from perturbloop.store import step_key
@@ -119,6 +121,19 @@ class Inputs:
             f"{int(np.median(length)):,} tokens a cell (median); {float(np.mean(length == most)):.0%} of cells cut at {most:,}",
             *self.annotations.lines(),
         ]
+
+
+def inputs_of(campaign: CampaignFolder) -> Inputs:
+    """Read the inputs of a campaign; what was moved since it was made is said to be, with the command that finds it again."""
+    config = campaign.config
+    for what, path in (("cells", config.cells.path), ("model", config.train.model)):
+        if path and not Path(path).exists():
+            msg = (
+                f"This campaign was made with the {what} at `{path}`; nothing is there. Move it back, or say where it is now: "
+                f"`perturbloop relocate {campaign.folder} --{what} NEW`."
+            )
+            raise InputError(msg)
+    return read_inputs(config)
 
 
 def read_inputs(config: CampaignConfig) -> Inputs:
