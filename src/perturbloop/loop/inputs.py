@@ -20,7 +20,8 @@ from perturbloop.evaluate.de import mean_z
 from perturbloop.evaluate.gate import require_known_controls
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.models.view import ModelView
-from perturbloop.schema import CampaignConfig, Textbook
+from perturbloop.perturb.ranking import LEAST_CELLS
+from perturbloop.schema import CampaignConfig, PerturbConfig, Textbook
 from perturbloop.store import step_key
 
 
@@ -80,6 +81,7 @@ class Inputs:
             *self.left_out,
             *mixtures(self.states, self.config.cells),
             *textbook_lines(self.textbook, self.cells.gene_names, self.cells.source),
+            *few_cells(self.config.perturb),
             *self.states.warnings,
         ]
 
@@ -121,6 +123,23 @@ class Inputs:
             f"{int(np.median(length)):,} tokens a cell (median); {float(np.mean(length == most)):.0%} of cells cut at {most:,}",
             *self.annotations.lines(),
         ]
+
+
+def few_cells(config: PerturbConfig) -> tuple[str, ...]:
+    """Say that genes edited in so few cells get no interval, p or call.
+
+    >>> few_cells(PerturbConfig(cells_per_gene=2))[0]
+    'With 2 cells a gene no shift has an interval, a p-value or a call: `--cells-per-gene` 5 or more gives them.'
+    >>> few_cells(PerturbConfig())
+    ()
+    """
+    n = config.cells_per_gene
+    if n >= LEAST_CELLS:
+        return ()
+    return (
+        f"With {n} cell{'' if n == 1 else 's'} a gene no shift has an interval, a p-value or a call: `--cells-per-gene` {LEAST_CELLS} or "
+        "more gives them.",
+    )
 
 
 def inputs_of(campaign: CampaignFolder) -> Inputs:
