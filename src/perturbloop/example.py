@@ -18,7 +18,7 @@ from perturbloop.schema import METHODS, CampaignConfig, PerturbedConfig
 from perturbloop.train.pretrain import pretrain
 from perturbloop.train.pretrain_config import PretrainConfig
 
-N_CELLS = 2400
+N_CELLS = 1600
 N_CORPUS = 4400
 STEPS = 200
 MAX_LENGTH = 128
@@ -83,14 +83,14 @@ def campaign_config(data: Path, model: Path, *, seed: int) -> CampaignConfig:
                 "goal": "resting",
                 "donor_column": "donor_id",
             },
-            "train": {"model": str(model.resolve()), "seed": seed},
+            "train": {"model": str(model.resolve()), "epochs": 2, "seed": seed},
             "perturb": {
-                "cells_per_gene": 20,
+                "cells_per_gene": 8,
                 "full_cells_per_gene": 5,
                 "reference_genes": 360,  # all, so that every method can be judged on every gene
                 "seed": seed,
             },
-            "evaluate": {"seed": seed},
+            "evaluate": {"bootstrap": 200, "seed": seed},
         }
     )
 

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -153,3 +154,14 @@ def encode(
         rows.append(row)
     tokens = Tokens.of_rows(rows, has_cls=vocabulary.has_cls)
     return replace(tokens, spare_nk=spare_nk) if spare else tokens
+
+
+def require_some(tokens: Tokens, source: str) -> None:
+    """Refuse cells without a token: nothing can be read or edited in them."""
+    empty = int((tokens.length_n <= 2 * tokens.has_cls).sum())
+    if empty:
+        msg = (
+            f"Each cell of {source} needs at least one gene with a token; {empty:,} start or goal cells have none. Remove cells "
+            "without counts."
+        )
+        raise InputError(msg)

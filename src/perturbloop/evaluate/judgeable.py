@@ -1,10 +1,12 @@
 """Whether the held-out targets can say anything of a method, before anything is computed to ask them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
+from perturbloop.data.splits import LEAST_TO_SPLIT
+from perturbloop.errors import some
 from perturbloop.evaluate.held_out import held_out
 from perturbloop.schema import Kind
 
@@ -90,3 +92,38 @@ def spared_lines(effects: pd.DataFrame, kinds: Iterable[Kind]) -> list[str]:
     why = [judgeable(effects, kind).sentence for kind in kinds]
     todo = "Set `closed_loop` to always to train them anyway."
     return [f"Perturbed cells trained no model. {' '.join(filter(None, why))} {todo}"] if why else []
+
+
+def unjudged_lines(
+    effects: pd.DataFrame, judged: pd.DataFrame, kinds: Iterable[Kind], fold_of: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Say what recorded effects cannot judge; empty where methods can be told apart by every kind.
+
+    Parameters
+    ----------
+    effects
+        EFFECTS rows read by all shared genes.
+    judged
+        The same, read by the half of them that judges rankings.
+    kinds
+        Kinds of edit that were measured.
+    fold_of
+        Fold of every target.
+    """
+    said = [judgeable(judged, kind).sentence for kind in kinds]
+    if any(said) and (only := sorted(_held_out_hits(effects) - _held_out_hits(judged))):
+        said.append(
+            f"Held-out hits toward the goal by all shared genes, but not by the half of them that judges rankings: {some(only)}."
+        )
+    if -1 not in fold_of.values():
+        said.append(
+            f"The first record of a campaign decides whether half of all targets is held out for good, which learning curves need; "
+            f"this one has {len(fold_of)} targets, and {LEAST_TO_SPLIT} are needed. If you want curves and will measure more, "
+            "make a new campaign and record all targets at once."
+        )
+    return tuple(line for line in said if line)
+
+
+def _held_out_hits(effects: pd.DataFrame) -> set[str]:
+    rows = effects[effects["level"].eq("gene") & effects["fold"].ge(0) & effects["hit"].astype(bool)]
+    return set(rows.loc[rows["effect_to_goal"] > 0, "gene_name"])

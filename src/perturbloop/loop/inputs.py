@@ -11,7 +11,7 @@ from perturbloop.data.annotations import Annotations, read_annotations
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.genes import GeneNames, GeneReport
 from perturbloop.data.states import StateCells, left_out, mixtures, state_cells
-from perturbloop.data.tokens import Tokens, tokenize
+from perturbloop.data.tokens import Tokens, require_some, tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.evaluate import chosen_test, static_pathway
@@ -20,8 +20,8 @@ from perturbloop.evaluate.de import mean_z
 from perturbloop.evaluate.gate import require_known_controls
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.models.view import ModelView
-from perturbloop.perturb.ranking import LEAST_CELLS
-from perturbloop.schema import CampaignConfig, PerturbConfig, Textbook
+from perturbloop.perturb.ranking import few_cells
+from perturbloop.schema import CampaignConfig, Textbook
 from perturbloop.store import step_key
 
 
@@ -125,23 +125,6 @@ class Inputs:
         ]
 
 
-def few_cells(config: PerturbConfig) -> tuple[str, ...]:
-    """Say that genes edited in so few cells get no interval, p or call.
-
-    >>> few_cells(PerturbConfig(cells_per_gene=2))[0]
-    'With 2 cells a gene no shift has an interval, a p-value or a call: `--cells-per-gene` 5 or more gives them.'
-    >>> few_cells(PerturbConfig())
-    ()
-    """
-    n = config.cells_per_gene
-    if n >= LEAST_CELLS:
-        return ()
-    return (
-        f"With {n} cell{'' if n == 1 else 's'} a gene no shift has an interval, a p-value or a call: `--cells-per-gene` {LEAST_CELLS} or "
-        "more gives them.",
-    )
-
-
 def inputs_of(campaign: CampaignFolder) -> Inputs:
     """Read the inputs of a campaign; what was moved since it was made is said to be, with the command that finds it again."""
     config = campaign.config
@@ -172,15 +155,7 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     annotations = read_annotations(config.evaluate, words.names)
     static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)
     tokens = tokenize(states.cells, words, spare=int(config.perturb.after_delete == "refill"))
-    empty = int((tokens.length_n <= 2 * tokens.has_cls).sum())
-    if empty:
-        msg = (
-            f"Each cell of {cells.source} needs at least one gene with a token; {empty:,} start or goal cells have none. "
-            "Remove cells without counts."
-        )
-        raise InputError(msg)
+    require_some(tokens, cells.source)
     load = partial(models.load, folder, vocabulary=dictionaries, emb_layer=layer)
-    said = (card.card.get("what", ""), *card.card.get("lines", ()))
-    lines = tuple(str(line) for line in said if line)
-    view = ModelView(card.name, card.digest, words, card.shape, tokens, load, lines)
+    view = ModelView(card.name, card.digest, words, card.shape, tokens, load, card.lines)
     return Inputs(config, states, genes, view, left_out(cells, config.cells), annotations)

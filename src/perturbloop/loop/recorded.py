@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from perturbloop.data.splits import LEAST_TO_SPLIT
 from perturbloop.errors import InputError, some
-from perturbloop.evaluate.judgeable import judgeable
+from perturbloop.evaluate.judgeable import unjudged_lines
 from perturbloop.evaluate.screens import ceiling_line
 from perturbloop.evidence.measurement import Measurement, Study
 from perturbloop.evidence.recorded_cells import measure_cells
@@ -156,23 +155,7 @@ def unjudged(campaign: CampaignFolder, inputs: Inputs) -> tuple[str, ...]:
     if outcomes is None:
         return ()
     kinds = [kind for kind in campaign.config.perturb.kinds if kind in outcomes.kinds]
-    said = [judgeable(outcomes.judged, kind).sentence for kind in kinds]
-    if any(said) and (only := sorted(_held_out_hits(outcomes.effects) - _held_out_hits(outcomes.judged))):
-        said.append(
-            f"Held-out hits toward the goal by all shared genes, but not by the half of them that judges rankings: {some(only)}."
-        )
-    if -1 not in outcomes.fold_of.values():
-        said.append(
-            f"The first record of a campaign decides whether half of all targets is held out for good, which learning curves need; "
-            f"this one has {len(outcomes.fold_of)} targets, and {LEAST_TO_SPLIT} are needed. If you want curves and will measure more, "
-            "make a new campaign and record all targets at once."
-        )
-    return tuple(line for line in said if line)
-
-
-def _held_out_hits(effects: pd.DataFrame) -> set[str]:
-    rows = effects[effects["level"].eq("gene") & effects["fold"].ge(0) & effects["hit"].astype(bool)]
-    return set(rows.loc[rows["effect_to_goal"] > 0, "gene_name"])
+    return unjudged_lines(outcomes.effects, outcomes.judged, kinds, outcomes.fold_of)
 
 
 def _measured(

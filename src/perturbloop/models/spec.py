@@ -46,6 +46,12 @@ class ModelCard:
     card: Mapping[str, Any]
     """What `perturbloop.json` of the folder says of how the model came to be; empty where there is none."""
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The same in words."""
+        said = (self.card.get("what", ""), *self.card.get("lines", ()))
+        return tuple(str(line) for line in said if line)
+
 
 @dataclass(frozen=True)
 class ModelSpec:

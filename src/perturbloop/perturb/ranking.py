@@ -9,7 +9,16 @@ import pandas as pd
 from perturbloop.data.cells import Cells
 from perturbloop.data.flags import flags
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.schema import ACTION, EITHER_WAY, PREDICTIONS, RANKING, WITH_MODEL, WITHOUT_MODEL, Kind
+from perturbloop.schema import (
+    ACTION,
+    EITHER_WAY,
+    PREDICTIONS,
+    RANKING,
+    WITH_MODEL,
+    WITHOUT_MODEL,
+    Kind,
+    PerturbConfig,
+)
 from perturbloop.stats.aggregate import mean_by_gene
 from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.null import beyond_null, matched_null
@@ -293,4 +302,21 @@ def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
     last = frame["status"].ne("scored")
     return frame.assign(last=last).sort_values(
         ["last", "benefit", "gene_id"], ascending=[True, False, True], ignore_index=True
+    )
+
+
+def few_cells(config: PerturbConfig) -> tuple[str, ...]:
+    """Say that genes edited in so few cells get no interval, p or call.
+
+    >>> few_cells(PerturbConfig(cells_per_gene=2))[0]
+    'With 2 cells a gene no shift has an interval, a p-value or a call: `--cells-per-gene` 5 or more gives them.'
+    >>> few_cells(PerturbConfig())
+    ()
+    """
+    n = config.cells_per_gene
+    if n >= LEAST_CELLS:
+        return ()
+    return (
+        f"With {n} cell{'' if n == 1 else 's'} a gene no shift has an interval, a p-value or a call: `--cells-per-gene` {LEAST_CELLS} or "
+        "more gives them.",
     )
