@@ -102,7 +102,7 @@ def test_a_target_without_an_ensembl_id_is_kept_and_reported(read, table):
         ({"guide_column": "grna"}, r"needs the column 'grna'.*`--guide-column`"),
         (
             {"control": "nontargeting"},
-            r"'nontargeting' must occur.*`--control`; the closest is 'non-targeting'",
+            r"'nontargeting' must occur.*`--control`; it looks like 'non-targeting'",
         ),
         ({"purity_column": "rep", "min_purity": 0.5}, r"`obs\['rep'\]` must hold purities between 0 and 1"),
         ({"min_cells": 50}, r"At least one target needs 50 cells.*of 2 targets none has"),

@@ -158,14 +158,19 @@ def condition_labels(perturbed: PerturbedCells, *, start: str, goal: str) -> Flo
 
 
 def _require_control(target_n: np.ndarray, config: PerturbedConfig, cells: Cells, names: GeneNames) -> None:
+    likely = [str(label) for label in pd.unique(target_n) if CONTROL_LABEL.fullmatch(str(label))]
     if not (target_n == config.control).any():
         known = [label for label in pd.unique(target_n) if label]
+        nearest = (
+            f"it looks like {some(likely)}"
+            if likely
+            else f"the closest is {closest(config.control, known, limit=3)}"
+        )
         msg = (
             f"Control label '{config.control}' must occur in `obs['{config.target_column}']` of {cells.source}; none of its "
-            f"{len(known):,} labels is that. Correct `--control`; the closest is {closest(config.control, known, limit=3)}."
+            f"{len(known):,} labels is that. Correct `--control`; {nearest}."
         )
         raise StateError(msg)
-    likely = [str(label) for label in pd.unique(target_n) if CONTROL_LABEL.fullmatch(str(label))]
     if likely and config.control not in likely and _target_ids(cells, [config.control], names):
         msg = (
             f"Control cells must not be hit by a gene's guide; '{config.control}' is a gene, and `obs['{config.target_column}']` of "
