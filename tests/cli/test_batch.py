@@ -25,7 +25,7 @@ def batch():
 
 def test_a_batch_is_written_as_its_ending_says_and_names_stay_as_they_are(tmp_path, batch):
     write_batch(batch, tmp_path / "batch.csv")
-    assert pd.read_csv(tmp_path / "batch.csv").equals(batch)
+    assert pd.read_csv(tmp_path / "batch.csv", keep_default_na=False).equals(batch)
     write_batch(batch, tmp_path / "batch.XLSX")
     assert (tmp_path / "batch.XLSX").read_bytes().startswith(b"PK")
     assert {path.name for path in tmp_path.iterdir()} == {"batch.csv", "batch.XLSX"}

@@ -13,7 +13,7 @@ from perturbloop.cli import app
 
 FOUND = SimpleNamespace(lines=lambda: ["All that is known."], to_dict=lambda: {"known": float("nan")})
 BATCH = pd.DataFrame(
-    [["greedy", 1, "inhibit", "CD3E", 0.5, "best", ""]],
+    [["greedy", 1, "inhibit", "CD3E", 0.5, "best", "ambient"]],
     columns=["policy", "place", "action", "gene_name", "benefit", "reason", "flags"],
 )
 FULL = Path("new").resolve()
