@@ -261,7 +261,7 @@ def test_the_command_says_what_became_of_the_genes(screened, screen_path, tmp_pa
         ("--screen {screen} --name toy --higher-is goal --control NT", "does not take '--control'"),
         ("--screen {screen} --name toy --higher-is up", "'goal', 'start'"),
         ("--screen {screen} --name toy --higher-is goal --fdr 0.1 --top 0.1", "told by one rule"),
-        ("--screen {screen}.none --name other --higher-is goal", "cannot be read"),
+        ("--screen {screen}.none --name other --higher-is goal", "there is none. Correct the path"),
         ("--perturbed {screen} --target-column target", "'--control' did not come"),
         ("--perturbed {screen} --target-column target --control NT --top 0.1", "does not take '--top'"),
     ],

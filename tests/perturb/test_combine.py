@@ -111,7 +111,7 @@ HEAD = "name\tgene\tkind\tdose\n"
     ("name", "text", "options", "says"),
     [
         ("sets.csv", "a", {}, ["'.gmt', '.txt' or '.tsv'", "sets.csv", "Rename"]),
-        ("none.txt", None, {}, ["none.txt", "cannot be read", "Correct the path"]),
+        ("none.txt", None, {}, ["none.txt", "there is none", "Correct the path"]),
         ("empty.txt", "\n \n", {}, ["at least one gene", "empty", "Fill it"]),
         ("genes.txt", "STAT1 JAK2\nTNF\n", {}, ["one gene in each line", "'STAT1 JAK2'", "of its own"]),
         ("genes.txt", "# nothing\n", {}, ["one gene in each line", "none", "of its own"]),

@@ -173,7 +173,7 @@ def test_ray_workers_give_the_same_table_and_a_killed_one_costs_its_shard(tmp_pa
     """
     env = {**os.environ, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     process = run(body, str(tmp_path), env=env, stderr=subprocess.PIPE)
-    out, error = process.communicate(timeout=180)
+    out, error = process.communicate(timeout=900)
     assert out.strip().endswith("same"), error[-3000:]
 
 
