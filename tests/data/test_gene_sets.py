@@ -108,7 +108,7 @@ def test_what_is_no_gmt_is_refused_with_its_lines(gmt, names, tmp_path):
         read_gmt(gmt(LINES[0], "STAT1, JAK1, TYK2"), names=names)
     with pytest.raises(InputError, match="divided by tabs"):
         read_gmt(gmt(""), names=names)
-    with pytest.raises(InputError, match="there is none. Correct the path"):
+    with pytest.raises(InputError, match=r"there is none\. Correct the path"):
         read_gmt(tmp_path / "nothing.gmt", names=names)
     whole = gmt(*LINES, name="cut.gmt.gz")
     content = whole.read_bytes()
