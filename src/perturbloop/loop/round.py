@@ -30,6 +30,7 @@ from perturbloop.evaluate.judgeable import spared_lines
 from perturbloop.evaluate.power import judged_targets
 from perturbloop.evidence.channel import Evidence, Networks, evidence_of, evidence_predictions, networks_of
 from perturbloop.evidence.kernels import gene_set_kernel, vector_kernel
+from perturbloop.evidence.knowledge import knowledge_kernels
 from perturbloop.evidence.ranking import posteriors, ranked
 from perturbloop.loop.arms import Arm
 from perturbloop.loop.folder import CampaignFolder
@@ -137,6 +138,7 @@ def evaluate_round(
         verdicts=verdicts,
         default=(WITH_MODEL if with_model else WITHOUT_MODEL) if evidence else "frozen",
         network_skill=skills,
+        collections=tuple(one.to_dict() for one in inputs.annotations.collections),
         stimulus=stimulus_of(found),
         judged=judged_targets(outcomes.judged, seed=config.evaluate.seed) if outcomes else (),
         gene_sets=inputs.annotations.gene_sets.lines()[0] if inputs.annotations.gene_sets else "",
@@ -186,11 +188,12 @@ def differential_of(inputs: Inputs, folder: Path) -> pd.DataFrame:
 
 
 def networks(inputs: Inputs, de: pd.DataFrame) -> Networks:
-    """Which genes are alike: in the user's own cells, to the encoder, and by gene sets where a file was named."""
-    known = inputs.annotations.gene_sets
+    """Which genes are alike: in the user's own cells, to the encoder, and by collections and named gene sets."""
+    known = inputs.annotations
     embeddings = inputs.view.model.gene_embeddings()
     others = [vector_kernel("gene embeddings", inputs.vocabulary.gene_ids, embeddings)]
-    return networks_of(inputs.states, de, [*others, *([gene_set_kernel(known)] if known else [])])
+    others += knowledge_kernels(known.collections, inputs.cells.gene_ids, names=inputs.names)
+    return networks_of(inputs.states, de, [*others, *([gene_set_kernel(known.gene_sets)] if known.gene_sets else [])])
 
 
 def _base(
