@@ -15,7 +15,7 @@ import json
 import lzma
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,6 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import typer
-from scipy import sparse
 
 from perturbloop.data.gene_sets import read_sets
 from perturbloop.data.knowledge.collection import SHIPPED, Collection, CollectionKind, recorded
@@ -122,7 +121,9 @@ def main(
     (out / "collections.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     for entry in made:
         size = (out / f"{entry['name']}.xz").stat().st_size
-        print(f"{entry['name']:10} {entry['n_genes']:7,} genes {entry['n_columns']:7,} columns {size:10,} bytes")
+        print(
+            f"{entry['name']:10} {entry['n_genes']:7,} genes {entry['n_columns']:7,} columns {size:10,} bytes"
+        )
 
 
 def of_published(obo: Path, gaf: Path) -> Ontology:
@@ -203,19 +204,30 @@ def _written(
 def _names(out: Path, hgnc: Path) -> dict[str, object]:
     """One line a gene: approved symbol, previous ones, aliases; those in columns of their own, divided by bars."""
     rows = (line.split("\t") + [""] * 5 for line in _lines(hgnc)[1:])
-    lines = ["\t".join([row[1], *(cell.replace(", ", "|") for cell in row[3:5])]).rstrip("\t") for row in rows]
+    lines = [
+        "\t".join([row[1], *(cell.replace(", ", "|") for cell in row[3:5])]).rstrip("\t") for row in rows
+    ]
     (out / "hgnc.xz").write_bytes(lzma.compress("\n".join(sorted(lines)).encode(), preset=9))
     return _entry(out, "hgnc", (hgnc,), len(lines), 0)
 
 
-def _entry(out: Path, name: str, origins: tuple[Path, ...], n_genes: int, n_columns: int) -> dict[str, object]:
+def _entry(
+    out: Path, name: str, origins: tuple[Path, ...], n_genes: int, n_columns: int
+) -> dict[str, object]:
     path, said = out / f"{name}.xz", dict(SOURCES[name])
     kind: CollectionKind = said.pop("kind")  # type: ignore[assignment]
     hashed = hashlib.sha256()
     for origin in origins:
         hashed.update(origin.read_bytes())
     made = Collection(
-        name, kind, **said, digest="", path=path, n_genes=n_genes, n_columns=n_columns, origin=hashed.hexdigest()
+        name,
+        kind,
+        **said,
+        digest="",
+        path=path,
+        n_genes=n_genes,
+        n_columns=n_columns,
+        origin=hashed.hexdigest(),
     )
     return recorded(made, file_digest(path))
 

@@ -17,8 +17,12 @@ def ids(count):
 def added_sets(tmp_path, monkeypatch):
     """30 genes; set s holds genes s, s + 1, …, s + 3."""
     monkeypatch.setenv("PERTURBLOOP_HOME", str(tmp_path))
-    rows = ["\t".join([f"set {start}", "", *(f"G{start + step}" for step in range(4))]) for start in range(27)]
-    (tmp_path / "own.gmt").write_text("\n".join([*rows, "pair\t\tG0\tG29", "all\t\t" + "\t".join(f"G{i}" for i in range(30))]))
+    rows = [
+        "\t".join([f"set {start}", "", *(f"G{start + step}" for step in range(4))]) for start in range(27)
+    ]
+    (tmp_path / "own.gmt").write_text(
+        "\n".join([*rows, "pair\t\tG0\tG29", "all\t\t" + "\t".join(f"G{i}" for i in range(30))])
+    )
     return add("own", tmp_path / "own.gmt")
 
 
@@ -49,7 +53,9 @@ def test_the_degree_of_a_gene_counts_its_sets(added_sets):
 
 def test_edges_vectors_and_tables_speak(tmp_path, monkeypatch):
     monkeypatch.setenv("PERTURBLOOP_HOME", str(tmp_path))
-    (tmp_path / "ring.csv").write_text("gene_a,gene_b\n" + "".join(f"G{i},G{(i + 1) % 30}\n" for i in range(30)))
+    (tmp_path / "ring.csv").write_text(
+        "gene_a,gene_b\n" + "".join(f"G{i},G{(i + 1) % 30}\n" for i in range(30))
+    )
     rows = "".join(f"G{i},{np.cos(i)},{1000 * np.sin(i)}\n" for i in range(30))
     (tmp_path / "vectors.csv").write_text("gene,x,y\n" + rows)
     ring = add("ring", tmp_path / "ring.csv")
@@ -57,15 +63,17 @@ def test_edges_vectors_and_tables_speak(tmp_path, monkeypatch):
     table = add("table", tmp_path / "vectors.csv", kind="table")
     kernels = knowledge_kernels([ring, vectors, table], ids(30), names=NAMES)
     edges, raw, scaled = (kernel.aligned(ids(30)).columns(np.arange(30)) for kernel in kernels)
-    np.testing.assert_allclose([edges[0, 0], edges[0, 1], edges[0, 2], edges[0, 3]], [1, 2 / 3, 1 / 3, 0], atol=1e-6)
+    np.testing.assert_allclose(
+        [edges[0, 0], edges[0, 1], edges[0, 2], edges[0, 3]], [1, 2 / 3, 1 / 3, 0], atol=1e-6
+    )
     assert raw[1, 2] > 0.9  # the second number drowns the first
     assert scaled[0, 3] < -0.5  # opposite on the circle
 
 
 def test_what_is_shipped_knows_a_pathway():
-    names = GeneNames.of({name: f"ENSG{place:011d}" for place, name in enumerate(
-        one for one in shipped()[0].content.labels
-    )})
+    names = GeneNames.of(
+        {name: f"ENSG{place:011d}" for place, name in enumerate(one for one in shipped()[0].content.labels)}
+    )
     reactome = knowledge_kernels(shipped()[:1], names.gene_ids, names=names)[0]
     place = {names.name_of(gene): at for at, gene in enumerate(reactome.gene_ids)}
     near = reactome.columns(np.array([place["ZAP70"]])).ravel()

@@ -60,12 +60,20 @@ def knowledge(
         raise InputError(msg)
     if action == "list":
         known = collections()
-        return Answer({"collections": [one.to_dict() for one in known]}, [line for one in known for line in _lines(one)])
+        return Answer(
+            {"collections": [one.to_dict() for one in known]}, [line for one in known for line in _lines(one)]
+        )
     if action == "remove":
         gone = remove(name)
         return Answer({"removed": gone.to_dict()}, [f"Removed: {gone.name}"])
     made = add(
-        name, source, kind=kind, date=date, aliases=listed(aliases), licence=licence, sha256=sha256  # type: ignore[arg-type]
+        name,
+        source,
+        kind=kind,
+        date=date,
+        aliases=listed(aliases),
+        licence=licence,
+        sha256=sha256,  # type: ignore[arg-type]
     )
     return Answer({"added": made.to_dict()}, _lines(made))
 

@@ -41,5 +41,9 @@ def read_annotations(config: CampaignConfig, names: GeneNames) -> Annotations:
     alike = chosen(until=known.until, leave_out=known.leave_out)
     references = chosen(until=known.until, leave_out=known.leave_out, kinds=("reference",))
     digests += [f"collection {one.name} {one.digest}" for one in (*alike, *references)]
-    digests += [f"{what} {value}" for what, value in asdict(known).items() if value and what in ("cell_type", "reference")]
+    digests += [
+        f"{what} {value}"
+        for what, value in asdict(known).items()
+        if value and what in ("cell_type", "reference")
+    ]
     return Annotations(sets, essential, tuple(digests), alike, references)

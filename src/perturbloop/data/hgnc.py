@@ -1,7 +1,7 @@
 """HGNC symbols: what a gene is called today, what it was called before, and what else it is called."""
 
 import lzma
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -45,11 +45,6 @@ class Symbols:
             return ()
         current, before, _ = self.rows[place]
         return tuple(one for one in (current, *before) if one != name and self.row_of[one] == place)
-
-    def share_known(self, labels: Iterable[str]) -> float:
-        """Share of labels that are the symbol of a gene, by whatever name; 0 without labels."""
-        known = [name.upper() in self.row_of for name in labels]
-        return sum(known) / max(len(known), 1)
 
 
 @cache

@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 from scipy import sparse
 
+from perturbloop.data.annotations import Annotations
 from perturbloop.data.gene_sets import GeneSets
 from perturbloop.data.genes import GeneNames
 from perturbloop.data.knowledge import Collection
@@ -42,7 +43,28 @@ def knowledge_kernels(
     Vectors and tables: the third power of the cosine, columns of a table standardized before.
     """
     kernels = [(one, _kernel(one, names)) for one in collections if one.kind in _KERNEL_OF]
-    return [kernel for one, kernel in kernels if np.isin(kernel.gene_ids.astype(str), gene_ids.astype(str)).sum() >= LEAST_GENES]
+    return [
+        kernel
+        for one, kernel in kernels
+        if np.isin(kernel.gene_ids.astype(str), gene_ids.astype(str)).sum() >= LEAST_GENES
+    ]
+
+
+def annotated_kernels(
+    annotations: Annotations, gene_ids: Shaped[np.ndarray, " g"], *, names: GeneNames
+) -> list[Kernel]:
+    """Kernels of the collections that a campaign reads, and of the gene sets whose file it names.
+
+    Parameters
+    ----------
+    annotations
+        What is known of genes in the campaign.
+    gene_ids, names
+        As of `knowledge_kernels`.
+    """
+    named = annotations.gene_sets
+    found = knowledge_kernels(annotations.collections, gene_ids, names=names)
+    return [*found, *([gene_set_kernel(named)] if named else [])]
 
 
 def set_degree(
@@ -79,7 +101,9 @@ def _kernel(collection: Collection, names: GeneNames) -> Kernel:
 
 
 def _of_sets(name: str, content: Content) -> Kernel:
-    return gene_set_kernel(GeneSets(name, content.columns, content.labels, sparse.csr_matrix(content.value_gc)))
+    return gene_set_kernel(
+        GeneSets(name, content.columns, content.labels, sparse.csr_matrix(content.value_gc))
+    )
 
 
 def _of_edges(name: str, content: Content) -> Kernel:
@@ -92,7 +116,9 @@ def _of_vectors(name: str, content: Content) -> Kernel:
 
 def _of_table(name: str, content: Content) -> Kernel:
     columns = np.asarray(content.value_gc, dtype=float).T
-    return vector_kernel(name, content.labels, np.column_stack([np.nan_to_num(standardized(one)) for one in columns]))
+    return vector_kernel(
+        name, content.labels, np.column_stack([np.nan_to_num(standardized(one)) for one in columns])
+    )
 
 
 _KERNEL_OF: Mapping[str, Callable[[str, Content], Kernel]] = {

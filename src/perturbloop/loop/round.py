@@ -29,8 +29,8 @@ from perturbloop.evaluate.controls import Recognized, stimulus_of
 from perturbloop.evaluate.judgeable import spared_lines
 from perturbloop.evaluate.power import judged_targets
 from perturbloop.evidence.channel import Evidence, Networks, evidence_of, evidence_predictions, networks_of
-from perturbloop.evidence.kernels import gene_set_kernel, vector_kernel
-from perturbloop.evidence.knowledge import knowledge_kernels
+from perturbloop.evidence.kernels import vector_kernel
+from perturbloop.evidence.knowledge import annotated_kernels
 from perturbloop.evidence.ranking import posteriors, ranked
 from perturbloop.loop.arms import Arm
 from perturbloop.loop.folder import CampaignFolder
@@ -126,12 +126,7 @@ def evaluate_round(
         n_start=int((~inputs.states.is_goal_n).sum()),
         n_goal=int(inputs.states.is_goal_n.sum()),
         check_lines=tuple(inputs.lines()),
-        warnings=(
-            *inputs.left_out,
-            *mixtures(inputs.states, config.cells),
-            *inputs.states.warnings,
-            *spared,
-        ),
+        warnings=(*inputs.left_out, *mixtures(inputs.states, config.cells), *inputs.states.warnings, *spared),
         model_lines=inputs.view.lines,
         models={arm.title: dict(model) for arm, model in models.items()},
         full_rankings=tuple(arm.title for arm in models if arm.fold < 0),
@@ -189,11 +184,10 @@ def differential_of(inputs: Inputs, folder: Path) -> pd.DataFrame:
 
 def networks(inputs: Inputs, de: pd.DataFrame) -> Networks:
     """Which genes are alike: in the user's own cells, to the encoder, and by collections and named gene sets."""
-    known = inputs.annotations
+    known = annotated_kernels(inputs.annotations, inputs.cells.gene_ids, names=inputs.names)
     embeddings = inputs.view.model.gene_embeddings()
-    others = [vector_kernel("gene embeddings", inputs.vocabulary.gene_ids, embeddings)]
-    others += knowledge_kernels(known.collections, inputs.cells.gene_ids, names=inputs.names)
-    return networks_of(inputs.states, de, [*others, *([gene_set_kernel(known.gene_sets)] if known.gene_sets else [])])
+    learned = vector_kernel("gene embeddings", inputs.vocabulary.gene_ids, embeddings)
+    return networks_of(inputs.states, de, [learned, *known])
 
 
 def _base(

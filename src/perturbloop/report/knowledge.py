@@ -33,7 +33,15 @@ def knowledge_section(report: RoundReport) -> Section:
         "knowledge",
         "What was known of genes",
         lines,
-        (Grid("Collections and networks", columns, rows, frozenset({"collection", *_FACTS, "hash"}), spare=("hash",)),),
+        (
+            Grid(
+                "Collections and networks",
+                columns,
+                rows,
+                frozenset({"collection", *_FACTS, "hash"}),
+                spare=("hash",),
+            ),
+        ),
     )
 
 
@@ -41,4 +49,10 @@ def _row(name: str, known: Mapping[str, Any], weights: Mapping[str, Mapping[str,
     shown = (number(max(of[name], 0.0)) if name in of else MISSING for of in weights.values())
     facts = (str(known.get(fact) or "") for fact in _FACTS)
     source, *others = facts
-    return (name, *shown, source or _OWN.get(name, "a file that was named"), *others, str(known.get("digest", "")))
+    return (
+        name,
+        *shown,
+        source or _OWN.get(name, "a file that was named"),
+        *others,
+        str(known.get("digest", "")),
+    )

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from perturbloop.data.genes import GeneNames
-from perturbloop.data.hgnc import symbols
 from perturbloop.data.knowledge import added, chosen, collections, shipped
 from perturbloop.data.knowledge.adding import add, remove
 from perturbloop.data.knowledge.collection import SHIPPED
@@ -145,11 +144,12 @@ def test_a_collection_is_downloaded_dated_and_checked(sets, server, monkeypatch)
 
 
 def test_hgnc_finds_a_gene_by_its_other_names_and_no_gene_by_a_name_of_two():
-    names = GeneNames.of({"MARCHF1": "ENSG00000145416", "GARS": "ENSG00000106105", "TAFAZZIN": "ENSG00000102125"})
+    names = GeneNames.of(
+        {"MARCHF1": "ENSG00000145416", "GARS": "ENSG00000106105", "TAFAZZIN": "ENSG00000102125"}
+    )
     labels = ["MARCH1", "GARS1", "gars", "TAZ", "no gene"]
     found = ["ENSG00000145416", "ENSG00000106105", "ENSG00000106105", "", ""]
     assert names.resolve(labels) == found  # TAZ was TAFAZZIN's and is an alias of WWTR1
-    assert symbols().share_known(["CD3E", "p53", "no gene", "x"]) == 0.5
 
 
 def test_the_list_is_plain_json():

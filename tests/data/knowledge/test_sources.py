@@ -61,7 +61,12 @@ def test_embeddings_tables_and_references(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("empty.csv", ""), ("words.csv", "gene,a,b,c\nSTAT1,x,y,z\n"), ("bad.npz", "no archive"), ("none.gmt", "x")],
+    [
+        ("empty.csv", ""),
+        ("words.csv", "gene,a,b,c\nSTAT1,x,y,z\n"),
+        ("bad.npz", "no archive"),
+        ("none.gmt", "x"),
+    ],
 )
 def test_files_that_are_none_of_these_are_refused(tmp_path, name, text):
     with pytest.raises(InputError, match=name):
@@ -80,7 +85,11 @@ def test_damaged_files_are_refused_or_read_but_never_break(tmp_path, damaged):
 
 
 def test_what_is_packed_comes_back_in_the_same_bytes(tmp_path, rng):
-    path = written(tmp_path, "net.csv", "gene_a,gene_b\n" + "".join(f"g{a},g{b}\n" for a, b in rng.integers(400, size=(900, 2))))
+    path = written(
+        tmp_path,
+        "net.csv",
+        "gene_a,gene_b\n" + "".join(f"g{a},g{b}\n" for a, b in rng.integers(400, size=(900, 2))),
+    )
     _, content = read_source(path)
     for place in ("one", "two"):
         pack(tmp_path / place, content)

@@ -11,7 +11,6 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
-
 from perturbloop.data.knowledge.collection import (
     Collection,
     CollectionKind,

@@ -110,8 +110,11 @@ def _frame(path: Path, *, rows: int | None = None) -> pd.DataFrame:
             io.BytesIO(raw), sep=divider, header=0 if has_head else None, nrows=rows, encoding="utf-8-sig"
         )
     except (ValueError, UnicodeDecodeError) as error:
-        msg = f"`{path.name}` must be a table of genes, its columns divided by tabs, commas or blanks; it cannot be read: {error}"
-        raise InputError(f"{msg}. Check the file.") from None
+        msg = (
+            f"`{path.name}` must be a table of genes, its columns divided by tabs, commas or blanks; it cannot be read: "
+            f"{str(error).strip()}. Check the file."
+        )
+        raise InputError(msg) from None
 
 
 def _is_number(text: str) -> bool:
@@ -140,7 +143,9 @@ def edges_content(one: np.ndarray, other: np.ndarray, weight: np.ndarray) -> Con
     place = place.reshape(2, -1)
     low, high = place.min(axis=0), place.max(axis=0)
     kept = (low < high) & np.isfinite(weight) & (weight > 0)
-    edges = pd.DataFrame({"low": low[kept], "high": high[kept], "weight": weight[kept] / weight[kept].max(initial=1e-12)})
+    edges = pd.DataFrame(
+        {"low": low[kept], "high": high[kept], "weight": weight[kept] / weight[kept].max(initial=1e-12)}
+    )
     edges = edges.groupby(["low", "high"], as_index=False)["weight"].max()
     size = (len(labels), len(labels))
     value = sparse.csc_matrix(
@@ -209,7 +214,9 @@ def _relabelled(content: Content, names: Mapping[str, list[str]]) -> Content:
     def best(label: str) -> str:
         others = names.get(label, [])
         named = (one for one in others if is_ensembl(one))
-        return next(named, "") or next((one for one in others if one.upper() in approved), (others or [""])[0])
+        return next(named, "") or next(
+            (one for one in others if one.upper() in approved), (others or [""])[0]
+        )
 
     labels = np.array([best(str(label)) for label in content.labels], dtype=object)
     return merged(content, labels)
