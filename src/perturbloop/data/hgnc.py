@@ -1,7 +1,6 @@
 """HGNC symbols: what a gene is called today, what it was called before, and what else it is called."""
 
 import lzma
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,12 +16,12 @@ class Symbols:
     """Approved symbol, previous ones and aliases of each gene."""
 
     @cached_property
-    def approved(self) -> Mapping[str, int]:
+    def approved(self) -> dict[str, int]:
         """Row of each approved symbol."""
         return {row[0]: place for place, row in enumerate(self.rows)}
 
     @cached_property
-    def row_of(self) -> Mapping[str, int]:
+    def row_of(self) -> dict[str, int]:
         """Row of each symbol: approved ones, and others that are those of one gene; -1 for those of several."""
         rows: dict[str, int] = {}
         for place, (_, before, also) in enumerate(self.rows):

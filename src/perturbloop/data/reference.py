@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from scipy import sparse
 
+from perturbloop.data.annotations import Annotations
 from perturbloop.data.cells import Cells
 from perturbloop.data.genes import GeneNames
 from perturbloop.data.knowledge import Collection
 from perturbloop.data.knowledge.content import Content
-from perturbloop.data.knowledge.sources import merged, read_source
+from perturbloop.data.knowledge.sources import in_logarithms, merged, read_source
 from perturbloop.errors import InputError, closest, some
 
 LEAST_CELLS = 20
@@ -48,6 +49,11 @@ class Reference:
             raise InputError(msg)
         return self.log_expression_gc[:, self.cell_types.index(cell_type)]
 
+    def aligned(self, gene_ids: Shaped[np.ndarray, " n"]) -> Float[np.ndarray, "n c"]:
+        """Log expression of these genes, in this order; NaN where a gene is not known."""
+        place_n = pd.Index(self.gene_ids).get_indexer(pd.Index(gene_ids))
+        return np.where(place_n[:, None] >= 0, self.log_expression_gc[place_n], np.nan)
+
 
 def read_reference(path: Path | str, *, names: GeneNames) -> Reference:
     """Read a table of genes × cell types.
@@ -71,6 +77,43 @@ def read_reference(path: Path | str, *, names: GeneNames) -> Reference:
     """
     _, content = read_source(Path(path), kind="reference")
     return _reference(Path(path).name, in_logarithms(content, Path(path).name), names)
+
+
+def references_of(
+    annotations: Annotations, cells: Cells, *, named: str | None, names: GeneNames
+) -> list[Reference]:
+    """References of a campaign: the one it names, else all that it may read.
+
+    Parameters
+    ----------
+    annotations
+        What is known of genes in the campaign.
+    cells
+        All cells of its file.
+    named
+        Name of a collection of kind `reference`, or of a column of `obs` with several cell types; `None` = none is named.
+    names
+        Which symbol means which gene.
+
+    Raises
+    ------
+    InputError
+        If neither a collection nor a column has the name.
+    """
+    known = annotations.references
+    if named is None:
+        return [reference_of(one, names=names) for one in known]
+    if named in cells.obs:
+        return [reference_of_cells(cells, named)]
+    found = [one for one in known if one.name == named]
+    if not found:
+        choices = [*(one.name for one in known), *cells.obs.columns]
+        msg = (
+            f"`--reference` must name a reference, {some(one.name for one in known)}, or a column of `obs` with cell types; '{named}' "
+            f"came. Did you mean {closest(named, choices)}? A table is added with `perturbloop knowledge add {named} FILE --kind reference`."
+        )
+        raise InputError(msg)
+    return [reference_of(found[0], names=names)]
 
 
 def reference_of(collection: Collection, *, names: GeneNames) -> Reference:
@@ -120,18 +163,6 @@ def reference_of_cells(cells: Cells, column: str) -> Reference:
     total_cg = (of_type_cn @ cells.counts_ng).toarray().astype(float)
     million_cg = total_cg / np.maximum(total_cg.sum(axis=1, keepdims=True), 1) * 1e6
     return Reference(f"{cells.source}, {column}", cells.gene_ids, types, np.log2(1 + million_cg).T)
-
-
-def in_logarithms(content: Content, source: str) -> Content:
-    """Content in logarithms: log2(1 + transcripts per million); negative numbers are refused."""
-    values = np.nan_to_num(np.asarray(content.value_gc, dtype=np.float32))
-    if (values < 0).any():
-        msg = (
-            f"A reference must hold transcripts per million, 0 or more; {source} holds {int((values < 0).sum()):,} negative numbers. "
-            "Give the expression itself, neither its logarithm nor a difference."
-        )
-        raise InputError(msg)
-    return Content(content.labels, content.columns, np.log2(1 + values))
 
 
 def _reference(name: str, content: Content, names: GeneNames) -> Reference:

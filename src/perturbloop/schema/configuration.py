@@ -213,8 +213,8 @@ class KnowledgeConfig:
     have been written from it. Undated ones are left out too."""
     leave_out: tuple[str, ...] = ()
     """Collections that are not read, by the names that `perturbloop knowledge` lists; all = none is."""
-    cell_type: str | None = None
-    """Cell type of the start cells, as the reference names it; recognized where none is named."""
+    cell_type: tuple[str, ...] = ()
+    """Cell type of the start cells, or several, as the reference names them; recognized where none is named."""
     reference: str | None = None
     """Reference of cell types to compare with: a collection, or a column of `obs` that tells several types; by itself the one
     whose type is most like the start cells."""

@@ -22,7 +22,7 @@ from perturbloop.data.knowledge.collection import (
     shipped,
 )
 from perturbloop.data.knowledge.content import pack
-from perturbloop.data.knowledge.sources import read_source
+from perturbloop.data.knowledge.sources import in_logarithms, read_source
 from perturbloop.data.text_files import MOST_BYTES
 from perturbloop.errors import InputError, closest, some
 from perturbloop.progress import tell
@@ -83,8 +83,6 @@ def add(
         files = [_here(str(one), Path(place) / f"aliases{number}")[0] for number, one in enumerate(aliases)]
         told, content = read_source(path, kind=kind, aliases=files)
         if told == "reference":
-            from perturbloop.data.reference import in_logarithms
-
             content = in_logarithms(content, path.name)
         stored = home() / "knowledge" / f"{name}.xz"
         pack(stored, content)

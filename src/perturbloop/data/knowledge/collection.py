@@ -153,24 +153,6 @@ def chosen(
     )
 
 
-def named(name: str, kind: CollectionKind) -> Collection:
-    """Find the collection of this name and kind.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    known = {one.name: one for one in collections() if one.kind == kind}
-    if name not in known:
-        msg = (
-            f"A collection of kind `{kind}` is needed; there are {some(known, limit=20)} on this machine, and '{name}' is none of "
-            f"them. Add it with `perturbloop knowledge add {name} FILE --kind {kind}`."
-        )
-        raise InputError(msg)
-    return known[name]
-
-
 def day(text: str) -> date:
     """Read a day.
 

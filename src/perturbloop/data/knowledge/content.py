@@ -44,7 +44,7 @@ def pack(path: Path, content: Content, *, scale: float = 0.0) -> None:
     arrays: dict[str, np.ndarray] = {"labels": _bytes(content.labels)}
     value_gc = content.value_gc
     if isinstance(value_gc, np.ndarray):
-        arrays |= {"columns": _bytes(content.columns), "scale": np.float32(scale)}
+        arrays |= {"columns": _bytes(content.columns), "scale": np.array(scale, dtype=np.float32)}
         arrays["dense"] = np.rint(value_gc.T * scale).astype(np.uint8) if scale else value_gc.T
     else:
         arrays |= _sparse(sparse.csc_matrix(value_gc))

@@ -77,6 +77,18 @@ def sets_content(rows: Iterable[tuple[str, list[str]]]) -> Content:
     return Content(labels.astype(object)[order], names, sparse.csc_matrix(member_gs.tocsr()[order]))
 
 
+def in_logarithms(content: Content, source: str) -> Content:
+    """Content in logarithms: log2(1 + transcripts per million); negative numbers are refused."""
+    values = np.nan_to_num(np.asarray(content.value_gc, dtype=np.float32))
+    if (values < 0).any():
+        msg = (
+            f"A reference must hold transcripts per million, 0 or more; {source} holds {int((values < 0).sum()):,} negative numbers. "
+            "Give the expression itself, neither its logarithm nor a difference."
+        )
+        raise InputError(msg)
+    return Content(content.labels, content.columns, np.log2(1 + values))
+
+
 def _told(path: Path) -> CollectionKind:
     if re.search(r"\.gmt(\.gz)?$", path.name, re.IGNORECASE):
         return "sets"
