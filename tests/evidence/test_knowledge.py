@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from perturbloop.data.genes import GeneNames
+from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.knowledge import shipped
 from perturbloop.data.knowledge.adding import add
 from perturbloop.evidence.knowledge import LEAST_GENES, knowledge_kernels, set_degree
@@ -17,20 +17,15 @@ def ids(count):
 def added_sets(tmp_path, monkeypatch):
     """30 genes; set s holds genes s, s + 1, …, s + 3."""
     monkeypatch.setenv("PERTURBLOOP_HOME", str(tmp_path))
-    rows = [
-        "\t".join([f"set {start}", "", *(f"G{start + step}" for step in range(4))]) for start in range(27)
-    ]
+    rows = ["\t".join([f"set {start}", "", *ids(30)[start : start + 4]]) for start in range(27)]
     (tmp_path / "own.gmt").write_text(
-        "\n".join([*rows, "pair\t\tG0\tG29", "all\t\t" + "\t".join(f"G{i}" for i in range(30))])
+        "\n".join([*rows, "pair\t\t" + "\t".join(ids(30)[[0, 29]]), "all\t\t" + "\t".join(ids(30))])
     )
     return add("own", tmp_path / "own.gmt")
 
 
-NAMES = GeneNames.of(dict(zip([f"G{number}" for number in range(30)], ids(30), strict=True)))
-
-
 def test_sets_speak_by_the_cosine_of_weighted_membership(added_sets):
-    (kernel,) = knowledge_kernels([added_sets], ids(40), names=NAMES)
+    (kernel,) = knowledge_kernels([added_sets], ids(40), names=NO_NAMES)
     assert kernel.name == "own"
     member = np.zeros((30, 28))
     for start in range(27):
@@ -43,25 +38,25 @@ def test_sets_speak_by_the_cosine_of_weighted_membership(added_sets):
 
 
 def test_a_collection_that_hardly_knows_the_genes_says_nothing(added_sets):
-    assert knowledge_kernels([added_sets], ids(LEAST_GENES - 1), names=NAMES) == []
+    assert knowledge_kernels([added_sets], ids(LEAST_GENES - 1), names=NO_NAMES) == []
 
 
 def test_the_degree_of_a_gene_counts_its_sets(added_sets):
-    degree = set_degree([added_sets], ids(31), names=NAMES)
+    degree = set_degree([added_sets], ids(31), names=NO_NAMES)
     assert degree[[0, 5, 30]].tolist() == [3, 5, 0]  # set 0, the pair and all; four sets and all; none
 
 
 def test_edges_vectors_and_tables_speak(tmp_path, monkeypatch):
     monkeypatch.setenv("PERTURBLOOP_HOME", str(tmp_path))
     (tmp_path / "ring.csv").write_text(
-        "gene_a,gene_b\n" + "".join(f"G{i},G{(i + 1) % 30}\n" for i in range(30))
+        "gene_a,gene_b\n" + "".join(f"{ids(30)[i]},{ids(30)[(i + 1) % 30]}\n" for i in range(30))
     )
-    rows = "".join(f"G{i},{np.cos(i)},{1000 * np.sin(i)}\n" for i in range(30))
+    rows = "".join(f"{ids(30)[i]},{np.cos(i)},{1000 * np.sin(i)}\n" for i in range(30))
     (tmp_path / "vectors.csv").write_text("gene,x,y\n" + rows)
     ring = add("ring", tmp_path / "ring.csv")
     vectors = add("vectors", tmp_path / "vectors.csv", kind="vectors")
     table = add("table", tmp_path / "vectors.csv", kind="table")
-    kernels = knowledge_kernels([ring, vectors, table], ids(30), names=NAMES)
+    kernels = knowledge_kernels([ring, vectors, table], ids(30), names=NO_NAMES)
     edges, raw, scaled = (kernel.aligned(ids(30)).columns(np.arange(30)) for kernel in kernels)
     np.testing.assert_allclose(
         [edges[0, 0], edges[0, 1], edges[0, 2], edges[0, 3]], [1, 2 / 3, 1 / 3, 0], atol=1e-6

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from perturbloop.data.knowledge import Collection
 
 Action = Literal["list", "add", "remove"]
+Kind = Literal["sets", "edges", "vectors", "table", "reference"]
 
 
 def knowledge(
@@ -25,7 +26,7 @@ def knowledge(
         ),
     ] = "",
     kind: Annotated[
-        str | None,
+        Kind | None,
         typer.Option(
             help="What it is, where its form does not tell: sets, edges, vectors, table (numbers in units of their own) or "
             "reference (transcripts per million by cell type)."
@@ -73,7 +74,7 @@ def knowledge(
         date=date,
         aliases=listed(aliases),
         licence=licence,
-        sha256=sha256,  # type: ignore[arg-type]
+        sha256=sha256,
     )
     return Answer({"added": made.to_dict()}, _lines(made))
 

@@ -89,6 +89,12 @@ def test_what_is_not_as_asked_leaves_nothing(sets, wanted, options, said):
     assert added() == ()
 
 
+def test_labels_that_are_no_genes_are_refused_with_what_to_do(tmp_path):
+    (tmp_path / "string.edgelist").write_text("9606.ENSP1 9606.ENSP2\n")
+    with pytest.raises(InputError, match=r"0 of 2 are.*--aliases"):
+        add("string", tmp_path / "string.edgelist")
+
+
 def test_names_that_are_none_are_refused_with_the_nearest(sets):
     add("mine", sets)
     with pytest.raises(InputError, match=r"'reactom' came. Did you mean 'reactome'"):

@@ -11,6 +11,10 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+import numpy as np
+
+from perturbloop.data.genes import is_ensembl
+from perturbloop.data.hgnc import symbols
 from perturbloop.data.knowledge.collection import (
     Collection,
     CollectionKind,
@@ -30,6 +34,8 @@ from perturbloop.store.files import file_digest, write_text
 
 SECONDS = 60
 """Seconds without an answer after which a download is given up."""
+LEAST_SHARE = 0.1
+"""Least share of a file's labels that must be genes."""
 _PIECE = 2**20
 
 
@@ -82,6 +88,7 @@ def add(
             raise InputError(msg)
         files = [_here(str(one), Path(place) / f"aliases{number}")[0] for number, one in enumerate(aliases)]
         told, content = read_source(path, kind=kind, aliases=files)
+        _require_genes(content.labels, Path(source).name)
         if told == "reference":
             content = in_logarithms(content, path.name)
         stored = home() / "knowledge" / f"{name}.xz"
@@ -129,6 +136,17 @@ def remove(name: str) -> Collection:
     own[name].path.with_suffix(".json").unlink()
     own[name].path.unlink(missing_ok=True)
     return own[name]
+
+
+def _require_genes(labels: np.ndarray, source: str) -> None:
+    unknown = [one for one in labels if not is_ensembl(one) and one.upper() not in symbols().row_of]
+    if len(labels) - len(unknown) >= LEAST_SHARE * len(labels):
+        return
+    msg = (
+        f"The labels of `{source}` must be human symbols or Ensembl ids of genes; {len(labels) - len(unknown):,} of {len(labels):,} are; "
+        f"others are for instance {some(unknown)}. Give a table of their genes with `--aliases`."
+    )
+    raise InputError(msg)
 
 
 def _require_free(name: str) -> None:
