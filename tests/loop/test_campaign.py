@@ -164,7 +164,7 @@ def test_with_gene_sets_targets_like_the_training_ones_are_judged_apart(campaign
     degree = pd.read_parquet(place / "predictions.parquet").query("method == 'degree'")
     assert degree["score"].gt(0).any()
     assert "degree" in set(metrics["method"])
-    assert "sets.gmt: 1 gene sets of 7 genes" in (place / "report.html").read_text()
+    assert "sets.gmt: 1 gene set of 7 genes" in (place / "report.html").read_text()
     moved = gmt.rename(tmp_path / "moved.gmt")
     (folder / "campaign.toml").write_text(
         (folder / "campaign.toml").read_text().replace("sets.gmt", "moved.gmt")

@@ -17,11 +17,11 @@ from perturbloop.loop.folder import CampaignFolder, read_of_round
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, read_outcomes
 from perturbloop.loop.round import evaluate_round
-from perturbloop.report import compose, write, write_ranking
+from perturbloop.report import compose, render, write_ranking
 from perturbloop.schema import RANKING, CampaignConfig, EvaluateConfig, TrainConfig, file_fields, options_of
 from perturbloop.store import Input, step_key
 from perturbloop.store.campaign_file import digests_of
-from perturbloop.store.files import write_json, write_table
+from perturbloop.store.files import write_json, write_table, write_text
 
 if TYPE_CHECKING:
     from perturbloop.loop.execute import Perturbed
@@ -34,8 +34,6 @@ class Work:
 
     campaign: CampaignFolder
     inputs: Inputs
-    workers: int = 0
-    """Processes of a local Ray cluster that share the in-silico edits; 0 = this process alone."""
     models: "dict[Arm, StateModel]" = field(default_factory=dict)
     places: dict[Arm, Path] = field(default_factory=dict)
     """Folders of the models."""
@@ -95,7 +93,7 @@ def _train(work: Work, folder: Path) -> tuple[Path, ...]:
         cells = training_cells(work.campaign, work.inputs)
     for arm in missing:
         examples = cells.perturbed.digest if cells is not None else ""
-        work.places[arm] = model_place(arm, work.inputs, examples, work.campaign.folder)
+        work.places[arm] = model_place(arm, work.inputs, examples, work.campaign.folder / "models")
         work.models[arm] = train_arm(arm, work.inputs, cells, work.campaign.folder)
     return tuple(work.places.values())
 
@@ -106,9 +104,7 @@ def _perturb(work: Work, folder: Path) -> tuple[Path, ...]:
     _train(work, folder)
     for arm in work.arms:
         if arm not in work.perturbed:
-            work.perturbed[arm] = perturb_arm(
-                arm, work.models[arm], work.inputs, work.campaign.folder, workers=work.workers
-            )
+            work.perturbed[arm] = perturb_arm(arm, work.models[arm], work.inputs, work.campaign.folder)
     return tuple(found.place for found in work.perturbed.values())
 
 
@@ -140,8 +136,9 @@ def _propose(work: Work, folder: Path) -> tuple[Path, ...]:
 
 
 def _report(work: Work, folder: Path) -> tuple[Path, ...]:
-    report = compose(folder)
-    return (write(report, folder / "report.html"), *write_ranking(report, folder))
+    report, page = compose(folder), folder / "report.html"
+    write_text(page, render(report))
+    return (page, *write_ranking(report, folder))
 
 
 def _decides_train(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from perturbloop.report.by_name import table_names, table_of, text_of
 from perturbloop.report.compose import compose, gate_failure
 from perturbloop.report.content import RoundReport
 from perturbloop.report.export import write_ranking
-from perturbloop.report.html import render, write
+from perturbloop.report.html import render
 from perturbloop.report.layout import Grid, Picture, Section
 from perturbloop.report.sections import sections
 from perturbloop.report.terminal import full, since_lines, summary
@@ -29,6 +29,5 @@ __all__ = [
     "table_names",
     "table_of",
     "text_of",
-    "write",
     "write_ranking",
 ]

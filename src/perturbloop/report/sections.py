@@ -1,6 +1,6 @@
 """The order in which a report answers."""
 
-from perturbloop.report.answer import answer
+from perturbloop.report.answer import Answer, answer
 from perturbloop.report.breakdown import breakdown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.curves import curve_sections
@@ -12,6 +12,9 @@ from perturbloop.report.notes import alarms, notes
 from perturbloop.report.ranking import best_lines, full_ranking_section, pathway_section, ranking_section
 from perturbloop.report.scoreboard import correlation_section, gain_section, scoreboard_section
 
+FRONT = 5
+"""Sections that everybody reads: the answer, the genes, how far to believe them, what was measured, and what to measure next;
+the others are details, for a reviewer."""
 MOST_NOTES = 5
 """Notes that stand in the answer; the others wait in the details."""
 METHODS_IN_WORDS = (
@@ -40,23 +43,13 @@ LIMITS_IN_WORDS = (
 
 def sections(report: RoundReport) -> tuple[Section, ...]:
     """All sections of a report, in the order of reading."""
-    return (*front(report), *details(report))
-
-
-def front(report: RoundReport) -> tuple[Section, ...]:
-    """What everybody reads: the answer, the genes, how far to believe them, what was measured, and what to measure next."""
+    found = answer(report)
     return (
-        _answer(report),
-        ranking_section(report),
-        method_section(report),
+        _answer(report, found),
+        ranking_section(report, found),
+        method_section(report, found),
         effect_section(report),
-        proposal_section(report),
-    )
-
-
-def details(report: RoundReport) -> tuple[Section, ...]:
-    """What a reviewer asks for."""
-    return (
+        proposal_section(report, found),
         _notes(report),
         _asked(report),
         Section("check", "What the check found", report.check_lines or ("Nothing was noted.",)),
@@ -87,8 +80,8 @@ def details(report: RoundReport) -> tuple[Section, ...]:
     )
 
 
-def _answer(report: RoundReport) -> Section:
-    found, cautions = answer(report), notes(report)
+def _answer(report: RoundReport, found: Answer) -> Section:
+    cautions = notes(report)
     shown, left = cautions[:MOST_NOTES], len(cautions) - MOST_NOTES
     more = (f"{count(left, 'more note')} in the details.",) if left > 0 else ()
     failed = (found.gate_sentence, *alarms(report)) if found.gate == "failed" else alarms(report)
