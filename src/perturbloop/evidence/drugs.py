@@ -10,7 +10,7 @@ from perturbloop.data.perturbed import PerturbedCells
 from perturbloop.data.spending import UNUSED
 from perturbloop.schema import EFFECTS, EvaluateConfig, Modality, arms_of, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
-from perturbloop.stats.pool import pool
+from perturbloop.stats.pool import pool, pvalue_of_row
 
 
 def share_of_target(effect: float, se: float, n_targets: int) -> tuple[float, float]:
@@ -157,7 +157,8 @@ def _arm(
                 of_gene["se"].to_numpy(dtype=float) ** 2,
                 null_variance=0.0,
             )
-            numbers = {"effect_to_goal": pooled.mean, "se": pooled.se, "pvalue": pooled.pvalue}
+            pvalue = pvalue_of_row(pooled.mean, pooled.se, inert=pooled.pvalue)
+            numbers = {"effect_to_goal": pooled.mean, "se": pooled.se, "pvalue": pvalue}
         sizes = {
             "n_cells": int(of_gene["n_cells"].sum()),
             "n_guides": len(of_gene),

@@ -24,7 +24,7 @@ from perturbloop.evidence.score import (
 )
 from perturbloop.schema import EFFECTS, GUIDES, REPLICATES, EvaluateConfig, Table, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
-from perturbloop.stats.pool import Pooled, between_variance, pool
+from perturbloop.stats.pool import Pooled, between_variance, pool, pvalue_of_row
 
 PRIOR_DF = 4
 """Weight of the control cells' variance in a target's own, in degrees of freedom."""
@@ -125,10 +125,11 @@ def measure_effects(
     target's cells and for the controls they are compared with (a knock-out lowers its own transcript, whatever that does).
     Scores are taken minus the mean of the controls of the same replicate and divided by the pooled standard deviation of
     control cells within replicates. Guides are pooled as in `stats.pool.pool`: `se` holds the disagreement of a target's
-    guides, `pvalue` asks whether all are inert, against the spread *between control guides*, so that guides as such do not
-    look like effects. The mean of the controls has an error too, common to all targets, and is in both.
-    Guides that do little count less in the effect (`evidence.guides`), never in the p. `se` also holds the variance between
-    replicates: the target's own, or that of the typical target where that is larger.
+    guides and the spread *between control guides*, so that guides as such do not look like effects, and the variance between
+    replicates: the target's own, or that of the typical target where that is larger. The mean of the controls has an error
+    too, common to all targets, and is in it.
+    Guides that do little count less in the effect (`evidence.guides`). `pvalue` is that of effect and `se`, and never below
+    that of the test whether all guides, each in full, are inert (`stats.pool.pvalue_of_row`).
     A hit has padj below `config.fdr` and an effect of at least `config.min_effect` control standard deviations.
     """
     shared = shared_genes(state, perturbed.cells)
@@ -341,13 +342,15 @@ def _rows(
 ) -> list[dict[str, object]]:
     common = {"target": target, "gene_id": gene_id, "own_gene_in_readout": own_in_readout}
     named = contrast.guides != [""]
+    pooled = contrast.pooled
     added = contrast.replicates.added(max(contrast.replicates.between, replicate_variance))
+    se = float(np.sqrt(pooled.se**2 + added))
     gene = common | {
         "level": "gene",
         "guide_id": "",
-        "effect_to_goal": contrast.pooled.mean,
-        "se": float(np.sqrt(contrast.pooled.se**2 + added)),
-        "pvalue": contrast.pooled.pvalue,
+        "effect_to_goal": pooled.mean,
+        "se": se,
+        "pvalue": pvalue_of_row(pooled.mean, se, inert=pooled.pvalue),
         "n_cells": int(contrast.cells_r.sum()),
         "n_guides": len(contrast.guides) if named else 0,
         "n_replicates": contrast.n_replicates,
@@ -362,7 +365,8 @@ def _rows(
             null_df=guide_spread.df,
             cell_df=contrast.cell_df,
         )
-        numbers = {"effect_to_goal": alone.mean, "se": alone.se, "pvalue": alone.pvalue, "n_guides": 1}
+        pvalue = pvalue_of_row(alone.mean, alone.se, inert=alone.pvalue)
+        numbers = {"effect_to_goal": alone.mean, "se": alone.se, "pvalue": pvalue, "n_guides": 1}
         rows.append(
             gene | numbers | {"level": "guide", "guide_id": guide, "n_cells": int(contrast.cells_r[place])}
         )
