@@ -91,6 +91,7 @@ def record(folder: Path | str, entry: RecordedFile, *, replace: bool = False) ->
             )
             raise InputError(msg)
         inputs = inputs_of(campaign)
+        remeasure(campaign, inputs)  # what it is judged with is measured once, and kept
         campaign, recorded, new = record_file(campaign, inputs, entry)
         return dataclasses.replace(recorded, judging=unjudged(campaign, inputs)), new
 
@@ -255,7 +256,7 @@ def checked(folder: Path | str) -> list[str]:
 
 
 def proposals(folder: Path | str, *, budget: int | None = None, anyway: bool = False) -> pd.DataFrame:
-    """Batches of the current round, made where they are stale; where they are not, nothing is written.
+    """Batches of the current round, made, and told by its page, where they are stale; where they are not, nothing is written.
 
     Parameters
     ----------
@@ -285,7 +286,7 @@ def proposals(folder: Path | str, *, budget: int | None = None, anyway: bool = F
     if asked != design:
         with working(folder) as campaign:
             campaign.with_config(replace(campaign.config, design=asked))
-    number = made.round if made is not None else play(folder, until="propose").round
+    number = made.round if made is not None else play(folder).round
     place = campaign.round_folder(number)
     failed = gate_failure(place)
     if failed and not anyway:

@@ -120,7 +120,8 @@ def full_ranking_section(report: RoundReport) -> Section:
         _in_silico(report),
         (
             "All genes stand in `ranking.csv` and `ranking.xlsx` beside this page. Intervals and p-values of fewer than "
-            f"{LEAST_CELLS} cells are not shown.",
+            f"{LEAST_CELLS} cells are not shown. `geneformer_….csv` lists the same edits as the published tool does, by the change in "
+            "cosine and with its own test: to compare with that tool, not to choose genes.",
         ),
     )
 
