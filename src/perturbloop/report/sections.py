@@ -1,16 +1,19 @@
 """The order in which a report answers."""
 
+import pandas as pd
+
 from perturbloop.report.answer import Answer, answer
 from perturbloop.report.breakdown import breakdown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.curves import curve_sections
-from perturbloop.report.layout import Grid, Section, count
+from perturbloop.report.layout import Grid, Picture, Section, count, drawn
 from perturbloop.report.measured import effect_section, full_effect_section, spent_section
 from perturbloop.report.method import method_section
 from perturbloop.report.next import all_proposals_section, proposal_section
 from perturbloop.report.notes import alarms, notes
 from perturbloop.report.ranking import best_lines, full_ranking_section, pathway_section, ranking_section
 from perturbloop.report.scoreboard import correlation_section, gain_section, scoreboard_section
+from perturbloop.schema import RecordedCells
 
 FRONT = 5
 """Sections that everybody reads: the answer, the genes, how far to believe them, what was measured, and what to measure next;
@@ -61,11 +64,7 @@ def sections(report: RoundReport) -> tuple[Section, ...]:
         *curve_sections(report),
         correlation_section(report),
         full_effect_section(report),
-        Section(
-            "context",
-            "Context of the measurement",
-            report.context_lines or ("Nothing was measured, so there is no second context.",),
-        ),
+        _context(report),
         pathway_section(report),
         Section(
             "power",
@@ -94,6 +93,28 @@ def _answer(report: RoundReport, found: Answer) -> Section:
 def _notes(report: RoundReport) -> Section:
     gate = tuple(verdict.sentence for verdict in report.gate)
     return Section("notes", "Notes", (*gate, *notes(report)) or ("None.",))
+
+
+def _context(report: RoundReport) -> Section:
+    """Where states and perturbed cells come from, and where the controls stand between the states."""
+    title = "Context of the measurement"
+    if not report.context_lines:
+        return Section("context", title, ("Nothing was measured, so there is no second context.",))
+    rows = [
+        (one.source, "control cells" if name == "all" else name, position)
+        for one in report.recorded
+        if isinstance(one, RecordedCells)
+        for name, position in one.control_position.items()
+    ]
+    if not rows:
+        return Section("context", title, report.context_lines)
+    controls = pd.DataFrame(rows, columns=["source", "replicate", "position"])
+    picture = Picture(
+        "Control cells of the recorded files on the axis of the two states, mean of each replicate. Open: outside the states, "
+        "so that effects are extrapolated.",
+        drawn("state_axis", controls, start=report.start, goal=report.goal),
+    )
+    return Section("context", title, report.context_lines, (), (picture,))
 
 
 def _asked(report: RoundReport) -> Section:
