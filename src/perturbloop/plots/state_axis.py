@@ -22,7 +22,7 @@ def state_axis(controls: pd.DataFrame, *, start: str = "start", goal: str = "goa
     """
     drawn = figure(5.4, 1.1 + 0.22 * max(len(controls), 2))
     ax = drawn.subplots()
-    several = controls["source"].nunique() > 1
+    several = len(set(controls["source"])) > 1
     label_rows(
         ax, [f"{row.source}, {row.replicate}" if several else row.replicate for row in controls.itertuples()]
     )
