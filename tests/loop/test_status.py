@@ -80,7 +80,7 @@ def test_a_file_is_recorded_another_way_only_when_that_is_said(folder, made):
     recorded, new = record(folder, entry, replace=True)
     assert new
     assert recorded_since(folder) == ("perturbed.h5ad",)
-    assert recorded.hit_rule == "padj < 0.05 and |effect| ≥ 0.3"
+    assert recorded.hit_rule.startswith("padj < 0.05, |effect| ≥ 0.3, interval without 0;")
     done = CliRunner().invoke(app, ["report", str(folder)], catch_exceptions=False)
     assert "1 file recorded since round 1: perturbed.h5ad." in done.stdout
     assert f"Next: perturbloop play {folder}" in " ".join(done.stdout.split())

@@ -8,9 +8,10 @@ import pandas as pd
 from perturbloop.data.compounds import Compound, torn
 from perturbloop.data.perturbed import PerturbedCells
 from perturbloop.data.spending import UNUSED
+from perturbloop.evidence.effects import is_hit
 from perturbloop.schema import EFFECTS, EvaluateConfig, Modality, arms_of, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
-from perturbloop.stats.pool import pool, pvalue_of_row
+from perturbloop.stats.pool import pool
 
 
 def share_of_target(effect: float, se: float, n_targets: int) -> tuple[float, float]:
@@ -157,8 +158,7 @@ def _arm(
                 of_gene["se"].to_numpy(dtype=float) ** 2,
                 null_variance=0.0,
             )
-            pvalue = pvalue_of_row(pooled.mean, pooled.se, inert=pooled.pvalue)
-            numbers = {"effect_to_goal": pooled.mean, "se": pooled.se, "pvalue": pvalue}
+            numbers = {"effect_to_goal": pooled.mean, "se": pooled.se, "pvalue": pooled.pvalue}
         sizes = {
             "n_cells": int(of_gene["n_cells"].sum()),
             "n_guides": len(of_gene),
@@ -172,6 +172,6 @@ def _arm(
         ]
     top = pd.DataFrame(genes)
     top["padj"] = benjamini_hochberg(top["pvalue"].to_numpy(dtype=float))
-    top["hit"] = (top["padj"] < config.fdr) & (top["effect_to_goal"].abs() >= config.min_effect)
+    top["hit"] = is_hit(top, config)
     table = pd.concat([top, pd.DataFrame(single)], ignore_index=True)
     return table.assign(effect=raising_sign(arm) * table["effect_to_goal"].astype(float), fold=-1)

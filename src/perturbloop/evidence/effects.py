@@ -25,7 +25,10 @@ from perturbloop.evidence.score import (
 )
 from perturbloop.schema import EFFECTS, GUIDES, REPLICATES, EvaluateConfig, Table, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
-from perturbloop.stats.pool import pool, pvalue_of_row
+from perturbloop.stats.pool import pool
+
+Z_95 = 1.96
+"""Standard errors to either end of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,12 @@ def measure_effects(
     target's cells and for the controls they are compared with (a knock-out lowers its own transcript, whatever that does).
     Scores are taken minus the mean of the controls of the same replicate and divided by the pooled standard deviation of
     control cells within replicates. Guides are pooled as in `stats.pool.pool`: `se` holds the disagreement of a target's
-    guides and the spread *between control guides*, so that guides as such do not look like effects, and the variance between
-    replicates: the target's own, or that of the typical target where that is larger. The mean of the controls has an error
-    too, common to all targets, and is in it.
-    Guides that do little count less in the effect (`evidence.guides`). `pvalue` is that of effect and `se`, and never below
-    that of the test whether all guides, each in full, are inert (`stats.pool.pvalue_of_row`).
-    A hit has padj below `config.fdr` and an effect of at least `config.min_effect` control standard deviations.
+    guides, `pvalue` asks whether all are inert, against the spread *between control guides*, so that guides as such do not
+    look like effects. The mean of the controls has an error too, common to all targets, and is in both.
+    Guides that do little count less in the effect (`evidence.guides`), never in the p. `se` also holds the variance between
+    replicates: the target's own, or that of the typical target where that is larger.
+    A hit has padj below `config.fdr`, an effect of at least `config.min_effect` control standard deviations, and a 95 % interval
+    that excludes 0 (`is_hit`).
     """
     shared = shared_genes(state, perturbed.cells)
     score = fit_state_score(state, is_goal_n, train_n, readout_genes(shared, genes))
@@ -188,7 +191,7 @@ def _rows(
         "guide_id": "",
         "effect_to_goal": pooled.mean,
         "se": se,
-        "pvalue": pvalue_of_row(pooled.mean, se, inert=pooled.pvalue),
+        "pvalue": pooled.pvalue,
         "n_cells": int(contrast.cells_r.sum()),
         "n_guides": len(contrast.guides) if named else 0,
         "n_replicates": contrast.n_replicates,
@@ -203,8 +206,7 @@ def _rows(
             null_df=guide_spread.df,
             cell_df=contrast.cell_df,
         )
-        pvalue = pvalue_of_row(alone.mean, alone.se, inert=alone.pvalue)
-        numbers = {"effect_to_goal": alone.mean, "se": alone.se, "pvalue": pvalue, "n_guides": 1}
+        numbers = {"effect_to_goal": alone.mean, "se": alone.se, "pvalue": alone.pvalue, "n_guides": 1}
         rows.append(
             gene | numbers | {"level": "guide", "guide_id": guide, "n_cells": int(contrast.cells_r[place])}
         )
@@ -226,9 +228,29 @@ def _table(
     padj = np.full(len(table), np.nan)
     padj[is_gene] = benjamini_hochberg(table["pvalue"].to_numpy(dtype=float)[is_gene])
     table["padj"] = padj
-    table["hit"] = (padj < config.fdr) & (table["effect_to_goal"].abs() >= config.min_effect)
+    table["hit"] = is_hit(table, config)
     table["fold"] = -1
     return EFFECTS.checked(table)
+
+
+def is_hit(table: pd.DataFrame, config: EvaluateConfig) -> pd.Series:
+    """Whether each row is a hit: its guides are not all inert, its effect is large, and its interval excludes 0.
+
+    Parameters
+    ----------
+    table
+        Columns `padj`, `effect_to_goal` and `se`.
+    config
+        False discovery rate and least effect.
+
+    Notes
+    -----
+    `padj` asks another question than `se` answers: a working and a failed guide together are far from inert and yet imprecise.
+    So p alone calls no row whose 95 % interval holds 0.
+    """
+    size = table["effect_to_goal"].abs()
+    sure = size > Z_95 * table["se"]
+    return (table["padj"] < config.fdr) & (size >= config.min_effect) & sure
 
 
 def _named(table: Table, rows: list[Mapping[str, object]], names: dict[str, str]) -> pd.DataFrame:

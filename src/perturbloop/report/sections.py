@@ -28,7 +28,7 @@ METHODS_IN_WORDS = (
     "Benjamini-Hochberg over the genes of a kind.",
     "Measured effect: a logistic regression on the state cells scores the perturbed cells and the controls of the same "
     "replicate; the difference is given in standard deviations of control cells. The target's own gene is left out. A hit "
-    "has a padj below the stated rate and an effect of at least the stated size.",
+    "has a padj below the stated rate, an effect of at least the stated size, and an interval that excludes 0.",
     "Closed loop: the representation channel trains the model with perturbed cells added; the evidence channel corrects the "
     "frozen model's scores by the measured effects of genes that networks say are alike, each network as far as it foretells "
     "measured genes that are left out.",

@@ -26,33 +26,6 @@ class Pooled:
     """Weight of each guide in `mean`; they sum to 1."""
 
 
-def pvalue_of_row(mean: float, se: float, *, inert: float) -> float:
-    r"""P of an effect that stands beside its standard error: that of both, and never below the one of inert guides.
-
-    Parameters
-    ----------
-    mean, se
-        The effect and its error, as they are shown.
-    inert
-        p of the test whether all guides are inert.
-
-    Returns
-    -------
-    Two-sided p, below 0.05 only where the 95 % interval excludes 0.
-
-    Notes
-    -----
-    The larger of `inert` and of :math:`2\Phi(-|m|/s)`. The error holds more than inert guides do, the disagreement of guides and
-    replicates, so that a p against inert guides alone may be tiny beside an interval that is wide.
-
-    Examples
-    --------
-    >>> round(pvalue_of_row(1.0, 0.35, inert=1e-70), 4), pvalue_of_row(1.0, 0.1, inert=0.2)
-    (0.0043, 0.2)
-    """
-    return max(inert, float(2 * stats.norm.sf(abs(mean) / se)) if se else 0.0)
-
-
 def between_variance(mean_r: Float[np.ndarray, " r"], variance_r: Float[np.ndarray, " r"]) -> float:
     """Variance between guides beyond their sampling noise :cite:`dersimonian1986`; 0 for fewer than two guides.
 
