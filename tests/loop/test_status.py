@@ -15,6 +15,7 @@ from perturbloop.loop.campaign import checked, play, proposals, record, relocate
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.last import recorded_since
 from perturbloop.loop.status import gene, status
+from perturbloop.progress import heard_by
 from perturbloop.report import compose, render
 
 
@@ -77,8 +78,11 @@ def test_a_file_is_recorded_another_way_only_when_that_is_said(folder, made):
     with pytest.raises(InputError, match=r"with other options: 'min_cells'.*`--replace`.*unrecord"):
         record(folder, entry)
     assert recorded_since(folder) == ()
-    recorded, new = record(folder, entry, replace=True)
+    told = []
+    with heard_by(lambda work, done, total: told.append((work, done, total))):
+        recorded, new = record(folder, entry, replace=True)
     assert new
+    assert told == [("measure perturbed.h5ad", 0, 1), ("measure perturbed.h5ad", 1, 1)]
     assert recorded_since(folder) == ("perturbed.h5ad",)
     assert recorded.hit_rule.startswith("padj < 0.05, |effect| ≥ 0.3, interval without 0;")
     done = CliRunner().invoke(app, ["report", str(folder)], catch_exceptions=False)

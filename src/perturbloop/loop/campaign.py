@@ -91,8 +91,8 @@ def record(folder: Path | str, entry: RecordedFile, *, replace: bool = False) ->
             )
             raise InputError(msg)
         inputs = inputs_of(campaign)
-        remeasure(campaign, inputs)  # what it is judged with is measured once, and kept
         campaign, recorded, new = record_file(campaign, inputs, entry)
+        remeasure(campaign, inputs)  # what it is judged with is measured once, and kept
         return dataclasses.replace(recorded, judging=unjudged(campaign, inputs)), new
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perturbloop import __version__
+from perturbloop import __version__, progress
 from perturbloop.design.propose import propose
 from perturbloop.evaluate.judgeable import judgeable
 from perturbloop.loop.arms import Arm, closed_arms, open_arms
@@ -110,12 +110,14 @@ def _perturb(work: Work, folder: Path) -> tuple[Path, ...]:
 
 def _evaluate(work: Work, folder: Path) -> tuple[Path, ...]:
     _perturb(work, folder)
+    progress.tell("judge", 0, 1)
     auroc = {
         arm: {"heldout_auroc": trained.heldout_auroc, "n_train": trained.n_train}
         for arm, trained in work.models.items()
     }
-    files = evaluate_round(work.campaign, work.inputs, work.outcomes, work.perturbed, auroc, folder)
-    return tuple(files)
+    files = tuple(evaluate_round(work.campaign, work.inputs, work.outcomes, work.perturbed, auroc, folder))
+    progress.tell("judge", 1, 1)
+    return files
 
 
 def _propose(work: Work, folder: Path) -> tuple[Path, ...]:
