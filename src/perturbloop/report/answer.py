@@ -100,17 +100,19 @@ def _of_kind(kind: str, name: str, aurocs: pd.DataFrame, gains: pd.DataFrame) ->
     found = aurocs[aurocs["method"].eq(name)]
     if found.empty:
         return Judged(kind, name, None)
-    own, rivals = found.iloc[0], []
+    own = found.iloc[0]
+    rivals: list[Rival] = []
     for rival in (*controls_of(name), DE):
         rows = aurocs[aurocs["method"].eq(rival) & aurocs["value"].notna()]
         if rows.empty or rival == name:
             continue
         auroc = float(rows["value"].iloc[0])
         gain = gains[gains["method"].eq(name) & gains["against"].eq(rival)]
-        low, high = gain[["delong_low", "delong_high"]].iloc[0] if len(gain) else (np.nan, np.nan)
-        if np.isnan(low + high):
-            low, high = own["ci_low"] - auroc, own["ci_high"] - auroc
-        rivals.append(Rival(rival, method(rival).title, auroc, float(low), float(high)))
+        low, high = float(own["ci_low"]) - auroc, float(own["ci_high"]) - auroc
+        paired = gain[["delong_low", "delong_high"]].dropna()
+        if len(paired):
+            low, high = (float(end) for end in paired.iloc[0])
+        rivals.append(Rival(rival, method(rival).title, auroc, low, high))
     return Judged(kind, name, own, tuple(rivals))
 
 
