@@ -109,7 +109,7 @@ def _of_kind(kind: str, name: str, aurocs: pd.DataFrame, gains: pd.DataFrame) ->
         auroc = float(rows["value"].iloc[0])
         gain = gains[gains["method"].eq(name) & gains["against"].eq(rival)]
         low, high = float(own["ci_low"]) - auroc, float(own["ci_high"]) - auroc
-        paired = gain[["delong_low", "delong_high"]].dropna()
+        paired = gain[["delong_low", "delong_high"]].head(1).dropna()
         if len(paired):
             low, high = (float(end) for end in paired.iloc[0])
         rivals.append(Rival(rival, method(rival).title, auroc, low, high))
