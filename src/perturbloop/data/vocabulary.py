@@ -65,8 +65,8 @@ class Vocabulary:
     def published(cls, folder: Path | str, *, version: Version = "geneformer-v1") -> "Vocabulary":
         """Read the dictionaries of one generation from the folder they were published in."""
         found: dict[str, Path | None] = {}
-        for role, names in _FILES[version].items():
-            paths = [Path(folder) / name for name in names]
+        for role, files in _FILES[version].items():
+            paths = [Path(folder) / file for file in files]
             found[role] = next((path for path in paths if path.is_file()), None)
         missing = [_FILES[version][role][-1] for role in ("token", "median", "name") if found[role] is None]
         if missing:
