@@ -31,7 +31,17 @@ def named(options: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def kept(folder: Path, cells: "Source | None", name: str) -> Iterator[str | None]:
-    """Path of cells; an object is written into the campaign's folder, and taken away again where it is refused."""
+    """Path of cells; an object is written into the campaign's folder, and taken away again where it is refused.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    cells
+        The object, or the path of a file; `None` where none came.
+    name
+        What the file of an object is called.
+    """
     if cells is None or isinstance(cells, (str, PathLike)):
         yield None if cells is None else str(Path(cells).resolve())
         return
