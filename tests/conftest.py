@@ -96,6 +96,58 @@ def world():
 
 
 @pytest.fixture(scope="session")
+def tiny_model():
+    """Makes a random encoder of 12 genes; each call makes the same one anew, for a test to train or to leave alone."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    from perturbloop.data.vocabulary import Vocabulary
+    from perturbloop.models.geneformer import Geneformer
+
+    def made():
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=14,
+            hidden_size=8,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=16,
+            max_position_embeddings=16,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+        genes = [f"ENSG{number:011d}" for number in range(12)]
+        words = Vocabulary.of_genes(genes, genes, np.ones(12), max_length=16)
+        return Geneformer(BertModel(config, add_pooling_layer=False), words, pooling="mean")
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    """The random encoder, to be read only."""
+    return tiny_model()
+
+
+@pytest.fixture
+def tokens():
+    """Six cells of its genes."""
+    from perturbloop.data.tokens import Tokens
+
+    rng = np.random.default_rng(0)
+    return Tokens.of_rows([2 + rng.permutation(12)[:length] for length in (3, 7, 12, 7, 5, 9)])
+
+
+@pytest.fixture
+def readout():
+    """Goal, head and bias that read its embedding."""
+    from perturbloop.models.readout import Readout
+
+    rng = np.random.default_rng(1)
+    return Readout(rng.normal(size=8), rng.normal(size=8), 0.3)
+
+
+@pytest.fixture(scope="session")
 def damaged():
     """Copies of a file as faults leave them: bits flipped, bytes lost, doubled, zeroed or cut off, by seed."""
 

@@ -47,7 +47,7 @@ def study(world, tmp_path_factory):
     )
     study.play()
     recorded = study.record(perturbed, target="target", control=toy.CONTROL, modality="crispri")
-    assert recorded.n_cells > 0
+    assert f"{recorded.n_cells:,} of {recorded.n_cells_read:,} cells" in repr(recorded)
     study.play()
     for one, (counts, obs, uns) in zip((adata, perturbed), before, strict=True):
         assert abs(one.X - counts).sum() == 0
@@ -69,6 +69,8 @@ def test_the_answer_is_a_table_and_shows_itself(study):
     assert str(study.folder) in repr(study)
     assert "<iframe srcdoc=" in study.report()._repr_html_()
     assert len(str(study.report()).splitlines()) <= 40
+    assert study.verdict() in repr(study)
+    assert repr(study.status()) == "\n".join(study.status().lines())
 
 
 def test_every_command_is_a_method_of_the_same_name(study):
@@ -95,6 +97,7 @@ def test_a_campaign_is_opened_again_and_asked(study):
     assert again.status().rounds == (0, 1)
     name = again.ranking["gene_name"].iloc[0]
     assert again.gene(name).ranking
+    assert repr(again.gene(name)).splitlines()[0].startswith(name)
     assert len(again.propose(3, anyway=True)) == 6
     assert again.check()
     assert again.perturb(dry_run=True)
@@ -104,6 +107,12 @@ def test_a_table_by_name_and_a_name_that_is_none(study):
     assert len(study.table("effects"))
     with pytest.raises(InputError, match=r"A round has the tables.*Did you mean 'ranking'"):
         study.table("rankin")
+
+
+def test_a_figure_by_name_shows_itself(study):
+    assert "<svg" in study.plot("effects")._repr_svg_()
+    with pytest.raises(InputError, match=r"has the figures .*Did you mean 'batch'"):
+        study.plot("bach")
 
 
 def test_a_refused_object_leaves_nothing_behind(world, tmp_path):

@@ -36,6 +36,7 @@ from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.fast import refine, screened
 from perturbloop.perturb.plan import COLUMNS, plan
 from perturbloop.perturb.screen import READINGS, screen
+from perturbloop.perturb.workers import shared_by
 from perturbloop.schema import PerturbConfig
 from perturbloop.stats.control_variate import corrected_means
 
@@ -383,7 +384,8 @@ def scaling_section(args: argparse.Namespace) -> None:
         engine = ExactEngine(model, readout, precision="mixed")
         with tempfile.TemporaryDirectory() as place:
             started = time.perf_counter()
-            run_plan(engine, tokens, edits, Path(place), workers=workers)
+            with shared_by(workers):
+                run_plan(engine, tokens, edits, Path(place))
             say(
                 "scaling",
                 f"{len(edits.edits):,} edits, {workers} Ray workers: wall seconds",

@@ -1,61 +1,18 @@
 """Tables of screens: formats, signs, hits, losses, and what is refused."""
 
 import gzip
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from perturbloop.data.drug_responses import combined
 from perturbloop.data.screen_formats import standard_error
-from perturbloop.data.screens import read_screen, report_lines
-from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.data.screens import report_lines
 from perturbloop.errors import GeneIdError, InputError
 from perturbloop.schema import SCREEN, ScreenConfig
 
 N_GENES = 40
-
-
-@pytest.fixture
-def words():
-    """Forty genes GENE0 …, the last with the older symbol OLD39."""
-    ids = [f"ENSG{place:011d}" for place in range(N_GENES)]
-    made = Vocabulary.of_genes(
-        ids, [f"GENE{place}" for place in range(N_GENES)], [1.0] * N_GENES, max_length=64
-    )
-    return replace(made, aliases=made.aliases | {"OLD39": ids[39]})
-
-
-@pytest.fixture
-def frame(rng):
-    """A plain table: gene, signed score, p-value and FDR."""
-    pvalue = rng.uniform(0.001, 1, N_GENES)
-    return pd.DataFrame(
-        {
-            "Gene": [f"GENE{place}" for place in range(N_GENES)],
-            "Score": rng.normal(size=N_GENES),
-            "pvalue": pvalue,
-            "FDR": np.minimum(1, pvalue * 5),
-        }
-    )
-
-
-@pytest.fixture
-def read(tmp_path, words):
-    """Write a table, or text, and read it as a CRISPRi screen whose high scores stand for the goal."""
-
-    def read(content, *, name="screen.csv", left_out=(), **options):
-        path = tmp_path / name
-        if isinstance(content, str | bytes):
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
-        else:
-            content.to_csv(path, index=False, sep="\t" if ".t" in name else ",")
-        known = {"path": str(path), "name": "test", "modality": "crispri", "higher_is": "goal"}
-        return read_screen(ScreenConfig(**(known | options)), names=words.names, left_out=left_out)
-
-    return read
 
 
 def mageck(frame, score):
@@ -274,75 +231,6 @@ def test_of_mageck_screens_side_by_side_one_is_chosen_by_what_stands_behind_its_
     pd.testing.assert_frame_equal(read(alone, name="sgrna.txt")[0], read(first, name="sgrna.txt")[0])
 
 
-# ------------------------------------------------------------------------------------------------- drugs
-
-
-@pytest.fixture
-def targets(tmp_path):
-    path = tmp_path / "targets.tsv"
-    rows = [f"drug{place}\tGENE{place}\tinhibitor" for place in range(30)]
-    rows += ["DRUG0\tGENE1\tinhibitor", "drug2\tGENE31\tactivator"]
-    path.write_text("\n".join(["name\tgene\tkind", *rows]))
-    return str(path)
-
-
-@pytest.fixture
-def responses(rng):
-    names = [f"drug{place}" for place in range(31)]
-    return pd.DataFrame({"compound": names, "response": rng.normal(size=31), "p": 0.01})
-
-
-def test_a_gene_has_the_mean_response_to_the_compounds_that_inhibit_it(read, responses, targets):
-    screen, report = read(responses, modality="inhibitor", targets=targets, top=0.1)
-    by_gene = screen.set_index("label")
-    value = responses["response"]
-    assert by_gene.loc["GENE1", "effect_to_goal"] == pytest.approx(value[:2].mean())
-    assert by_gene.loc["GENE1", "se"] == pytest.approx(value[:2].std() / np.sqrt(2))
-    assert by_gene.loc["GENE1", "n_reagents"] == 2
-    assert by_gene.loc["GENE5", "effect"] == pytest.approx(-value[5])
-    assert report["compounds_without_targets"] == ["drug30"]
-    assert "GENE31" not in by_gene.index
-    assert report["compounds"]["drug0"] == sorted(by_gene.loc[["GENE0", "GENE1"], "gene_id"])
-    without, _ = read(responses, modality="inhibitor", targets=targets, top=0.1, left_out=["drug0"])
-    assert set(by_gene.index) - set(without["label"]) == {"GENE0"}
-    assert without.set_index("label").loc["GENE1", "effect_to_goal"] == pytest.approx(value[1])
-
-
-def test_activated_targets_are_another_arm(read, responses, targets):
-    screen, _ = read(responses, modality="activator", targets=targets, top=0.5)
-    assert list(screen["label"]) == ["GENE31"]
-    assert screen["effect"].item() == screen["effect_to_goal"].item()
-
-
-def test_the_p_of_a_gene_is_corrected_for_its_compounds():
-    rows = pd.DataFrame(
-        {"gene_id": "a", "label": "A", "score": [2.0, 1.0, -0.5], "se": np.nan, "pvalue": [0.03, 0.01, 1e-9]}
-    )
-    assert combined(rows)["pvalue"].item() == pytest.approx(
-        0.03
-    )  # 3 × 0.01: the compound of the other sign has no say
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (lambda table: pd.concat([table, table]), "one row a compound"),
-        (lambda table: table.assign(compound="my " + table["compound"]), "of 31 none has.*Name them alike"),
-        (lambda table: table.rename(columns={"compound": "x"}), "Name them with `--gene-column`"),
-    ],
-)
-def test_drug_tables_that_cannot_be_read_are_refused(read, responses, targets, change, says):
-    with pytest.raises(InputError, match=says):
-        read(change(responses), modality="inhibitor", targets=targets, top=0.1)
-
-
-def test_an_unknown_action_of_a_drug_is_refused(read, responses, tmp_path):
-    path = tmp_path / "actions.tsv"
-    path.write_text("compound\ttarget\taction\ndrug1\tGENE1\tinhibitr\n")
-    with pytest.raises(InputError, match=r"also hold 'inhibitr'\. The closest .* is 'inhibitor'"):
-        read(responses, modality="inhibitor", targets=str(path), top=0.1)
-
-
 # ---------------------------------------------------------------------------------------------- refusals
 
 
@@ -415,71 +303,6 @@ def test_wrong_options_are_refused(options, says):
         ScreenConfig(**(known | options))
 
 
-# --------------------------------------------------------------------------------------------- real files
-
-
-@pytest.fixture(scope="session")
-def published(shared):
-    return Vocabulary.published(shared / "geneformer")
-
-
-@pytest.fixture
-def real(shared, published):
-    def real(name, modality="crispri", **options):
-        path = str(shared / "screens" / name)
-        config = ScreenConfig(path=path, name=name, modality=modality, higher_is="goal", **options)
-        screen, report = read_screen(config, names=published.names)
-        return screen.set_index("gene_name"), report
-
-    return real
-
-
-@pytest.mark.shared_data
-@pytest.mark.parametrize(("donor", "n_away", "n_toward"), [(1, 43, 14), (2, 31, 20)])
-def test_the_regulators_of_interferon_gamma_have_their_known_signs(real, donor, n_away, n_toward):
-    screen, report = real(f"schmidt_ifng_d{donor}.gene_summary.txt")
-    positive, negative = ["ZAP70", "VAV1", "CD3G", "LCP2"], ["CBLB", "CD5"]
-    assert screen.loc[positive + negative, "hit"].all()
-    assert (screen.loc[positive, "effect"] > 0).all()
-    assert (screen.loc[positive, "effect_to_goal"] < 0).all()
-    assert (screen.loc[negative, "effect"] < 0).all()
-    assert set(screen["effect"].nlargest(20).index) >= set(positive)
-    assert (report["n_away"], report["n_toward"]) == (
-        n_away,
-        n_toward,
-    )  # counted in the file with pandas alone
-    assert len(screen) > 0.97 * report["n_rows"]
-
-
-@pytest.mark.shared_data
-def test_an_activation_screen_has_the_same_canonical_sign(real):
-    screen, report = real("schmidt2022_CRISPRa_TNF.csv", modality="crispra")
-    assert (screen.loc[["ZAP70", "VAV1", "LCP2"], "effect"] > 0).all()
-    assert screen.loc["CBLB", "effect"] < 0
-    assert report["columns"] == {"gene": "Gene", "score": "LFC", "FDR": "FDR"}
-    _, called = real("schmidt2022_CRISPRa_TNF.csv", modality="crispra", hit_column="Hit")
-    assert 470 <= called["n_hits"] <= 486  # 486 in the file, some without an Ensembl id
-
-
-@pytest.mark.shared_data
-def test_a_file_of_three_screens_with_a_byte_order_mark_is_read(real):
-    screen, report = real("Freimer2022_Screen.csv", screen="IL2RA")
-    assert report["dropped"]["of other screens"] == 2 * 1351
-    assert report["dropped"]["controls, not genes"] >= 1
-    assert screen.loc["IL2RA", "hit"]
-
-
-@pytest.mark.shared_data
-def test_scores_with_a_list_of_hits_and_columns_without_names_are_read(real, shared):
-    listed = shared / "screens" / "replay" / "IFNG.hits.txt"
-    screen, report = real("replay/IFNG.csv", hits=str(listed))
-    assert report["n_hits"] + len(report["hits_absent"]) == pytest.approx(920, abs=2)
-    assert screen.loc["ZAP70", "effect"] > 0
-    assert screen["se"].isna().all()
-    _, report = real("replay/Steinhart_crispra_GD2_D22.csv", gene_column="0", score_column="1", top=0.05)
-    assert report["n_hits"] == round(0.05 * report["n_genes"])
-
-
 def test_rows_without_a_screens_name_belong_to_none_and_do_not_rename_the_others(read, frame):
     several = pd.concat([frame.assign(screen=7), frame.assign(screen=None)])
     screen, report = read(several)
@@ -499,10 +322,3 @@ def test_a_column_of_screens_without_any_name_is_one_screen(read, frame):
 def test_a_mageck_score_is_said_to_come_from_both_columns(read, frame):
     _, report = read(mageck(frame, frame["Score"].to_numpy()), name="gene_summary.txt")
     assert report["columns"]["score"] == "neg|lfc and pos|lfc"
-
-
-def test_rows_without_a_compound_are_left_out_and_counted(read, responses, targets):
-    unnamed = responses.iloc[:2].assign(**{responses.columns[0]: None})
-    _, report = read(pd.concat([responses, unnamed]), modality="inhibitor", targets=targets, top=0.1)
-    assert report["dropped"]["no compound"] == 2
-    assert "" not in report["compounds_without_targets"]

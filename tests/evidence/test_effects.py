@@ -9,7 +9,7 @@ from perturbloop.data.cells import read_cells
 from perturbloop.data.perturbed import read_perturbed
 from perturbloop.data.states import state_cells
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.evidence.effects import measure_effects
+from perturbloop.evidence.effects import is_hit, measure_effects
 from perturbloop.evidence.score import fit_state_score, soft_labels
 from perturbloop.schema import EFFECTS, CellsConfig, EvaluateConfig, PerturbedConfig
 
@@ -44,6 +44,11 @@ def test_effects_have_the_right_order_sign_and_hits(lab):
     assert measured.effects.columns.tolist() == EFFECTS.names
     assert measured.effects.query("level == 'guide'").groupby("target").size().tolist() == [3, 3, 3]
     assert measured.heldout_auroc > 0.9
+
+
+def test_a_row_whose_interval_holds_zero_is_no_hit_however_small_its_p():
+    rows = pd.DataFrame({"padj": [1e-77, 1e-77, 0.2, 1e-9], "effect_to_goal": [1.0, 1.0, 1.0, -0.1]})
+    assert is_hit(rows.assign(se=[0.35, 0.6, 0.1, 0.01]), CONFIG).tolist() == [True, False, False, False]
 
 
 def test_the_targets_own_transcript_makes_no_effect(lab):

@@ -15,7 +15,7 @@ import pytest
 
 from perturbloop.errors import StoreError
 from perturbloop.loop.campaign import checked, dry_run, init, play, proposals, record, show
-from perturbloop.loop.folder import reading
+from perturbloop.loop.folder import open_campaign
 from perturbloop.store import lock
 
 DAMAGE = {
@@ -168,7 +168,7 @@ def test_a_moved_model_is_the_same_model(made, folder, tmp_path):
 def test_a_kill_between_file_and_ledger_is_made_good_when_the_campaign_is_opened(made, folder):
     execute(folder, "UPDATE campaign SET config = json_remove(config, '$.perturbed')")
     record(folder, made.perturbed())  # recorded before: nothing is new
-    with reading(folder) as campaign:
+    with open_campaign(folder) as campaign:
         assert campaign.store.campaign().config == campaign.config.to_dict()
 
 

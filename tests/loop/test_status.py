@@ -15,6 +15,7 @@ from perturbloop.loop.campaign import checked, play, proposals, record, relocate
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.last import recorded_since
 from perturbloop.loop.status import gene, status
+from perturbloop.progress import heard_by
 from perturbloop.report import compose, render
 
 
@@ -77,10 +78,13 @@ def test_a_file_is_recorded_another_way_only_when_that_is_said(folder, made):
     with pytest.raises(InputError, match=r"with other options: 'min_cells'.*`--replace`.*unrecord"):
         record(folder, entry)
     assert recorded_since(folder) == ()
-    recorded, new = record(folder, entry, replace=True)
+    told = []
+    with heard_by(lambda work, done, total: told.append((work, done, total))):
+        recorded, new = record(folder, entry, replace=True)
     assert new
+    assert told == [("measure perturbed.h5ad", 0, 1), ("measure perturbed.h5ad", 1, 1)]
     assert recorded_since(folder) == ("perturbed.h5ad",)
-    assert recorded.hit_rule == "padj < 0.05 and |effect| ≥ 0.3"
+    assert recorded.hit_rule.startswith("padj < 0.05, |effect| ≥ 0.3, interval without 0;")
     done = CliRunner().invoke(app, ["report", str(folder)], catch_exceptions=False)
     assert "1 file recorded since round 1: perturbed.h5ad." in done.stdout
     assert f"Next: perturbloop play {folder}" in " ".join(done.stdout.split())
@@ -111,11 +115,11 @@ def test_a_batch_of_another_size_is_chosen_in_the_same_round(folder):
     table = proposals(folder, budget=7, anyway=True)
     assert table.groupby("policy").size().to_dict() == {"greedy": 7, "chance": 7}
     changed = {path.name for path, when in seen(folder).items() if before.get(path) != when}
-    assert {"proposals.parquet", "propose.json"} <= changed
+    assert {"proposals.parquet", "propose.json", "report.html"} <= changed
     assert not changed & {"ranking.parquet", "metrics.parquet", "evaluate.json"}
     assert not (folder / "rounds" / "002").exists()
     assert "budget = 7" in (folder / "campaign.toml").read_text()
-    assert play(folder).done == ("report",)
+    assert status(folder).stale == ()
 
 
 def test_a_failed_gate_names_no_batch_unless_that_is_asked_for(folder):

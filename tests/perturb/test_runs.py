@@ -17,6 +17,7 @@ from perturbloop.perturb.cost import cost, flops_per_pass, passes_of
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import plan
 from perturbloop.perturb.probe import noise_floor, seconds_per_flop
+from perturbloop.perturb.workers import shared_by
 from perturbloop.schema import PerturbConfig
 
 
@@ -95,6 +96,7 @@ WORLD = """
     from perturbloop.perturb import collect
     from perturbloop.perturb.exact import ExactEngine
     from perturbloop.perturb.plan import plan
+    from perturbloop.perturb.workers import shared_by
     from perturbloop.models.readout import Readout
     from perturbloop.schema import PerturbConfig
 
@@ -160,9 +162,10 @@ def test_ray_workers_give_the_same_table_and_a_killed_one_costs_its_shard(tmp_pa
         os.environ["DRIVER"] = str(os.getpid())
         dying = Dying(model, readout)
         seen = []
-        shared = collect.run_plan(
-            dying, tokens, edits, Path(sys.argv[1]) / "ray", workers=2, on_edits=lambda done, total: seen.append(done)
-        )
+        with shared_by(2):
+            shared = collect.run_plan(
+                dying, tokens, edits, Path(sys.argv[1]) / "ray", on_edits=lambda done, total: seen.append(done)
+            )
         assert marker.exists()
         assert seen == sorted(seen) and seen[-1] == len(edits.edits)
         assert abs(shared["logit_shift"] - alone["logit_shift"]).max() < 1e-5
@@ -182,6 +185,6 @@ def test_without_ray_several_workers_are_refused(model, tokens, readout, tmp_pat
 
     monkeypatch.setitem(sys.modules, "ray", None)
     edits = plan(tokens, model.vocabulary, PerturbConfig())
-    with pytest.raises(InputError, match=r"Ray; it is not installed.*perturbloop\[ray\]"):
-        run_plan(ExactEngine(model, readout), tokens, edits, tmp_path, workers=2)
+    with shared_by(2), pytest.raises(InputError, match=r"Ray; it is not installed.*perturbloop\[ray\]"):
+        run_plan(ExactEngine(model, readout), tokens, edits, tmp_path)
     assert not shard_path(tmp_path, 0).exists()

@@ -9,6 +9,7 @@ from perturbloop.plots import (
     scoreboard,
     shift_against_expression,
     shift_against_null,
+    state_axis,
     svg,
     volcano,
 )
@@ -172,6 +173,15 @@ def test_a_batch_is_drawn_with_its_intervals_a_panel_per_quantity():
     assert "effect" in mean.get_xlabel()
     assert "shift" in shift.get_xlabel()
     assert svg(batch_forest(pd.DataFrame(columns=columns)))
+
+
+def test_controls_stand_between_the_states_or_outside():
+    controls = pd.DataFrame({"source": "cells.h5ad", "replicate": ["r1", "r2"], "position": [0.25, 2.33]})
+    (ax,) = state_axis(controls, start="stimulated", goal="control").axes
+    assert dots(ax) == [(0.25, 0), (2.33, 1)]
+    assert [line.get_markerfacecolor() != "white" for line in ax.lines[2:]] == [True, False]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["r1", "r2"]
+    assert ax.get_xlabel() == "state score: 0 = stimulated cells, 1 = control cells"
 
 
 def test_names_never_cover_each_other():

@@ -5,9 +5,8 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
-import pytest
 
-from perturbloop.report import render, sections, write
+from perturbloop.report import render, sections
 from perturbloop.schema import Verdict
 
 LOADING = {"link", "iframe", "object", "embed", "video", "audio", "source", "base", "form"}
@@ -150,15 +149,3 @@ def test_a_round_without_measurements_says_so_in_words(without_figures, round_ze
 
 def test_the_same_report_gives_the_same_page(round_one, page_one):
     assert render(round_one) == page_one
-
-
-def test_a_page_is_written_whole_or_not_at_all(without_figures, round_zero, tmp_path, monkeypatch):
-    path = tmp_path / "report.html"
-    assert write(round_zero, path) == path
-    whole = path.read_text(encoding="utf-8")
-    assert whole.rstrip().endswith("</html>")
-    monkeypatch.setattr("perturbloop.report.html.render", lambda report: "\ud800")
-    with pytest.raises(UnicodeEncodeError):
-        write(round_zero, path)
-    assert path.read_text(encoding="utf-8") == whole
-    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]

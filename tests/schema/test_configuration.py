@@ -5,11 +5,7 @@ from dataclasses import fields
 import pytest
 
 from perturbloop.errors import InputError, PerturbloopError, StoreError
-from perturbloop.loop.folder import (
-    _read_config,
-    create_campaign,
-    open_campaign,
-)
+from perturbloop.loop.folder import create_campaign
 from perturbloop.schema import (
     SECTIONS,
     CampaignConfig,
@@ -132,18 +128,16 @@ def test_a_damaged_file_of_options_never_ends_in_a_traceback(tmp_path, damaged):
     config = CampaignConfig.from_dict(TREE)
     create_campaign(tmp_path / "study", config)
     path, refused = tmp_path / "study" / CONFIG_FILE, 0
-    store = open_campaign(tmp_path / "study").store
     for raw in damaged(path.read_bytes(), 300):
         path.write_bytes(raw)
         try:
-            _read_config(tmp_path / "study", store)
+            read_config(tmp_path / "study")
         except PerturbloopError:
             refused += 1
     for text in (f"a = {'9' * 5000}", f"a = {'[' * 3000}"):
         path.write_text(text)
         with pytest.raises(StoreError, match="must be a TOML file"):
-            _read_config(tmp_path / "study", store)
-    store.close()
+            read_config(tmp_path / "study")
     assert refused > 100
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perturbloop.errors import InputError, StoreError
-from perturbloop.loop.folder import create_campaign, reading, working
+from perturbloop.loop.folder import create_campaign, open_campaign, working
 from perturbloop.schema import CampaignConfig, DesignConfig, PerturbedConfig, ScreenConfig
 from perturbloop.store.campaign_file import CONFIG_FILE, read_config, write_config
 
@@ -111,7 +111,7 @@ def test_paths_below_and_beside_the_campaign_are_relative_and_move_with_it(proje
     assert tree["train"]["model"] == "/elsewhere/model"
     assert tree["screen"][0]["path"] == "one.csv"
     moved = Path(shutil.move(project, project.parent / "moved"))
-    with reading(moved / "study") as campaign:
+    with open_campaign(moved / "study") as campaign:
         assert campaign.config.cells.path == str(moved / "data" / "cells.h5ad")
         assert campaign.config.screen[0].path == str(moved / "study" / "one.csv")
 
@@ -119,10 +119,10 @@ def test_paths_below_and_beside_the_campaign_are_relative_and_move_with_it(proje
 def test_a_copy_without_its_files_finds_them_where_they_were(project, config, tmp_path):
     create_campaign(project / "study", config)
     shutil.copytree(project / "study", tmp_path / "far" / "copy")
-    with reading(tmp_path / "far" / "copy") as campaign:
+    with open_campaign(tmp_path / "far" / "copy") as campaign:
         assert campaign.config.cells == config.cells
     (project / "data" / "cells.h5ad").unlink()
-    with reading(tmp_path / "far" / "copy") as campaign:
+    with open_campaign(tmp_path / "far" / "copy") as campaign:
         assert campaign.config.cells.path == str(tmp_path / "far" / "data" / "cells.h5ad")
 
 
@@ -130,7 +130,7 @@ def test_a_path_that_is_not_full_is_read_from_where_one_stands(project, config, 
     monkeypatch.chdir(project)
     here = replace(config, cells=replace(config.cells, path="data/cells.h5ad"))
     create_campaign(Path("study"), here)
-    with reading(Path("study")) as campaign:
+    with open_campaign(Path("study")) as campaign:
         assert campaign.config == config
         assert campaign.store.campaign().config == config.to_dict()
 
@@ -148,7 +148,7 @@ def test_an_infinite_number_is_refused_with_its_section(project, config):
     create_campaign(folder, config)
     path = folder / CONFIG_FILE
     path.write_text(path.read_text().replace("width = 0.0", "width = inf"))
-    with pytest.raises(InputError, match="`width` must be a finite number; it is inf"), reading(folder):
+    with pytest.raises(InputError, match="`width` must be a finite number; it is inf"), open_campaign(folder):
         pass
 
 
@@ -156,7 +156,7 @@ def test_without_the_file_the_ledger_knows_the_options_and_writes_them_anew(proj
     folder = project / "study"
     create_campaign(folder, config)
     (folder / CONFIG_FILE).unlink()
-    with reading(folder) as campaign:
+    with open_campaign(folder) as campaign:
         assert campaign.config == config
     assert not (folder / CONFIG_FILE).exists()
     with working(folder):

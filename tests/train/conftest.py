@@ -2,32 +2,14 @@
 
 import numpy as np
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 
 from perturbloop.data.tokens import Tokens
-from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.models.geneformer import Geneformer
 from perturbloop.train.examples import open_loop
-
-GENES = [f"ENSG{number:011d}" for number in range(12)]
 
 
 @pytest.fixture
-def encoder():
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=14,
-        hidden_size=8,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=16,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    words = Vocabulary.of_genes(GENES, GENES, np.ones(12), max_length=16)
-    return Geneformer(BertModel(config, add_pooling_layer=False), words, pooling="mean")
+def encoder(tiny_model):
+    return tiny_model()
 
 
 @pytest.fixture

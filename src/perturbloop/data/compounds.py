@@ -23,38 +23,38 @@ COLUMNS = {
 """Columns of a table of targets, and the names that each may have."""
 
 
-def read_actions(path: Path | str) -> pd.DataFrame:
-    """Read a table of compounds, or other perturbations, and the genes they act on, as it is written.
+def actions_of(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Find compounds, or other perturbations, and the genes they act on, as they are written, in a table.
 
     Parameters
     ----------
-    path
-        A text table (tab, comma or semicolon) with columns of the names in `COLUMNS`, and more if wanted.
+    frame
+        A table with columns of the names in `COLUMNS`, and more if wanted; every value is text.
+    name
+        What the table is called, for the message.
 
     Returns
     -------
-    Columns `compound`, `gene` and `action`, then the others; every value is text without spaces around it, '' where it is missing.
+    Columns `compound`, `gene` and `action`, then the others, without spaces around a value; '' where it is missing.
 
     Raises
     ------
     InputError
-        If the table cannot be read or lacks a column.
+        If the table lacks a column.
     """
-    path = Path(path)
-    frame = read_table(path, as_text=True)
-    lower = {name.lower(): name for name in frame.columns}
+    lower = {column.lower(): column for column in frame.columns}
     found = {
-        role: next((lower[name] for name in names if name in lower), None) for role, names in COLUMNS.items()
+        role: next((lower[one] for one in names if one in lower), None) for role, names in COLUMNS.items()
     }
-    lacking = [role for role, name in found.items() if name is None]
+    lacking = [role for role, column in found.items() if column is None]
     if lacking:
         msg = (
-            f"`{path.name}` needs the columns {some(COLUMNS)}; its columns are {some(frame.columns)}. Add {some(lacking)}; "
+            f"`{name}` needs the columns {some(COLUMNS)}; its columns are {some(frame.columns)}. Add {some(lacking)}; "
             "columns are separated by tabs, commas or semicolons."
         )
         raise InputError(msg)
-    table = frame.rename(columns={name: role for role, name in found.items()}).fillna("")
-    others = [name for name in table.columns if name not in COLUMNS]
+    table = frame.rename(columns={column: role for role, column in found.items()}).fillna("")
+    others = [column for column in table.columns if column not in COLUMNS]
     return table[[*COLUMNS, *others]].apply(lambda column: column.str.strip())
 
 
@@ -99,7 +99,7 @@ def read_targets(path: Path | str) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        table = read_actions(path)
+        table = actions_of(read_table(path, as_text=True), path.name)
     except (InputError, OSError) as error:
         msg = f"`{path}` must be a table of compounds; it cannot be read: {error} Correct `--targets`."
         raise InputError(msg) from None

@@ -19,6 +19,7 @@ from perturbloop.errors import GeneIdError, InputError, some
 
 _GENE_COLUMNS = ("gene", "gene_name", "gene_symbol", "symbol", "hgnc_symbol")
 _LEAST_SHARE, _LEAST_GENES = 0.1, 20
+_WHAT = "a text file of gene sets"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,9 @@ class GeneSets:
         """Say it in words, one fact a line."""
         size_s = self.size_s
         spread = f", {size_s.min():,} to {size_s.max():,} genes each" if size_s.size else ""
-        facts = [f"{self.name}: {size_s.size:,} gene sets of {self.gene_ids.size:,} genes{spread}"]
+        facts = [
+            f"{self.name}: {size_s.size:,} gene set{'' if size_s.size == 1 else 's'} of {self.gene_ids.size:,} genes{spread}"
+        ]
         if self.unknown:
             facts.append(f"{self.name}: labels without an Ensembl id, left out: {some(self.unknown)}")
         return facts
@@ -143,7 +146,7 @@ def read_gene_list(path: Path | str, *, names: GeneNames) -> frozenset[str]:
         If the file cannot be read or none of its labels has an Ensembl id.
     """
     path = Path(path)
-    labels = _listed(_text(path))
+    labels = _listed(_text(read_bytes(path, what=_WHAT), path))
     found = frozenset(gene for gene in names.resolve(labels) if gene)
     if not found:
         msg = (
@@ -177,7 +180,7 @@ def read_sets(path: Path | str) -> list[tuple[str, list[str]]]:
     """
     path = Path(path)
     rows, broken = [], []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(read_bytes(path, what=_WHAT), path).splitlines(), start=1):
         name, *rest = line.rstrip().split("\t")
         genes = [label.split(",")[0].strip() for label in rest[1:]]
         if not line.strip():
@@ -194,13 +197,12 @@ def read_sets(path: Path | str) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def _text(path: Path) -> str:
-    raw = read_bytes(path, what="a text file of gene sets")
+def _text(raw: bytes, path: Path) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         msg = (
-            f"`{path}` must be a text file of gene sets, plain or gzipped; it could not be read: {error}. "
+            f"`{path}` must be {_WHAT}, plain or gzipped; it could not be read: {error}. "
             "Check the path, or download the file again."
         )
         raise InputError(msg) from None

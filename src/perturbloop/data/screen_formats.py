@@ -142,7 +142,8 @@ def scores_of(frame: pd.DataFrame, config: ScreenConfig) -> Scores:
     lower = {name.lower(): name for name in frame.columns}
     named = (config.score_column, config.pvalue_column, config.fdr_column, config.se_column)
     if named == (None,) * 4 and all(name in lower for name in _MAGECK):
-        return _mageck(frame, lower, config)
+        gene = _named(frame, config.gene_column, "--gene-column")
+        return _mageck(frame, lower, gene, config.path)
     known = _COMPOUND if config.targets else _GENE
     columns = {
         "gene": _named(frame, config.gene_column, "--gene-column") or _gene_column(frame, known),
@@ -152,18 +153,18 @@ def scores_of(frame: pd.DataFrame, config: ScreenConfig) -> Scores:
         "standard error": _named(frame, config.se_column, "--se-column") or _found(frame, _SE),
         "reagents": _found(frame, _NUMBER),
     }
-    _require_gene_and_score(frame, columns, config)
-    score = _numbers(frame, columns["score"], config)
-    pvalue = _shares(frame, columns["p-value"], config)
-    given = _errors(frame, columns["standard error"], config)
+    _require_gene_and_score(frame, columns, config.path, "compound" if config.targets else "gene")
+    score = _numbers(frame, columns["score"], config.path)
+    pvalue = _shares(frame, columns["p-value"], config.path)
+    given = _errors(frame, columns["standard error"], config.path)
     standard = pd.DataFrame(
         {
             "label": _labels(frame[columns["gene"]]),
             "score": score,
             "se": given if columns["standard error"] else standard_error(score, pvalue),
             "pvalue": pvalue,
-            "padj": _shares(frame, columns["FDR"], config),
-            "n_reagents": np.nan_to_num(_numbers(frame, columns["reagents"], config)).astype(int),
+            "padj": _shares(frame, columns["FDR"], config.path),
+            "n_reagents": np.nan_to_num(_numbers(frame, columns["reagents"], config.path)).astype(int),
         }
     )
     said = {role: str(name) for role, name in columns.items() if name}
@@ -252,15 +253,15 @@ def _separator(path: Path, raw: bytes) -> str:
     return max("\t,;", key=header.count)
 
 
-def _mageck(frame: pd.DataFrame, lower: dict[str, str], config: ScreenConfig) -> Scores:
-    gene = _named(frame, config.gene_column, "--gene-column") or lower.get("id") or frame.columns[0]
-    numbers = {name: _numbers(frame, lower[name], config) for name in ("neg|lfc", "pos|lfc")}
-    shares = {name: _shares(frame, lower[name], config) for name in _MAGECK[2:]}
+def _mageck(frame: pd.DataFrame, lower: dict[str, str], named: str | None, path: str) -> Scores:
+    gene = named or lower.get("id") or frame.columns[0]
+    numbers = {name: _numbers(frame, lower[name], path) for name in ("neg|lfc", "pos|lfc")}
+    shares = {name: _shares(frame, lower[name], path) for name in _MAGECK[2:]}
     larger_g = np.abs(numbers["neg|lfc"]) > np.abs(numbers["pos|lfc"])
     score = np.where(larger_g, numbers["neg|lfc"], numbers["pos|lfc"])
     negative_g = score < 0
     pvalue = np.minimum(1, 2 * np.where(negative_g, shares["neg|p-value"], shares["pos|p-value"]))
-    number = _numbers(frame, lower.get("num"), config)
+    number = _numbers(frame, lower.get("num"), path)
     standard = pd.DataFrame(
         {
             "label": _labels(frame[gene]),
@@ -309,14 +310,13 @@ def _named(frame: pd.DataFrame, name: str | None, option: str) -> str | None:
 
 
 def _require_gene_and_score(
-    frame: pd.DataFrame, columns: dict[str, str | None], config: ScreenConfig
+    frame: pd.DataFrame, columns: dict[str, str | None], path: str, what: str
 ) -> None:
     options = {"gene": "--gene-column", "score": "--score-column"}
     missing = [role for role in options if columns[role] is None]
     if missing:
-        what = "compound" if config.targets else "gene"
         msg = (
-            f"`{config.path}` must hold one {what} and one score a row; no column is known to hold the {some(missing)}. Its "
+            f"`{path}` must hold one {what} and one score a row; no column is known to hold the {some(missing)}. Its "
             f"columns are {some(frame.columns, limit=30)}. Name them with "
             f"{' and '.join(f'`{options[role]}`' for role in missing)}."
         )
@@ -327,7 +327,7 @@ def _labels(values: pd.Series) -> np.ndarray:
     return np.array(["" if pd.isna(value) else str(value).strip() for value in values], dtype=object)
 
 
-def _numbers(frame: pd.DataFrame, column: str | None, config: ScreenConfig) -> np.ndarray:
+def _numbers(frame: pd.DataFrame, column: str | None, path: str) -> np.ndarray:
     """Values of a column, missing where there is no column; text in it is refused."""
     if column is None:
         return np.full(len(frame), np.nan)
@@ -335,30 +335,30 @@ def _numbers(frame: pd.DataFrame, column: str | None, config: ScreenConfig) -> n
     text = frame.loc[values.isna() & frame[column].notna(), column]
     if len(text):
         msg = (
-            f"Column '{column}' of `{config.path}` must hold numbers; {len(text):,} of {len(frame):,} values are not: "
+            f"Column '{column}' of `{path}` must hold numbers; {len(text):,} of {len(frame):,} values are not: "
             f"{some(text.unique())}. Name the right column, or write missing values as NA."
         )
         raise InputError(msg)
     return values.replace([np.inf, -np.inf], np.nan).to_numpy(dtype=float)
 
 
-def _shares(frame: pd.DataFrame, column: str | None, config: ScreenConfig) -> np.ndarray:
-    values = _numbers(frame, column, config)
+def _shares(frame: pd.DataFrame, column: str | None, path: str) -> np.ndarray:
+    values = _numbers(frame, column, path)
     wrong = values[(values < 0) | (values > 1)]
     if wrong.size:
         msg = (
-            f"Column '{column}' of `{config.path}` must hold values between 0 and 1; {wrong.size:,} are not: {some(wrong)}. "
+            f"Column '{column}' of `{path}` must hold values between 0 and 1; {wrong.size:,} are not: {some(wrong)}. "
             "Turn logarithms back into p-values, or name the right column."
         )
         raise InputError(msg)
     return values
 
 
-def _errors(frame: pd.DataFrame, column: str | None, config: ScreenConfig) -> np.ndarray:
-    values = _numbers(frame, column, config)
+def _errors(frame: pd.DataFrame, column: str | None, path: str) -> np.ndarray:
+    values = _numbers(frame, column, path)
     if (values < 0).any():
         msg = (
-            f"Column '{column}' of `{config.path}` must hold standard errors, which are not negative; "
+            f"Column '{column}' of `{path}` must hold standard errors, which are not negative; "
             f"{int((values < 0).sum()):,} are: {some(values[values < 0])}. Name the right column with `--se-column`."
         )
         raise InputError(msg)

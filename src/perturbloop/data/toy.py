@@ -4,25 +4,34 @@ Gene names are real, roles are not: they are dealt out anew by every seed and ca
 favour, and what they cannot show, is said in `docs/explanation/embedded-example.md`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import anndata
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
-from scipy import sparse
 
 from perturbloop.data import network
 from perturbloop.data.splits import half
-from perturbloop.errors import GeneIdError, InputError, closest, some
+from perturbloop.data.toy_cells import (
+    GUIDES,
+    STATES,
+    State,
+    as_anndata,
+    corpus_cells,
+    group_names,
+    guide_strength,
+    many_genes,
+    places_of,
+    sequenced,
+    two_states,
+)
+from perturbloop.data.toy_cells import genes as genes
+from perturbloop.errors import InputError, some
 from perturbloop.schema import DEFAULT_KINDS, Kind, Modality, kind_of
 
-State = Literal["resting", "stimulated"]
-STATES: tuple[State, ...] = get_args(State)
 CONTROL = "non-targeting"
 VEHICLE = "DMSO"
 
@@ -42,9 +51,6 @@ READINGS: tuple[tuple[State, Kind], ...] = (("stimulated", "delete"), ("resting"
 
 AWAY = 0.04
 """Least mean change of S the other way: such a gene holds the cells back from the goal."""
-
-MEAN_UMI, DEPTH_SPREAD, DISPERSION = 430.0, 0.35, 0.3
-GUIDES, STRENGTH = 3, (1.3, 1.1, 0.6)
 
 
 @dataclass(frozen=True)
@@ -105,15 +111,6 @@ class ToyWorld:
         )
 
 
-def genes() -> pd.DataFrame:
-    """Return the packaged list of 400 human genes, Ensembl id and symbol, chosen for plain names.
-
-    >>> genes().columns.tolist(), len(genes())
-    (['gene_id', 'gene_name'], 400)
-    """
-    return pd.read_csv(str(files("perturbloop.data") / "toy_genes.csv")).astype(object)
-
-
 def world(
     seed: int,
     *,
@@ -154,7 +151,7 @@ def world(
     >>> cells.shape, cells.obs["state"].unique().tolist(), cells.obs["donor_id"].nunique()
     ((64, 360), ['resting', 'stimulated'], 8)
     """
-    named = _named(n_genes) if scale > 1 else genes()
+    named = many_genes(n_genes) if scale > 1 else genes()
     if not scale * network.FIXED_GENES < n_genes <= len(named):
         msg = (
             f"`n_genes` must be between {scale * network.FIXED_GENES + 1} and {len(named)}; it is {n_genes}. "
@@ -163,16 +160,14 @@ def world(
         raise InputError(msg)
     drawn = network.draw(n_genes, misleading=misleading, rng=np.random.default_rng([seed, 0]), scale=scale)
     listed = named.iloc[:n_genes].assign(
-        role=drawn.role_g, module=_group_names(drawn.factor_g, drawn.n_modules)
+        role=drawn.role_g, module=group_names(drawn.factor_g, drawn.n_modules)
     )
     return ToyWorld(
         seed=seed,
         misleading=misleading,
         genes=listed,
-        cells=_two_states(
-            drawn, listed, n_cells=n_cells, design=design, rng=np.random.default_rng([seed, 1])
-        ),
-        corpus=_corpus(drawn, listed, n_cells=n_corpus, rng=np.random.default_rng([seed, 2])),
+        cells=two_states(drawn, listed, n_cells=n_cells, design=design, rng=np.random.default_rng([seed, 1])),
+        corpus=corpus_cells(drawn, listed, n_cells=n_corpus, rng=np.random.default_rng([seed, 2])),
         network=drawn,
         scale=scale,
     )
@@ -222,13 +217,13 @@ def perturb(
     if modality not in ("crispri", "crispra"):
         msg = f"The simulator has the modalities 'crispri' and 'crispra'; it got {modality!r}. Use one of these."
         raise InputError(msg)
-    column = _columns(world, list(targets))
+    column = places_of(world.genes, list(targets))
     target_n = np.concatenate([np.full(n_controls, -1), np.repeat(column, n_cells)])
     turn_n = np.concatenate([np.arange(n_controls), np.tile(np.arange(n_cells), len(column))])
     guide_n, replicate_n = turn_n % GUIDES, turn_n // GUIDES % 2
     noise_ng = world.network.noise(replicate_n, rng=rng)
     hit = np.flatnonzero(target_n >= 0)
-    strength_pg = {gene: _guide_strength(world.seed, gene) for gene in column.tolist()}
+    strength_pg = {gene: guide_strength(world.seed, gene) for gene in column.tolist()}
     strength_n = np.array(
         [strength_pg[gene][guide] for gene, guide in zip(target_n[hit], guide_n[hit], strict=True)]
     )
@@ -241,7 +236,7 @@ def perturb(
         "replicate": [f"replicate {replicate + 1}" for replicate in replicate_n],
         "condition": state,
     }
-    return _adata(_counts(log_ng, rng), world.genes, obs)
+    return as_anndata(sequenced(log_ng, rng), world.genes, obs)
 
 
 def treat(
@@ -290,7 +285,7 @@ def treat(
     dose_n = np.where(which_n == 0, 0.0, np.where(turn_n % 3 == 2, 1.0, 10.0))
     noise_ng = world.network.noise(replicate_n, rng=rng)
     for place, name in enumerate(names[1:], start=1):
-        column = _columns(world, list(compounds[name]))
+        column = places_of(world.genes, list(compounds[name]))
         push_g = [LOG_DOSE["overexpress" if sign > 0 else "delete"] for sign in compounds[name].values()]
         rows_n = np.flatnonzero(which_n == place)
         noise_ng[np.ix_(rows_n, column)] += np.outer(dose_n[rows_n] / 10, push_g)
@@ -301,7 +296,7 @@ def treat(
         "replicate": [f"replicate {replicate + 1}" for replicate in replicate_n],
         "condition": state,
     }
-    return _adata(_counts(log_ng, rng), world.genes, obs)
+    return as_anndata(sequenced(log_ng, rng), world.genes, obs)
 
 
 def panel(
@@ -396,75 +391,3 @@ def _dose(state: State) -> float:
         msg = f"A toy state is one of {some(STATES)}; it is {state!r}. Correct it."
         raise InputError(msg)
     return float(STATES.index(state))
-
-
-def _named(n_genes: int) -> pd.DataFrame:
-    """Packaged names, then as many made-up ones as are wanted."""
-    made_up = [(f"ENSG9{number:010d}", f"TOY{number}") for number in range(n_genes)]
-    return pd.concat([genes(), pd.DataFrame(made_up, columns=["gene_id", "gene_name"])], ignore_index=True)[
-        :n_genes
-    ].astype(object)
-
-
-def _group_names(factor_g: np.ndarray, n_modules: int) -> np.ndarray:
-    groups = np.where(factor_g < n_modules, "module", "program")
-    numbers = np.where(factor_g < n_modules, factor_g, factor_g - n_modules) + 1
-    named = [f"{group} {number}" for group, number in zip(groups, numbers, strict=True)]
-    return np.where(factor_g < 0, "none", np.array(named, dtype=object))
-
-
-def _two_states(
-    drawn: network.Network, listed: pd.DataFrame, *, n_cells: int, design: str, rng: np.random.Generator
-) -> anndata.AnnData:
-    stimulus_n = np.arange(n_cells) * 2 // n_cells
-    turn_n = np.arange(n_cells)
-    donor_n = turn_n % 8 if design == "paired" else turn_n % 4 + 4 * stimulus_n
-    log_ng, _ = drawn.settle(drawn.noise(donor_n, rng=rng), stimulus_n.astype(float))
-    obs = {
-        "state": np.array(STATES, dtype=object)[stimulus_n],
-        "donor_id": [f"donor {i + 1}" for i in donor_n],
-    }
-    return _adata(_counts(log_ng, rng), listed, obs)
-
-
-def _corpus(
-    drawn: network.Network, listed: pd.DataFrame, *, n_cells: int, rng: np.random.Generator
-) -> anndata.AnnData:
-    donor_n = np.arange(n_cells) % 6
-    noise_ng = drawn.noise(donor_n, rng=rng, program_spread=2.0)
-    log_ng, _ = drawn.settle(noise_ng, rng.uniform(0, 1, n_cells))
-    return _adata(_counts(log_ng, rng), listed, {"donor_id": [f"corpus donor {i + 1}" for i in donor_n]})
-
-
-def _counts(log_ng: Float[np.ndarray, "n g"], rng: np.random.Generator) -> sparse.csr_matrix:
-    """Sequence the cells: log-normal depth, gamma-Poisson (negative binomial) counts; dropout is what depth misses."""
-    share_ng = np.exp(log_ng - log_ng.max(axis=1, keepdims=True))
-    share_ng /= share_ng.sum(axis=1, keepdims=True)
-    depth_n = MEAN_UMI * rng.lognormal(-(DEPTH_SPREAD**2) / 2, DEPTH_SPREAD, len(log_ng))
-    mean_ng = depth_n[:, None] * share_ng * rng.gamma(1 / DISPERSION, DISPERSION, log_ng.shape)
-    return sparse.csr_matrix(rng.poisson(mean_ng).astype(np.float32))
-
-
-def _adata(counts_ng: sparse.csr_matrix, listed: pd.DataFrame, obs: dict[str, object]) -> anndata.AnnData:
-    names = pd.Index([f"cell{i}" for i in range(counts_ng.shape[0])], dtype=object)
-    var = pd.DataFrame({"ensembl_id": listed.gene_id, "gene_name": listed.gene_name})
-    var.index = pd.Index(listed.gene_id.to_numpy(), dtype=object)
-    return anndata.AnnData(counts_ng, obs=pd.DataFrame(obs, index=names), var=var)
-
-
-def _columns(world: ToyWorld, targets: Sequence[str]) -> np.ndarray:
-    ids, names = world.genes.gene_id.tolist(), world.genes.gene_name.tolist()
-    position = {name: i for known in (names, ids) for i, name in enumerate(known)}
-    unknown = [target for target in targets if target not in position]
-    if unknown:
-        msg = (
-            f"Targets must be Ensembl ids or symbols among the {len(ids)} genes of the toy world; these are not: "
-            f"{some(unknown)}. The closest to the first: {closest(unknown[0], position)}."
-        )
-        raise GeneIdError(msg)
-    return np.array([position[target] for target in targets], dtype=int)
-
-
-def _guide_strength(seed: int, gene: int) -> Float[np.ndarray, " guides"]:
-    """Log-dose factors of a gene's guides, the same in every experiment of a world; one of the three is weak."""
-    return np.random.default_rng([seed, 5, gene]).permutation(STRENGTH)

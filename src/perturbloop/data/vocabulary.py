@@ -64,7 +64,10 @@ class Vocabulary:
     @classmethod
     def published(cls, folder: Path | str, *, version: Version = "geneformer-v1") -> "Vocabulary":
         """Read the dictionaries of one generation from the folder they were published in."""
-        found = {role: _first(Path(folder), names) for role, names in _FILES[version].items()}
+        found: dict[str, Path | None] = {}
+        for role, files in _FILES[version].items():
+            paths = [Path(folder) / file for file in files]
+            found[role] = next((path for path in paths if path.is_file()), None)
         missing = [_FILES[version][role][-1] for role in ("token", "median", "name") if found[role] is None]
         if missing:
             msg = (
@@ -294,7 +297,3 @@ def _require_sound(words: Vocabulary, source: str) -> None:
             f"{len(ids):,} genes, and {'; '.join(said) or 'none'}. Use it as it was published or saved."
         )
         raise InputError(msg)
-
-
-def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)

@@ -8,6 +8,7 @@ import pandas as pd
 from perturbloop.data.compounds import Compound, torn
 from perturbloop.data.perturbed import PerturbedCells
 from perturbloop.data.spending import UNUSED
+from perturbloop.evidence.effects import is_hit
 from perturbloop.schema import EFFECTS, EvaluateConfig, Modality, arms_of, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.pool import pool
@@ -171,6 +172,6 @@ def _arm(
         ]
     top = pd.DataFrame(genes)
     top["padj"] = benjamini_hochberg(top["pvalue"].to_numpy(dtype=float))
-    top["hit"] = (top["padj"] < config.fdr) & (top["effect_to_goal"].abs() >= config.min_effect)
+    top["hit"] = is_hit(top, config)
     table = pd.concat([top, pd.DataFrame(single)], ignore_index=True)
     return table.assign(effect=raising_sign(arm) * table["effect_to_goal"].astype(float), fold=-1)

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.perturbed import PerturbedCells
 from perturbloop.data.spending import left_out, own_genes
-from perturbloop.evidence.guides import KnockDown, Quality, knock_down, quality
+from perturbloop.evidence.contrast import Contrast, GuideSpread, centered, contrast_of, spread_of_inert
+from perturbloop.evidence.guides import knock_down
 from perturbloop.evidence.reliability import control_like, guide_rows, guide_warnings, replicate_rows
-from perturbloop.evidence.replicates import ReplicateEffects, replicate_effects, typical_variance
+from perturbloop.evidence.replicates import typical_variance
 from perturbloop.evidence.score import (
     Readout,
     ReadoutGenes,
@@ -24,26 +25,10 @@ from perturbloop.evidence.score import (
 )
 from perturbloop.schema import EFFECTS, GUIDES, REPLICATES, EvaluateConfig, Table, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
-from perturbloop.stats.pool import Pooled, between_variance, pool
+from perturbloop.stats.pool import pool
 
-PRIOR_DF = 4
-"""Weight of the control cells' variance in a target's own, in degrees of freedom."""
-LEAST_CONTROL_GUIDES = 3
-"""Fewest control guides from which the spread of inert guides is learnt."""
-
-
-@dataclass(frozen=True)
-class GuideSpread:
-    """How far inert guides differ from each other, beyond what their cells explain."""
-
-    variance: float
-    """Variance between guides, in squared standard deviations of control cells."""
-    df: float
-    """Degrees of freedom behind it."""
-    source: str
-    """What it was learnt from, in words."""
-    from_controls: bool = False
-    """Whether it was learnt from control guides; where it was not, p-values may be too small."""
+Z_95 = 1.96
+"""Standard errors to either end of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +114,8 @@ def measure_effects(
     look like effects. The mean of the controls has an error too, common to all targets, and is in both.
     Guides that do little count less in the effect (`evidence.guides`), never in the p. `se` also holds the variance between
     replicates: the target's own, or that of the typical target where that is larger.
-    A hit has padj below `config.fdr` and an effect of at least `config.min_effect` control standard deviations.
+    A hit has padj below `config.fdr`, an effect of at least `config.min_effect` control standard deviations, and a 95 % interval
+    that excludes 0 (`is_hit`).
     """
     shared = shared_genes(state, perturbed.cells)
     score = fit_state_score(state, is_goal_n, train_n, readout_genes(shared, genes))
@@ -137,12 +123,12 @@ def measure_effects(
     unread = left_out(state, perturbed)
     scored = scores_by_target(score, perturbed, unread)
     _, shared_score_n = scored[""]
-    guide_spread = _guide_spread(shared_score_n, perturbed)
+    guide_spread = spread_of_inert(shared_score_n, perturbed)
     contrasts = {}
     for target in perturbed.targets:
         own_n = perturbed.target_n == target
         found = knock_down(perturbed, target, own.get(target, ""))
-        contrasts[target] = _contrast(
+        contrasts[target] = contrast_of(
             scored[target][1], perturbed, own_n, perturbed.is_control_n, guide_spread, found=found
         )
     typical = typical_variance([contrast.replicates for contrast in contrasts.values()])
@@ -177,7 +163,7 @@ def measure_effects(
         genes=genes,
         n_shared_genes=len(shared),
         n_readout_genes=len(score.readout.gene_ids),
-        spread=_centered(shared_score_n, perturbed.replicate_n, perturbed.is_control_n)[1],
+        spread=centered(shared_score_n, perturbed.replicate_n, perturbed.is_control_n)[1],
         guide_spread=guide_spread,
         control_position=_control_position(score, shared_score_n, perturbed),
         warnings=(
@@ -187,153 +173,9 @@ def measure_effects(
     )
 
 
-@dataclass(frozen=True)
-class _Contrast:
-    """One target against its controls."""
-
-    pooled: Pooled
-    guides: list[str]
-    mean_r: np.ndarray
-    variance_r: np.ndarray
-    cells_r: np.ndarray
-    shared_variance: float
-    cell_df: float
-    n_replicates: int
-    weight_n: np.ndarray
-    """Weight of every cell of the file, so that the effect is the weighted sum of scores over the spread."""
-    spread: float
-    replicates: ReplicateEffects
-    quality: Quality
-    found: KnockDown | None
-
-
-def _centered(
-    score_n: np.ndarray, replicate_n: np.ndarray, control_n: np.ndarray
-) -> tuple[Float[np.ndarray, " n"], float]:
-    """Scores minus the control mean of their replicate, in control standard deviations; and that deviation."""
-    mean = pd.Series(score_n[control_n]).groupby(replicate_n[control_n]).mean()
-    centered_n = score_n - pd.Series(replicate_n).map(mean).to_numpy(dtype=float)
-    df = int(control_n.sum()) - len(mean)
-    spread = float(np.sqrt((centered_n[control_n] ** 2).sum() / df))
-    return centered_n / (spread or 1.0), spread
-
-
-def _contrast(
-    score_n: np.ndarray,
-    perturbed: PerturbedCells,
-    target_n: np.ndarray,
-    control_n: np.ndarray,
-    guide_spread: GuideSpread,
-    *,
-    found: KnockDown | None = None,
-) -> _Contrast:
-    rows_n = np.flatnonzero(target_n | control_n)
-    replicate_n, is_control_n = perturbed.replicate_n[rows_n], control_n[rows_n]
-    named = perturbed.guide_n is not None
-    guide_n = (
-        perturbed.guide_n[rows_n] if perturbed.guide_n is not None else np.full(len(rows_n), "", dtype=object)
-    )
-    centered_n, spread = _centered(score_n[rows_n], replicate_n, is_control_n)
-    own_n = ~is_control_n
-    by_guide = pd.Series(centered_n[own_n]).groupby(guide_n[own_n])
-    cells_r, mean_r = by_guide.size().to_numpy(), by_guide.mean().to_numpy()
-    within = float(((centered_n[own_n] - by_guide.transform("mean").to_numpy()) ** 2).sum())
-    cell_df = float(cells_r.sum() - len(cells_r) + PRIOR_DF)
-    variance_r = (within + PRIOR_DF) / cell_df / cells_r
-    share = pd.Series(replicate_n[own_n]).value_counts(normalize=True)
-    shared_variance = _control_variance(
-        share, replicate_n[is_control_n], guide_n[is_control_n] if named else None, guide_spread
-    )
-    judged = quality(
-        perturbed.modality,
-        found,
-        mean_r,
-        variance_r,
-        null_variance=guide_spread.variance,
-        shared_variance=shared_variance,
-    )
-    pooled = pool(
-        mean_r,
-        variance_r,
-        null_variance=guide_spread.variance,
-        shared_variance=shared_variance,
-        null_df=guide_spread.df,
-        cell_df=cell_df,
-        quality_r=judged.weight_r,
-    )
-    per_cell = pd.Series(pooled.weight_r / cells_r, index=by_guide.size().index)
-    weight_n = np.zeros(len(score_n))
-    weight_n[rows_n[own_n]] = pd.Series(guide_n[own_n]).map(per_cell).to_numpy(dtype=float)
-    against = pd.Series(weight_n[rows_n[own_n]]).groupby(replicate_n[own_n]).sum()
-    weight_n[rows_n[is_control_n]] = _spread_over_controls(-against, replicate_n[is_control_n])
-    guides = [str(guide) for guide in per_cell.index]
-    by_replicate = replicate_effects(
-        centered_n, weight_n[rows_n], replicate_n, is_control_n, within=(within + PRIOR_DF) / cell_df
-    )
-    return _Contrast(
-        pooled,
-        guides,
-        mean_r,
-        variance_r,
-        cells_r,
-        shared_variance,
-        cell_df,
-        len(share),
-        weight_n,
-        spread,
-        by_replicate,
-        judged,
-        found,
-    )
-
-
-def _spread_over_controls(share: pd.Series, replicate_c: np.ndarray) -> np.ndarray:
-    """Weight of each control cell, so that those of a replicate sum to its share."""
-    count = pd.Series(replicate_c).value_counts()
-    return (
-        pd.Series(replicate_c).map(share.reindex(count.index, fill_value=0.0) / count).to_numpy(dtype=float)
-    )
-
-
-def _control_variance(
-    share: pd.Series, replicate_c: np.ndarray, guide_c: np.ndarray | None, guide_spread: GuideSpread
-) -> float:
-    """Sampling variance of the control mean a target is compared with: its cells, and its few guides."""
-    weight_c = _spread_over_controls(share, replicate_c)
-    by_cell = float((weight_c**2).sum())
-    if guide_c is None:
-        return by_cell
-    return by_cell + guide_spread.variance * float((pd.Series(weight_c).groupby(guide_c).sum() ** 2).sum())
-
-
-def _guide_spread(score_n: np.ndarray, perturbed: PerturbedCells) -> GuideSpread:
-    """Spread of inert guides: between control guides, else the typical spread between guides of one target."""
-    if perturbed.guide_n is None:
-        return GuideSpread(0.0, np.inf, "no guides are named, so guides are taken not to differ")
-    centered_n, _ = _centered(score_n, perturbed.replicate_n, perturbed.is_control_n)
-    table = pd.DataFrame({"score": centered_n, "target": perturbed.target_n, "guide": perturbed.guide_n})
-    spread = {}
-    for target, cells in table.groupby("target"):
-        by_guide = cells.groupby("guide")["score"]
-        if by_guide.ngroups > 1:
-            variance = between_variance(by_guide.mean().to_numpy(), 1 / by_guide.size().to_numpy())
-            spread[str(target)] = variance, by_guide.ngroups
-    variance, n_guides = spread.pop(perturbed.control, (0.0, 1))
-    if n_guides >= LEAST_CONTROL_GUIDES:
-        return GuideSpread(variance, n_guides - 1.0, f"{n_guides} control guides", from_controls=True)
-    if not spread:
-        return GuideSpread(
-            0.0, np.inf, "neither controls nor targets have several guides, so they are taken not to differ"
-        )
-    typical = float(np.median([value for value, _ in spread.values()]))
-    return GuideSpread(
-        typical, float(len(spread)), f"median over {len(spread)} targets, for want of control guides"
-    )
-
-
 def _rows(
     target: str,
-    contrast: _Contrast,
+    contrast: Contrast,
     guide_spread: GuideSpread,
     gene_id: str,
     own_in_readout: bool,
@@ -341,13 +183,15 @@ def _rows(
 ) -> list[dict[str, object]]:
     common = {"target": target, "gene_id": gene_id, "own_gene_in_readout": own_in_readout}
     named = contrast.guides != [""]
+    pooled = contrast.pooled
     added = contrast.replicates.added(max(contrast.replicates.between, replicate_variance))
+    se = float(np.sqrt(pooled.se**2 + added))
     gene = common | {
         "level": "gene",
         "guide_id": "",
-        "effect_to_goal": contrast.pooled.mean,
-        "se": float(np.sqrt(contrast.pooled.se**2 + added)),
-        "pvalue": contrast.pooled.pvalue,
+        "effect_to_goal": pooled.mean,
+        "se": se,
+        "pvalue": pooled.pvalue,
         "n_cells": int(contrast.cells_r.sum()),
         "n_guides": len(contrast.guides) if named else 0,
         "n_replicates": contrast.n_replicates,
@@ -384,9 +228,29 @@ def _table(
     padj = np.full(len(table), np.nan)
     padj[is_gene] = benjamini_hochberg(table["pvalue"].to_numpy(dtype=float)[is_gene])
     table["padj"] = padj
-    table["hit"] = (padj < config.fdr) & (table["effect_to_goal"].abs() >= config.min_effect)
+    table["hit"] = is_hit(table, config)
     table["fold"] = -1
     return EFFECTS.checked(table)
+
+
+def is_hit(table: pd.DataFrame, config: EvaluateConfig) -> pd.Series:
+    """Whether each row is a hit: its guides are not all inert, its effect is large, and its interval excludes 0.
+
+    Parameters
+    ----------
+    table
+        Columns `padj`, `effect_to_goal` and `se`.
+    config
+        False discovery rate and least effect.
+
+    Notes
+    -----
+    `padj` asks another question than `se` answers: a working and a failed guide together are far from inert and yet imprecise.
+    So p alone calls no row whose 95 % interval holds 0.
+    """
+    size = table["effect_to_goal"].abs()
+    sure = size > Z_95 * table["se"]
+    return (table["padj"] < config.fdr) & (size >= config.min_effect) & sure
 
 
 def _named(table: Table, rows: list[Mapping[str, object]], names: dict[str, str]) -> pd.DataFrame:
@@ -397,7 +261,7 @@ def _named(table: Table, rows: list[Mapping[str, object]], names: dict[str, str]
 
 
 def _contributions(
-    target: str, readout: Readout, contrast: _Contrast, perturbed: PerturbedCells
+    target: str, readout: Readout, contrast: Contrast, perturbed: PerturbedCells
 ) -> pd.DataFrame:
     used_n = contrast.weight_n != 0
     cut = perturbed.cells.select(used_n).restrict(readout.gene_ids)
@@ -429,7 +293,7 @@ def _control_guides(
         others_n = perturbed.is_control_n & ~own_n
         replicates = set(perturbed.replicate_n[own_n])
         if replicates <= set(perturbed.replicate_n[others_n]) and others_n.sum() > len(replicates) + 1:
-            pooled = _contrast(score_n, perturbed, own_n, others_n, guide_spread).pooled
+            pooled = contrast_of(score_n, perturbed, own_n, others_n, guide_spread).pooled
             rows.append((guide, pooled.mean, pooled.se, pooled.pvalue, int(own_n.sum())))
     return pd.DataFrame(rows, columns=names)
 

@@ -78,7 +78,7 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
         n_state_genes=states.cells.n_genes,
         n_perturbed_genes=perturbed.cells.n_genes,
         **_textbook(study, perturbed),
-        hit_rule=f"padj < {config.fdr:g} and |effect| ≥ {config.min_effect:g}",
+        hit_rule=f"padj < {config.fdr:g}, |effect| ≥ {config.min_effect:g}, interval without 0; padj: are all guides inert",
         control_spread_logits=whole.spread,
         guide_spread=whole.guide_spread.source,
         replicate_variance=whole.replicate_variance,

@@ -24,12 +24,8 @@ def measure_screen(study: Study, entry: ScreenConfig, *, known: Mapping[str, int
 
     Parameters
     ----------
-    study
-        What it is measured against.
-    entry
-        The file and how it is read.
-    known
-        Folds that were given before; they never change.
+    study, entry, known
+        As `measure_cells` has them.
 
     Raises
     ------

@@ -108,7 +108,7 @@ def plan_arm(arm: Arm, inputs: Inputs) -> Plan:
     return plan(tokens, words, config, gene_ids=wanted)
 
 
-def cost_of_arm(arm: Arm, inputs: Inputs, folder: Path) -> Cost:
+def cost_of_arm(arm: Arm, inputs: Inputs, shifts: Path) -> Cost:
     """What the arm's edits would cost; of the fast engine the screen and its random check, not what they will ask for.
 
     Parameters
@@ -117,8 +117,8 @@ def cost_of_arm(arm: Arm, inputs: Inputs, folder: Path) -> Cost:
         What would be edited.
     inputs
         Start cells, and the sizes of the model.
-    folder
-        Campaign folder; the time is told where edits were made in it before.
+    shifts
+        Where the campaign keeps its shifts; the time is told where edits were made before.
     """
     config, linear = inputs.config.perturb, arm.method == "linear"
     return cost_of_edits(
@@ -128,21 +128,21 @@ def cost_of_arm(arm: Arm, inputs: Inputs, folder: Path) -> Cost:
         inputs.states.start.restrict(inputs.known_genes).counts_ng if linear else None,
         batch_tokens=config.batch_tokens,
         fast=is_fast(arm, config),
-        rate=rate_path(folder, linear=linear),
+        rate=rate_path(shifts, linear=linear),
     )
 
 
-def model_place(arm: Arm, inputs: Inputs, examples: str, folder: Path) -> Path:
+def model_place(arm: Arm, inputs: Inputs, examples: str, models: Path) -> Path:
     """Folder of an arm's state model, named by what decides it.
 
     Parameters
     ----------
     arm, inputs, examples
         As of `model_key`.
-    folder
-        Campaign folder.
+    models
+        Where the campaign keeps its state models.
     """
-    return folder / "models" / f"{arm.method}-{model_key(arm, inputs, examples)}"
+    return models / f"{arm.method}-{model_key(arm, inputs, examples)}"
 
 
 def model_key(arm: Arm, inputs: Inputs, examples: str) -> str:

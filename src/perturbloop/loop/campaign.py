@@ -14,8 +14,8 @@ from perturbloop.loop.folder import (
     CampaignFolder,
     create_campaign,
     kept,
+    open_campaign,
     read_of_round,
-    reading,
     refuse_taken,
     working,
 )
@@ -25,6 +25,7 @@ from perturbloop.loop.last import show as show
 from perturbloop.loop.recorded import record as record_file
 from perturbloop.loop.recorded import remeasure, unjudged
 from perturbloop.loop.steps import STEPS, Work, do, note_inputs, step_keys
+from perturbloop.perturb.workers import shared_by
 from perturbloop.report import gate_failure
 from perturbloop.schema import CampaignConfig, Recorded, RecordedFile, name_of
 
@@ -91,6 +92,7 @@ def record(folder: Path | str, entry: RecordedFile, *, replace: bool = False) ->
             raise InputError(msg)
         inputs = inputs_of(campaign)
         campaign, recorded, new = record_file(campaign, inputs, entry)
+        remeasure(campaign, inputs)  # what it is judged with is measured once, and kept
         return dataclasses.replace(recorded, judging=unjudged(campaign, inputs)), new
 
 
@@ -193,13 +195,10 @@ def play(folder: Path | str, *, until: str = "report", workers: int = 0) -> Play
     if until not in NAMES:
         msg = f"A step is one of {', '.join(NAMES)}; it is {until!r}. Did you mean {closest(until, NAMES)}?"
         raise StoreError(msg)
-    if workers < 0:
-        msg = f"`workers` is the number of processes, 0 or more; it is {workers}. Correct it."
-        raise InputError(msg)
-    with working(Path(folder)) as campaign:
+    with shared_by(workers), working(Path(folder)) as campaign:
         inputs = inputs_of(campaign)
         remeasure(campaign, inputs)
-        return _play(Work(campaign, inputs, workers), until)
+        return _play(Work(campaign, inputs), until)
 
 
 def _play(work: Work, until: str) -> Played:
@@ -243,20 +242,21 @@ def stale_steps(campaign: CampaignFolder) -> tuple[str, ...]:
 
 def dry_run(folder: Path | str) -> "dict[str, Cost]":
     """Cost of the in-silico edits of the next round, by state model; nothing is trained, perturbed or written."""
-    with reading(Path(folder)) as campaign:
+    with open_campaign(Path(folder)) as campaign:
         inputs = inputs_of(campaign)
-        return {arm.title: cost_of_arm(arm, inputs, campaign.folder) for arm in Work(campaign, inputs).arms}
+        shifts = campaign.folder / "shifts"
+        return {arm.title: cost_of_arm(arm, inputs, shifts) for arm in Work(campaign, inputs).arms}
 
 
 def checked(folder: Path | str) -> list[str]:
     """Check a campaign's input again and say what was found."""
-    with reading(Path(folder)) as campaign:
+    with open_campaign(Path(folder)) as campaign:
         inputs = inputs_of(campaign)
     return [*inputs.cautions(), *inputs.lines()]
 
 
 def proposals(folder: Path | str, *, budget: int | None = None, anyway: bool = False) -> pd.DataFrame:
-    """Batches of the current round, made where they are stale; where they are not, nothing is written.
+    """Batches of the current round, made, and told by its page, where they are stale; where they are not, nothing is written.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def proposals(folder: Path | str, *, budget: int | None = None, anyway: bool = F
         If the gate failed and nobody said `anyway`.
     """
     folder = Path(folder)
-    with reading(folder) as campaign:
+    with open_campaign(folder) as campaign:
         design = campaign.config.design
         asked = design if budget is None else replace(design, budget=budget)
         keys = step_keys(campaign.config, inputs_of(campaign))
@@ -286,7 +286,7 @@ def proposals(folder: Path | str, *, budget: int | None = None, anyway: bool = F
     if asked != design:
         with working(folder) as campaign:
             campaign.with_config(replace(campaign.config, design=asked))
-    number = made.round if made is not None else play(folder, until="propose").round
+    number = made.round if made is not None else play(folder).round
     place = campaign.round_folder(number)
     failed = gate_failure(place)
     if failed and not anyway:

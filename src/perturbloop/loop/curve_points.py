@@ -41,8 +41,6 @@ class Ground:
     campaign: CampaignFolder
     inputs: Inputs
     outcomes: Outcomes
-    workers: int = 0
-    """Processes of a local Ray cluster that share the in-silico edits; 0 = this process alone."""
 
     @property
     def folder(self) -> Path:
@@ -200,5 +198,5 @@ class Ground:
         """Train an arm, make its edits and rank by them; models and shards are shared with the rounds, none is kept in memory."""
         folder, cells = self.campaign.folder, None if arm.method == "frozen" else self.cells
         trained = train_arm(arm, self.inputs, cells, folder)
-        found = perturb_arm(arm, trained, self.inputs, folder, workers=self.workers)
+        found = perturb_arm(arm, trained, self.inputs, folder)
         return pd.concat([rank_arm(arm, found, kind, self.inputs) for kind in arm.kinds])

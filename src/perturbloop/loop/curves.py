@@ -18,9 +18,9 @@ from perturbloop.loop.folder import CampaignFolder, working
 from perturbloop.loop.inputs import inputs_of
 from perturbloop.loop.recorded import Outcomes, read_outcomes, remeasure
 from perturbloop.loop.steps import stamp_of
+from perturbloop.perturb.workers import shared_by
 from perturbloop.plots import learning_curves, png, svg
-from perturbloop.report import compose
-from perturbloop.report import write as write_report
+from perturbloop.report import compose, render
 from perturbloop.schema import CURVES, METHODS, Kind, Level, Variant, concat
 from perturbloop.store.files import read_table, whole, write_json, write_table, write_text
 
@@ -95,11 +95,11 @@ def curves(
     """
     folder, started = Path(folder), time.monotonic()
     require_panels(ks, panels, seeds)
-    with working(folder) as campaign:
+    with shared_by(workers), working(folder) as campaign:
         chosen = levels_of(campaign.config.train.levels if levels is None else levels)
         inputs = inputs_of(campaign)
         remeasure(campaign, inputs)
-        ground = Ground(campaign, inputs, _with_held_out(read_outcomes(campaign, inputs)), workers)
+        ground = Ground(campaign, inputs, _with_held_out(read_outcomes(campaign, inputs)))
         notes: list[str] = []
         points = [
             point
@@ -245,7 +245,7 @@ def _tell(campaign: CampaignFolder, key: str) -> None:
     page = campaign.round_folder(evaluated.round) / "report.html"
     written = [step for step in store.steps(evaluated.round) if step.name == "report" and step.finished]
     if page.is_file() and written:
-        write_report(compose(page.parent), page)
+        write_text(page, render(compose(page.parent)))
         store.finish_step(written[-1], outputs=written[-1].outputs)  # the page holds something else now
 
 

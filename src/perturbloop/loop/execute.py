@@ -103,7 +103,7 @@ def train_arm(arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Pat
         Campaign folder.
     """
     examples = cells.perturbed.digest if cells is not None else ""
-    place, model = model_place(arm, inputs, examples, folder), inputs.view.model
+    place, model = model_place(arm, inputs, examples, folder / "models"), inputs.view.model
     found = load_state_model(place, base=model)
     if found is not None:
         return found
@@ -127,9 +127,7 @@ def train_arm(arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Pat
     return trained
 
 
-def perturb_arm(
-    arm: Arm, trained: StateModel, inputs: Inputs, folder: Path, *, workers: int = 0
-) -> Perturbed:
+def perturb_arm(arm: Arm, trained: StateModel, inputs: Inputs, folder: Path) -> Perturbed:
     """Score the arm's edits in the start cells; shards that exist are reused.
 
     Parameters
@@ -142,15 +140,14 @@ def perturb_arm(
         State cells.
     folder
         Campaign folder.
-    workers
-        Processes of a local Ray cluster that share the edits; 0 = this process alone.
     """
     config, tokens, edits = inputs.config.perturb, inputs.start_tokens, plan_arm(arm, inputs)
+    shifts = folder / "shifts"
     key = step_key("edits", config={"plan": edits.digest}, inputs=[inputs.key])
     fast = is_fast(arm, config)
     if fast:
         key = step_key("fast", config={"top": config.top, "width": config.width}, inputs=[key])
-    place = folder / "shifts" / trained.digest / key
+    place = shifts / trained.digest / key
     precision = precision_of(place, config.precision, trained.model.device)
     engine = engine_of(
         trained.model,
@@ -160,8 +157,8 @@ def perturb_arm(
         batch_tokens=config.batch_tokens,
     )
     noise = _noise(place, engine, tokens, edits)
-    _note_rate(arm, folder, engine, tokens)
-    title = f"perturb, {arm.title}{how_long(cost_of_arm(arm, inputs, folder))}"
+    _note_rate(rate_path(shifts, linear=arm.method == "linear"), engine, tokens)
+    title = f"perturb, {arm.title}{how_long(cost_of_arm(arm, inputs, shifts))}"
     if fast and isinstance(engine, ExactEngine):
         found = fast_shifts(
             engine,
@@ -169,12 +166,11 @@ def perturb_arm(
             edits,
             place,
             config=config,
-            workers=workers,
             on_edits=lambda part, done, total: progress.tell(f"{title}: {part}", done, total),
         )
         return Perturbed(found.shifts, found.estimates, (found.line(), noise), place)
-    shifts = run_plan(engine, tokens, edits, place, workers=workers, on_edits=partial(progress.tell, title))
-    return Perturbed(shifts, None, (f"exact engine: {len(shifts):,} passes", noise), place)
+    table = run_plan(engine, tokens, edits, place, on_edits=partial(progress.tell, title))
+    return Perturbed(table, None, (f"exact engine: {len(table):,} passes", noise), place)
 
 
 def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
@@ -186,8 +182,7 @@ def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
         return NoiseFloor(**json.loads(note.read_text())).line()
 
 
-def _note_rate(arm: Arm, folder: Path, engine: Engine, tokens: Tokens) -> None:
+def _note_rate(path: Path, engine: Engine, tokens: Tokens) -> None:
     """Write down once how fast this machine is, so that a dry run can tell the time without a model."""
-    path = rate_path(folder, linear=arm.method == "linear")
     if not path.is_file():
         write_json(path, {"seconds_per_flop": seconds_per_flop(engine, tokens)})

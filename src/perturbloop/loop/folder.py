@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,19 @@ LEDGER_FILE = "campaign.sqlite"
 
 @dataclass(frozen=True)
 class CampaignFolder:
-    """An open campaign."""
+    """An open campaign; its store is closed at the end of a `with`."""
 
     folder: Path
     config: CampaignConfig
     store: CampaignStore
+
+    def __enter__(self) -> "CampaignFolder":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Close the store."""
+        self.store.close()
 
     @property
     def fold_of(self) -> dict[str, int]:
@@ -98,7 +107,7 @@ def working(folder: Path) -> Iterator[CampaignFolder]:
         sweep(folder)
         store = open_store(folder / LEDGER_FILE)
         with store:
-            config = _read_config(folder, store)
+            config = read_config(folder, remembered=partial(_remembered, store))
             if not (folder / CONFIG_FILE).is_file():
                 write_config(folder, config)
             if store.campaign().config != config.to_dict():  # edited by hand, or killed between the two
@@ -107,21 +116,13 @@ def working(folder: Path) -> Iterator[CampaignFolder]:
             yield CampaignFolder(folder, config, store)
 
 
-@contextmanager
-def reading(folder: Path) -> Iterator[CampaignFolder]:
-    """Open a campaign as it is now, to read; it may belong to somebody else, and another process may work in it."""
-    campaign = open_campaign(folder)
-    with campaign.store:
-        yield campaign
-
-
 def open_campaign(folder: Path) -> CampaignFolder:
-    """Open a campaign to read, as `reading` does; its store is for the caller to close."""
+    """Open a campaign as it is now, to read; it may belong to somebody else, and another process may work in it."""
     _require_campaign(folder)
     store = open_store(folder / LEDGER_FILE, writes=False)
     try:
         store.targets()
-        return CampaignFolder(folder, _read_config(folder, store), store)
+        return CampaignFolder(folder, read_config(folder, remembered=partial(_remembered, store)), store)
     except BaseException:
         store.close()
         raise
@@ -133,15 +134,9 @@ def _require_campaign(folder: Path) -> None:
         raise StoreError(msg)
 
 
-def _read_config(folder: Path, store: CampaignStore) -> CampaignConfig:
-    """Read `campaign.toml`; where it is gone, what the ledger remembers of it."""
-
-    def remembered() -> CampaignConfig:
-        return CampaignConfig.from_dict(store.campaign().config)
-
-    if not (folder / CONFIG_FILE).is_file():
-        return remembered()
-    return read_config(folder, remembered=remembered)
+def _remembered(store: CampaignStore) -> CampaignConfig:
+    """Options of the last run, as the ledger has them."""
+    return CampaignConfig.from_dict(store.campaign().config)
 
 
 def _place(entry: RecordedFile) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ class Inputs:
     """The model, and the cells as it reads them; loaded when it is first asked for."""
     left_out: tuple[str, ...]
     """How many cells of which labels are in neither state."""
+    unseen: tuple[str, ...]
+    """That the model has not learnt from these cells, where that is known."""
     annotations: Annotations
     """Gene sets and core-essential genes that the evaluation reads."""
 
@@ -79,6 +81,7 @@ class Inputs:
         """What a user should know before anything is computed, for it may be a mistake."""
         return [
             *self.left_out,
+            *self.unseen,
             *mixtures(self.states, self.config.cells),
             *textbook_lines(self.textbook, self.cells.gene_names, self.cells.source),
             *few_cells(self.config.perturb),
@@ -158,4 +161,5 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     require_some(tokens, cells.source)
     load = partial(models.load, folder, vocabulary=dictionaries, emb_layer=layer)
     view = ModelView(card.name, card.digest, words, card.shape, tokens, load, card.lines)
-    return Inputs(config, states, genes, view, left_out(cells, config.cells), annotations)
+    said = left_out(cells, config.cells), card.unseen(cells.digest)
+    return Inputs(config, states, genes, view, *said, annotations)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from perturbloop.errors import StoreError
-from perturbloop.loop.folder import PLAY_AGAIN, reading
+from perturbloop.loop.folder import PLAY_AGAIN, open_campaign
 from perturbloop.report import RoundReport, compose
 from perturbloop.report.facts import read_facts
 from perturbloop.schema import name_of, options_of
@@ -13,7 +13,7 @@ from perturbloop.store.files import read_json
 
 def latest_round(folder: Path | str) -> Path:
     """Folder of the last finished round."""
-    with reading(Path(folder)) as campaign:
+    with open_campaign(Path(folder)) as campaign:
         finished = [entry.number for entry in campaign.store.rounds() if entry.finished is not None]
     if not finished:
         msg = f"No round of `{folder}` is finished yet. Run `perturbloop play {folder}`."
@@ -36,7 +36,7 @@ def recorded_since(folder: Path | str) -> tuple[str, ...]:
         Campaign folder.
     """
     place = latest_round(folder)
-    with reading(Path(folder)) as campaign:
+    with open_campaign(Path(folder)) as campaign:
         config = read_facts(place, todo=PLAY_AGAIN).config
         played = [(name_of(entry), options_of(entry)) for entry in config.recorded]
         now = [(name_of(entry), options_of(entry)) for entry in campaign.config.recorded]

@@ -7,17 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from perturbloop import progress
 from perturbloop.errors import InputError, some
 from perturbloop.evaluate.judgeable import unjudged_lines
 from perturbloop.evaluate.screens import ceiling_line
 from perturbloop.evidence.measurement import Measurement, Study
 from perturbloop.evidence.recorded_cells import measure_cells
 from perturbloop.evidence.recorded_screens import detection, measure_screen
-from perturbloop.loop.folder import (
-    CampaignFolder,
-    kept,
-    kept_report,
-)
+from perturbloop.loop.folder import CampaignFolder, kept, kept_report
 from perturbloop.loop.inputs import Inputs
 from perturbloop.schema import (
     EFFECTS,
@@ -32,6 +29,7 @@ from perturbloop.schema import (
     concat,
     judges,
     kind_of,
+    name_of,
     options_of,
     recorded_from,
 )
@@ -161,10 +159,15 @@ def unjudged(campaign: CampaignFolder, inputs: Inputs) -> tuple[str, ...]:
 def _measured(
     campaign: CampaignFolder, inputs: Inputs, entry: RecordedFile, known: Mapping[str, int]
 ) -> Measurement:
+    title = f"measure {name_of(entry)}"
+    progress.tell(title, 0, 1)
     study = Study(campaign.config, inputs.states, inputs.names, inputs.textbook)
     if isinstance(entry, ScreenConfig):
-        return measure_screen(study, entry, known=known)
-    return measure_cells(study, entry, known=known)
+        found = measure_screen(study, entry, known=known)
+    else:
+        found = measure_cells(study, entry, known=known)
+    progress.tell(title, 1, 1)
+    return found
 
 
 def keep_in_round(outcomes: Outcomes, folder: Path) -> tuple[Path, ...]:

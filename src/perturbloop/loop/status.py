@@ -4,7 +4,7 @@ from pathlib import Path
 
 from perturbloop.errors import PerturbloopError
 from perturbloop.loop.campaign import latest_round, stale_steps
-from perturbloop.loop.folder import reading
+from perturbloop.loop.folder import open_campaign
 from perturbloop.report import gate_failure
 from perturbloop.report.gene import GeneAnswer, of_round
 from perturbloop.report.status import Status
@@ -14,7 +14,7 @@ from perturbloop.schema import ScreenConfig, name_of
 def status(folder: Path | str) -> Status:
     """Say what a campaign holds: rounds, recorded files, what is stale, what comes next."""
     folder = Path(folder)
-    with reading(folder) as campaign:
+    with open_campaign(folder) as campaign:
         config = campaign.config
         finished = tuple(entry.number for entry in campaign.store.rounds() if entry.finished is not None)
         try:

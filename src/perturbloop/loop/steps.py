@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perturbloop import __version__
+from perturbloop import __version__, progress
 from perturbloop.design.propose import propose
 from perturbloop.evaluate.judgeable import judgeable
 from perturbloop.loop.arms import Arm, closed_arms, open_arms
@@ -17,11 +17,11 @@ from perturbloop.loop.folder import CampaignFolder, read_of_round
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, read_outcomes
 from perturbloop.loop.round import evaluate_round
-from perturbloop.report import compose, write, write_ranking
+from perturbloop.report import compose, render, write_ranking
 from perturbloop.schema import RANKING, CampaignConfig, EvaluateConfig, TrainConfig, file_fields, options_of
 from perturbloop.store import Input, step_key
 from perturbloop.store.campaign_file import digests_of
-from perturbloop.store.files import write_json, write_table
+from perturbloop.store.files import write_json, write_table, write_text
 
 if TYPE_CHECKING:
     from perturbloop.loop.execute import Perturbed
@@ -34,8 +34,6 @@ class Work:
 
     campaign: CampaignFolder
     inputs: Inputs
-    workers: int = 0
-    """Processes of a local Ray cluster that share the in-silico edits; 0 = this process alone."""
     models: "dict[Arm, StateModel]" = field(default_factory=dict)
     places: dict[Arm, Path] = field(default_factory=dict)
     """Folders of the models."""
@@ -95,7 +93,7 @@ def _train(work: Work, folder: Path) -> tuple[Path, ...]:
         cells = training_cells(work.campaign, work.inputs)
     for arm in missing:
         examples = cells.perturbed.digest if cells is not None else ""
-        work.places[arm] = model_place(arm, work.inputs, examples, work.campaign.folder)
+        work.places[arm] = model_place(arm, work.inputs, examples, work.campaign.folder / "models")
         work.models[arm] = train_arm(arm, work.inputs, cells, work.campaign.folder)
     return tuple(work.places.values())
 
@@ -106,20 +104,20 @@ def _perturb(work: Work, folder: Path) -> tuple[Path, ...]:
     _train(work, folder)
     for arm in work.arms:
         if arm not in work.perturbed:
-            work.perturbed[arm] = perturb_arm(
-                arm, work.models[arm], work.inputs, work.campaign.folder, workers=work.workers
-            )
+            work.perturbed[arm] = perturb_arm(arm, work.models[arm], work.inputs, work.campaign.folder)
     return tuple(found.place for found in work.perturbed.values())
 
 
 def _evaluate(work: Work, folder: Path) -> tuple[Path, ...]:
     _perturb(work, folder)
+    progress.tell("judge", 0, 1)
     auroc = {
         arm: {"heldout_auroc": trained.heldout_auroc, "n_train": trained.n_train}
         for arm, trained in work.models.items()
     }
-    files = evaluate_round(work.campaign, work.inputs, work.outcomes, work.perturbed, auroc, folder)
-    return tuple(files)
+    files = tuple(evaluate_round(work.campaign, work.inputs, work.outcomes, work.perturbed, auroc, folder))
+    progress.tell("judge", 1, 1)
+    return files
 
 
 def _propose(work: Work, folder: Path) -> tuple[Path, ...]:
@@ -140,8 +138,9 @@ def _propose(work: Work, folder: Path) -> tuple[Path, ...]:
 
 
 def _report(work: Work, folder: Path) -> tuple[Path, ...]:
-    report = compose(folder)
-    return (write(report, folder / "report.html"), *write_ranking(report, folder))
+    report, page = compose(folder), folder / "report.html"
+    write_text(page, render(report))
+    return (page, *write_ranking(report, folder))
 
 
 def _decides_train(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:

@@ -49,7 +49,9 @@ def _describe_geneformer(folder: Path, *, vocabulary: Path | str | None, emb_lay
     layers = depth_of(config["num_hidden_layers"], emb_layer)
     files = weight_files(folder)
     if files is None:
-        digest = _load_geneformer(folder, vocabulary=vocabulary, emb_layer=emb_layer).digest
+        from perturbloop.models.geneformer import load_geneformer
+
+        digest = load_geneformer(folder, vocabulary=vocabulary, emb_layer=emb_layer).digest
     else:
         pooling = default_pooling(folder, words)
         digest = weights_digest(files, config, layers=layers, pooling=pooling, vocabulary_digest=words.digest)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import some
 
 if TYPE_CHECKING:
     from perturbloop.models.base import CellModel
@@ -51,6 +52,22 @@ class ModelCard:
         """The same in words."""
         said = (self.card.get("what", ""), *self.card.get("lines", ()))
         return tuple(str(line) for line in said if line)
+
+    def unseen(self, digest: str) -> tuple[str, ...]:
+        """Say that the model has not learnt from these cells, where its card lists those that it did; empty elsewhere.
+
+        Parameters
+        ----------
+        digest
+            Hash of the cells' content.
+        """
+        files = self.card.get("files")
+        if not isinstance(files, dict) or not files or digest in files.values():
+            return ()
+        return (
+            f"The model '{self.name}' learnt from {some(files)}, not from these cells: of another tissue or state than theirs it "
+            "knows nothing. Published weights have seen many.",
+        )
 
 
 @dataclass(frozen=True)

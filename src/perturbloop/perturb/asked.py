@@ -7,8 +7,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import cast
 
-from perturbloop.data.compounds import read_actions
+import pandas as pd
+
+from perturbloop.data.compounds import actions_of
 from perturbloop.data.gene_sets import read_sets
+from perturbloop.data.screen_formats import read_table
 from perturbloop.data.text_files import read_bytes
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, closest, some
@@ -73,7 +76,11 @@ def read_perturbations(
     kind_of_all = _kind(kind, dose, graded_only=path.suffix != ".tsv")
     if path.suffix == ".txt":
         return singles(_listed(path), vocabulary, kind=kind, dose=dose, skip_unknown=skip_unknown)
-    asked = _sets(path, kind_of_all, dose) if path.suffix == ".gmt" else _table(path, dose)
+    asked = (
+        _sets(read_sets(path), path, kind_of_all, dose)
+        if path.suffix == ".gmt"
+        else _table(read_table(path, as_text=True), path, dose)
+    )
     return _built(asked, vocabulary, skip_unknown=skip_unknown)
 
 
@@ -185,8 +192,7 @@ def _listed(path: Path) -> list[str]:
     return genes
 
 
-def _sets(path: Path, kind: Kind, dose: float) -> Asked:
-    sets = read_sets(path)
+def _sets(sets: list[tuple[str, list[str]]], path: Path, kind: Kind, dose: float) -> Asked:
     names = [name for name, _ in sets]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
@@ -195,9 +201,9 @@ def _sets(path: Path, kind: Kind, dose: float) -> Asked:
     return {name: [(gene, kind, dose) for gene in genes] for name, genes in sets}
 
 
-def _table(path: Path, dose: float) -> Asked:
+def _table(frame: pd.DataFrame, path: Path, dose: float) -> Asked:
     asked: Asked = {}
-    for number, row in enumerate(read_actions(path).to_dict("records"), start=1):
+    for number, row in enumerate(actions_of(frame, path.name).to_dict("records"), start=1):
         try:
             entry = _entry(row, dose)
         except InputError as error:

@@ -14,6 +14,7 @@ from perturbloop.errors import StoreError, some
 from perturbloop.models.base import CellModel
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.plan import Plan
+from perturbloop.perturb.workers import workers
 from perturbloop.schema import Precision
 from perturbloop.store.files import own, read_table, write_json, write_table
 
@@ -28,10 +29,9 @@ def run_plan(
     plan: Plan,
     folder: Path,
     *,
-    workers: int = 0,
     on_edits: OnEdits | None = None,
 ) -> pd.DataFrame:
-    """Score every edit of a plan; finished shards are read, not computed again.
+    """Score every edit of a plan; finished shards are read, not computed again; by several processes inside `shared_by`.
 
     Parameters
     ----------
@@ -39,8 +39,6 @@ def run_plan(
         What is edited, and how a shift is read.
     folder
         Holds this plan's shards and nothing else; name it by the hashes of model, readout, cells and plan.
-    workers
-        Processes of a local Ray cluster that share the shards; 0 = this process alone. The table is the same.
     on_edits
         Called with edits done and edits in all.
 
@@ -60,10 +58,10 @@ def run_plan(
             on_edits(done, len(plan.edits))
 
     step(0)
-    if workers and missing:
+    if workers() and missing:
         from perturbloop.perturb.on_ray import score_on_ray  # ray is an extra
 
-        score_on_ray(engine, tokens, plan, folder, missing, workers=workers, on_rows=step)
+        score_on_ray(engine, tokens, plan, folder, missing, workers=workers(), on_rows=step)
     else:
         for number in missing:
             score_shard(engine, tokens, plan, folder, number, shards[number], on_rows=step)

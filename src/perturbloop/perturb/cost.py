@@ -182,9 +182,9 @@ def cost_of_edits(
     return cost(footprint, passes_of(edits, tokens.n_cells, fast=fast), seconds_per_flop=per_flop)
 
 
-def rate_path(folder: Path, *, linear: bool) -> Path:
-    """Where a campaign keeps how fast this machine edits."""
-    return folder / "shifts" / f"rate-{'linear' if linear else 'encoder'}.json"
+def rate_path(shifts: Path, *, linear: bool) -> Path:
+    """Where a campaign keeps how fast this machine edits: beside its shifts."""
+    return shifts / f"rate-{'linear' if linear else 'encoder'}.json"
 
 
 def duration(seconds: float) -> str:

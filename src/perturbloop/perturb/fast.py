@@ -62,7 +62,6 @@ def fast_shifts(
     folder: Path,
     *,
     config: PerturbConfig,
-    workers: int = 0,
     on_edits: Callable[[str, int, int], None] | None = None,
 ) -> FastShifts:
     """Estimate every gene's mean shift over the cells of a plan, with intervals.
@@ -79,8 +78,6 @@ def fast_shifts(
         Holds this run's shards and nothing else.
     config
         `top`, `width`, `seed`.
-    workers
-        Processes of a local Ray cluster for the verification.
     on_edits
         Called with the part of the work, what is done of it, and all of it.
 
@@ -108,7 +105,6 @@ def fast_shifts(
             tokens,
             part,
             path.parent,
-            workers=workers,
             on_edits=lambda *done: report(f"verify {number}", *done),
         )
         return edits.assign(**{reading: found[reading].to_numpy() for reading in READINGS})

@@ -11,6 +11,7 @@ from perturbloop.plots.effects import measured_effects
 from perturbloop.plots.expression import shift_against_expression
 from perturbloop.plots.ranking import shift_against_null
 from perturbloop.plots.scoreboard import scoreboard
+from perturbloop.plots.state_axis import state_axis
 from perturbloop.plots.theme import png, svg
 from perturbloop.plots.volcano import volcano
 
@@ -22,6 +23,7 @@ __all__ = [
     "scoreboard",
     "shift_against_expression",
     "shift_against_null",
+    "state_axis",
     "svg",
     "volcano",
 ]

@@ -9,7 +9,8 @@ from perturbloop.report.by_name import table_names, table_of, text_of
 from perturbloop.report.compose import compose, gate_failure
 from perturbloop.report.content import RoundReport
 from perturbloop.report.export import write_ranking
-from perturbloop.report.html import render, write
+from perturbloop.report.figures import figure_of
+from perturbloop.report.html import render
 from perturbloop.report.layout import Grid, Picture, Section
 from perturbloop.report.sections import sections
 from perturbloop.report.terminal import full, since_lines, summary
@@ -20,6 +21,7 @@ __all__ = [
     "RoundReport",
     "Section",
     "compose",
+    "figure_of",
     "full",
     "gate_failure",
     "render",
@@ -29,6 +31,5 @@ __all__ = [
     "table_names",
     "table_of",
     "text_of",
-    "write",
     "write_ranking",
 ]

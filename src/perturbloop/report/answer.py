@@ -25,20 +25,6 @@ WAY_OUT = (
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a reader can repeat."""
-
-    word: Word
-    """Whether the ranking is better than its controls and than differential expression."""
-    sentence: str
-    """The same with the number of hits."""
-    gate: Literal["passed", "failed", "not judged"]
-    """The control gate in a word: one failed check fails it, and one that passed is needed to pass."""
-    gate_sentence: str
-    """The same with what to do."""
-
-
-@dataclass(frozen=True)
 class Rival:
     """A method on the same held-out genes, and how much better the ranking is."""
 
@@ -51,12 +37,42 @@ class Rival:
     ranking's own interval with the rival's value taken as given."""
 
 
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """How the ranking of a kind did on its held-out targets."""
+
+    kind: str
+    method: str
+    """What it is ranked by."""
+    own: pd.Series | None
+    """METRICS row of its AUROC on all held-out targets; `None` where it was not judged."""
+    rivals: tuple[Rival, ...] = ()
+    """Its controls and signed differential expression, where they were judged and have a value."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader can repeat."""
+
+    word: Word
+    """Whether the ranking is better than its controls and than differential expression."""
+    sentence: str
+    """The same with the number of hits."""
+    gate: Literal["passed", "failed", "not judged"]
+    """The control gate in a word: one failed check fails it, and one that passed is needed to pass."""
+    gate_sentence: str
+    """The same with what to do."""
+    judged: tuple[Judged, ...] = ()
+    """Kinds whose ranking was judged on held-out targets, the one with most hits first."""
+
+
 def answer(report: RoundReport) -> Answer:
     """Judge the ranking by its measured targets, and say whether its control gate held."""
-    word, sentence = _verdict(report)
+    judged = _judged(report)
+    word, sentence = _verdict(judged, int(report.effects["level"].eq("gene").sum()))
     passed = [verdict.passed for verdict in report.gate]
     if False in passed:
-        return Answer(word, sentence, "failed", f"{FAILED}: act on none of these genes. {WAY_OUT}")
+        return Answer(word, sentence, "failed", f"{FAILED}: act on none of these genes. {WAY_OUT}", judged)
     if True in passed:
         n, of = passed.count(True), count(len(passed), "check")
         said = (
@@ -64,73 +80,57 @@ def answer(report: RoundReport) -> Answer:
             if n == len(passed)
             else f"The control gate passed {n} of {of}; none failed."
         )
-        return Answer(word, sentence, "passed", said)
-    return Answer(word, sentence, "not judged", "The control gate could not be judged.")
+        return Answer(word, sentence, "passed", said, judged)
+    return Answer(word, sentence, "not judged", "The control gate could not be judged.", judged)
 
 
-def judged_kinds(report: RoundReport) -> tuple[str, ...]:
-    """Kinds whose ranking was judged on held-out targets, the one with most hits first."""
-    rows = _aurocs(report)
+def _judged(report: RoundReport) -> tuple[Judged, ...]:
+    rows, gains = report.metrics, report.gains[report.gains["targets"].eq(HELD_OUT)]
+    rows = rows[rows["metric"].eq("auroc") & rows["denominator"].eq("all") & rows["targets"].eq(HELD_OUT)]
     rows = rows[rows["kind"].isin(kinds_of(report))]
     hits = rows.groupby("kind", sort=False)["n_hits"].max().astype(int)
-    return tuple(str(kind) for kind in hits.sort_values(ascending=False, kind="stable").index)
+    kinds = [str(kind) for kind in hits.sort_values(ascending=False, kind="stable").index]
+    return tuple(
+        _of_kind(kind, method_of(report, kind), rows[rows["kind"].eq(kind)], gains[gains["kind"].eq(kind)])
+        for kind in kinds
+    )
 
 
-def own_auroc(report: RoundReport, kind: str) -> pd.Series | None:
-    """METRICS row of the AUROC of a kind's ranking on all held-out targets; `None` where it was not judged."""
-    rows = _aurocs(report)
-    rows = rows[rows["kind"].eq(kind) & rows["method"].eq(method_of(report, kind))]
-    return None if rows.empty else rows.iloc[0]
-
-
-def rivals(report: RoundReport, kind: str) -> tuple[Rival, ...]:
-    """Controls of the ranking and signed differential expression, where they were judged and have a value."""
-    name, own = method_of(report, kind), own_auroc(report, kind)
-    if own is None:
-        return ()
-    found = []
+def _of_kind(kind: str, name: str, aurocs: pd.DataFrame, gains: pd.DataFrame) -> Judged:
+    found = aurocs[aurocs["method"].eq(name)]
+    if found.empty:
+        return Judged(kind, name, None)
+    own = found.iloc[0]
+    rivals: list[Rival] = []
     for rival in (*controls_of(name), DE):
-        rows = _aurocs(report)
-        rows = rows[rows["kind"].eq(kind) & rows["method"].eq(rival) & rows["value"].notna()]
+        rows = aurocs[aurocs["method"].eq(rival) & aurocs["value"].notna()]
         if rows.empty or rival == name:
             continue
         auroc = float(rows["value"].iloc[0])
-        low, high = _difference(report, kind, name, rival)
-        if np.isnan(low + high):
-            low, high = float(own["ci_low"]) - auroc, float(own["ci_high"]) - auroc
-        found.append(Rival(rival, method(rival).title, auroc, low, high))
-    return tuple(found)
+        gain = gains[gains["method"].eq(name) & gains["against"].eq(rival)]
+        low, high = float(own["ci_low"]) - auroc, float(own["ci_high"]) - auroc
+        paired = gain[["delong_low", "delong_high"]].head(1).dropna()
+        if len(paired):
+            low, high = (float(end) for end in paired.iloc[0])
+        rivals.append(Rival(rival, method(rival).title, auroc, low, high))
+    return Judged(kind, name, own, tuple(rivals))
 
 
-def _aurocs(report: RoundReport) -> pd.DataFrame:
-    rows = report.metrics
-    return rows[rows["metric"].eq("auroc") & rows["denominator"].eq("all") & rows["targets"].eq(HELD_OUT)]
-
-
-def _difference(report: RoundReport, kind: str, name: str, rival: str) -> tuple[float, float]:
-    rows = report.gains
-    rows = rows[rows["kind"].eq(kind) & rows["method"].eq(name) & rows["against"].eq(rival)]
-    rows = rows[rows["targets"].eq(HELD_OUT)]
-    if rows.empty:
-        return np.nan, np.nan
-    return float(rows["delong_low"].iloc[0]), float(rows["delong_high"].iloc[0])
-
-
-def _verdict(report: RoundReport) -> tuple[Word, str]:
-    kinds = judged_kinds(report)
-    if not kinds:
-        measured = report.effects["level"].eq("gene").sum()
+def _verdict(judged: tuple[Judged, ...], n_measured: int) -> tuple[Word, str]:
+    if not judged:
         said = (
-            f"none of {count(measured, 'measured gene')} was held out to judge it." if measured else _NOTHING
+            f"none of {count(n_measured, 'measured gene')} was held out to judge it."
+            if n_measured
+            else _NOTHING
         )
         return "cannot tell", f"Cannot tell yet: {said}"
-    word, sentence = _of_kind(report, kinds[0])
-    others = [f"For `{kind}`: {_of_kind(report, kind)[1]}" for kind in kinds[1:]]
+    word, sentence = _in_words(judged[0])
+    others = [f"For `{one.kind}`: {_in_words(one)[1]}" for one in judged[1:]]
     return word, " ".join([sentence, *others])
 
 
-def _of_kind(report: RoundReport, kind: str) -> tuple[Word, str]:
-    own = own_auroc(report, kind)
+def _in_words(judged: Judged) -> tuple[Word, str]:
+    own, others = judged.own, judged.rivals
     if own is None:
         return "cannot tell", "Cannot tell: its ranking was not judged."
     n_hits, n_genes = int(own["n_hits"]), int(own["n_genes"])
@@ -140,7 +140,6 @@ def _of_kind(report: RoundReport, kind: str) -> tuple[Word, str]:
         return "cannot tell", f"Cannot tell: {on}, so no ranking can be judged."
     low, high = float(own["ci_low"]), float(own["ci_high"])
     finds = f"AUROC {number(value)}, 95\u00a0% interval {number(low)} to {number(high)}"
-    others = rivals(report, kind)
     names = listed([_name(rival) for rival in others])
     if low > 0.5 and all(rival.low > 0 for rival in others):
         better = f"better than chance{f', and than {names}' if others else ''}"

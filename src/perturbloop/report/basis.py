@@ -51,14 +51,12 @@ def kinds_of(report: RoundReport) -> tuple[str, ...]:
 
 def method_of(report: RoundReport, kind: str) -> str:
     """Method that a kind is ranked by: posterior, posterior-alone or, by the in-silico shift, frozen."""
-    rows = report.ranking[report.ranking["kind"].eq(kind)]
-    ranked_by = str(rows["ranked_by"].iloc[0]) if len(rows) else ""
-    return ranked_by if ranked_by in (WITH_MODEL, WITHOUT_MODEL) else "frozen"
+    return _ranked_by(report.ranking[report.ranking["kind"].eq(kind)])
 
 
 def basis_of(report: RoundReport, kind: str) -> Basis:
     """What a kind is ranked by: the posterior once targets of the kind were measured, else the in-silico shift."""
-    return IN_SILICO if method_of(report, kind) == "frozen" else POSTERIOR
+    return _basis(report.ranking[report.ranking["kind"].eq(kind)])
 
 
 def shown(report: RoundReport, kind: str) -> pd.DataFrame:
@@ -78,20 +76,29 @@ def shown(report: RoundReport, kind: str) -> pd.DataFrame:
     `status`, `kind`, `gene_id`. Intervals and p-values from fewer than five cells are missing, and so is a call.
     """
     rows = report.ranking[report.ranking["kind"].eq(kind)]
-    basis = basis_of(report, kind)
+    basis = _basis(rows)
     scored = rows["status"].eq("scored")
     rows = pd.concat([rows[scored].sort_values("benefit", ascending=False, kind="stable"), rows[~scored]])
     rows = rows.reset_index(drop=True)
     place = pd.Series(np.arange(1.0, len(rows) + 1)).where(rows["status"].eq("scored"))
     cautions = rows["flags"].fillna("").astype(str).str.replace(",", ", ")
     rows = rows.assign(place=place, cautions=cautions)
-    rows = _with_belief(rows, report) if basis is POSTERIOR else _with_shift(rows)
+    rows = _with_belief(rows, report.posterior) if basis is POSTERIOR else _with_shift(rows)
     first, last = ("place", "gene_name", "action"), ("cautions", "log2fc", "de_padj", "detection", "status")
     return rows[[*first, *basis.columns, *last, "kind", "gene_id"]]
 
 
-def _with_belief(rows: pd.DataFrame, report: RoundReport) -> pd.DataFrame:
-    belief = report.posterior[report.posterior["kind"].isin(rows["kind"])].drop_duplicates("gene_id")
+def _ranked_by(rows: pd.DataFrame) -> str:
+    ranked_by = str(rows["ranked_by"].iloc[0]) if len(rows) else ""
+    return ranked_by if ranked_by in (WITH_MODEL, WITHOUT_MODEL) else "frozen"
+
+
+def _basis(rows: pd.DataFrame) -> Basis:
+    return IN_SILICO if _ranked_by(rows) == "frozen" else POSTERIOR
+
+
+def _with_belief(rows: pd.DataFrame, posterior: pd.DataFrame) -> pd.DataFrame:
+    belief = posterior[posterior["kind"].isin(rows["kind"])].drop_duplicates("gene_id")
     belief = belief.set_index("gene_id").reindex(rows["gene_id"])
     return rows.assign(
         mean=rows["effect"],

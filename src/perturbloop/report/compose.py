@@ -161,8 +161,11 @@ def _effect_lines(recorded: Sequence[Recorded], config: EvaluateConfig) -> tuple
     if not cells:
         return tuple(lines)
     lines += [
-        f"Effects are in standard deviations of the control cells of the same replicate; a hit has padj < {config.fdr:g} "
-        f"and |effect| of at least {config.min_effect:g}. Each target's own gene is left out of its readout.",
+        f"Effects are in standard deviations of the control cells of the same replicate; a hit has padj < {config.fdr:g}, "
+        f"|effect| of at least {config.min_effect:g}, and a 95 % interval (± 1.96 SE) that excludes 0. Each target's own gene is left "
+        "out of its readout.",
+        "padj asks whether all guides of a target are inert; the SE says how precisely its effect is known, and holds how far its "
+        "guides disagree. So guides that work beside one that fails give a tiny padj and a wide SE.",
         "Rankings are judged by the half of the readout genes that did not label any training cell; the table below "
         "reads all of them.",
     ]

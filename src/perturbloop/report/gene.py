@@ -10,7 +10,7 @@ from perturbloop.errors import closest
 from perturbloop.report.compose import compose, gate_failure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GeneAnswer:
     """All that a round knows of one gene."""
 
@@ -31,6 +31,10 @@ class GeneAnswer:
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        """The same in words."""
+        return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
         """Say it in words."""

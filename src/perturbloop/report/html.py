@@ -5,7 +5,6 @@ import hashlib
 import re
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -13,8 +12,7 @@ from markupsafe import Markup, escape
 from perturbloop.report.answer import answer
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import Picture
-from perturbloop.report.sections import details, front
-from perturbloop.store.files import write_text
+from perturbloop.report.sections import FRONT, sections
 
 
 def render(report: RoundReport) -> str:
@@ -22,23 +20,17 @@ def render(report: RoundReport) -> str:
     environment = _environment()
     script = _part("tables.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    found = answer(report)
+    found, parts = answer(report), sections(report)
     return environment.get_template("report.html").render(
         report=report,
         answer=found,
         word=found.word.replace(" ", "-"),
-        front=front(report),
-        details=details(report),
+        front=parts[:FRONT],
+        details=parts[FRONT:],
         style=Markup(_part("report.css")),  # a file of our own
         script=Markup(script),
         script_hash=f"sha256-{digest}",
     )
-
-
-def write(report: RoundReport, path: Path) -> Path:
-    """Write the page beside its place and move it there, so that no reader meets half a page; return the path."""
-    write_text(Path(path), render(report))
-    return Path(path)
 
 
 @cache

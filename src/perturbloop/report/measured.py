@@ -69,6 +69,11 @@ def effect_section(report: RoundReport) -> Section:
         _WORDS,
         gene_ids=tuple(hits["gene_id"].fillna("").astype(str)),
         spare=("cells", "modality", "padj"),
+        meanings={
+            "effect ± SE": "in standard deviations of control cells, or of a screen's genes; positive = toward the goal; the error "
+            "holds how far guides disagree",
+            "padj": "of the test whether all guides are inert, which is another question than how precisely the effect is known",
+        },
     )
     return Section(
         "effects",

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from perturbloop.data.flags import NO_GUIDE
-from perturbloop.report.answer import WAY_OUT, answer
+from perturbloop.report.answer import WAY_OUT, Answer
 from perturbloop.report.basis import basis_of, shown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import (
@@ -32,9 +32,9 @@ _GATE = {
 }
 
 
-def proposal_section(report: RoundReport) -> Section:
+def proposal_section(report: RoundReport, found: Answer) -> Section:
     """The state of the gate, the first policy's batch with its doubts, and the genes of the others."""
-    gate = _GATE[answer(report).gate]
+    gate = _GATE[found.gate]
     if report.proposals.empty:
         return Section("proposals", _TITLE, (gate, NOTHING_PROPOSED))
     batch = batch_of(report)

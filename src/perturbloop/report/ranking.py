@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from perturbloop.report.answer import answer
+from perturbloop.report.answer import Answer
 from perturbloop.report.basis import (
     IN_SILICO,
     LEAST_CELLS,
@@ -83,13 +83,13 @@ _SPARE = ("detection", "donors", "DE padj", "call", "log2FC", "because of", "P",
 _WORDS = frozenset({"gene", "call", "cautions", "because of", "pathway", "kind", "status"})
 
 
-def ranking_section(report: RoundReport) -> Section:
+def ranking_section(report: RoundReport, found: Answer) -> Section:
     """The ten best genes of each kind with their doubts, and the volcano."""
     title = "The genes to test"
     kinds = kinds_of(report)
     if not kinds:
         return Section("ranking", title, (NOTHING_SCORED,))
-    failed = (GATE_FAILED,) if answer(report).gate == "failed" else ()
+    failed = (GATE_FAILED,) if found.gate == "failed" else ()
     return Section(
         "ranking",
         title,
@@ -120,7 +120,8 @@ def full_ranking_section(report: RoundReport) -> Section:
         _in_silico(report),
         (
             "All genes stand in `ranking.csv` and `ranking.xlsx` beside this page. Intervals and p-values of fewer than "
-            f"{LEAST_CELLS} cells are not shown.",
+            f"{LEAST_CELLS} cells are not shown. `geneformer_….csv` lists the same edits as the published tool does, by the change in "
+            "cosine and with its own test: to compare with that tool, not to choose genes.",
         ),
     )
 

@@ -1,18 +1,24 @@
 """The order in which a report answers."""
 
-from perturbloop.report.answer import answer
+import pandas as pd
+
+from perturbloop.report.answer import Answer, answer
 from perturbloop.report.breakdown import breakdown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.curves import curve_sections
 from perturbloop.report.knowledge import knowledge_section
-from perturbloop.report.layout import Grid, Section, count
+from perturbloop.report.layout import Grid, Picture, Section, count, drawn
 from perturbloop.report.measured import effect_section, full_effect_section, spent_section
 from perturbloop.report.method import method_section
 from perturbloop.report.next import all_proposals_section, proposal_section
 from perturbloop.report.notes import alarms, notes
 from perturbloop.report.ranking import best_lines, full_ranking_section, pathway_section, ranking_section
 from perturbloop.report.scoreboard import correlation_section, gain_section, scoreboard_section
+from perturbloop.schema import RecordedCells
 
+FRONT = 5
+"""Sections that everybody reads: the answer, the genes, how far to believe them, what was measured, and what to measure next;
+the others are details, for a reviewer."""
 MOST_NOTES = 5
 """Notes that stand in the answer; the others wait in the details."""
 METHODS_IN_WORDS = (
@@ -23,7 +29,7 @@ METHODS_IN_WORDS = (
     "Benjamini-Hochberg over the genes of a kind.",
     "Measured effect: a logistic regression on the state cells scores the perturbed cells and the controls of the same "
     "replicate; the difference is given in standard deviations of control cells. The target's own gene is left out. A hit "
-    "has a padj below the stated rate and an effect of at least the stated size.",
+    "has a padj below the stated rate, an effect of at least the stated size, and an interval that excludes 0.",
     "Closed loop: the representation channel trains the model with perturbed cells added; the evidence channel corrects the "
     "frozen model's scores by the measured effects of genes that networks say are alike, each network as far as it foretells "
     "measured genes that are left out.",
@@ -41,23 +47,13 @@ LIMITS_IN_WORDS = (
 
 def sections(report: RoundReport) -> tuple[Section, ...]:
     """All sections of a report, in the order of reading."""
-    return (*front(report), *details(report))
-
-
-def front(report: RoundReport) -> tuple[Section, ...]:
-    """What everybody reads: the answer, the genes, how far to believe them, what was measured, and what to measure next."""
+    found = answer(report)
     return (
-        _answer(report),
-        ranking_section(report),
-        method_section(report),
+        _answer(report, found),
+        ranking_section(report, found),
+        method_section(report, found),
         effect_section(report),
-        proposal_section(report),
-    )
-
-
-def details(report: RoundReport) -> tuple[Section, ...]:
-    """What a reviewer asks for."""
-    return (
+        proposal_section(report, found),
         _notes(report),
         _asked(report),
         Section("check", "What the check found", report.check_lines or ("Nothing was noted.",)),
@@ -70,11 +66,7 @@ def details(report: RoundReport) -> tuple[Section, ...]:
         *curve_sections(report),
         correlation_section(report),
         full_effect_section(report),
-        Section(
-            "context",
-            "Context of the measurement",
-            report.context_lines or ("Nothing was measured, so there is no second context.",),
-        ),
+        _context(report),
         pathway_section(report),
         Section(
             "power",
@@ -89,8 +81,8 @@ def details(report: RoundReport) -> tuple[Section, ...]:
     )
 
 
-def _answer(report: RoundReport) -> Section:
-    found, cautions = answer(report), notes(report)
+def _answer(report: RoundReport, found: Answer) -> Section:
+    cautions = notes(report)
     shown, left = cautions[:MOST_NOTES], len(cautions) - MOST_NOTES
     more = (f"{count(left, 'more note')} in the details.",) if left > 0 else ()
     failed = (found.gate_sentence, *alarms(report)) if found.gate == "failed" else alarms(report)
@@ -103,6 +95,28 @@ def _answer(report: RoundReport) -> Section:
 def _notes(report: RoundReport) -> Section:
     gate = tuple(verdict.sentence for verdict in report.gate)
     return Section("notes", "Notes", (*gate, *notes(report)) or ("None.",))
+
+
+def _context(report: RoundReport) -> Section:
+    """Where states and perturbed cells come from, and where the controls stand between the states."""
+    title = "Context of the measurement"
+    if not report.context_lines:
+        return Section("context", title, ("Nothing was measured, so there is no second context.",))
+    rows = [
+        (one.source, "control cells" if name == "all" else name, position)
+        for one in report.recorded
+        if isinstance(one, RecordedCells)
+        for name, position in one.control_position.items()
+    ]
+    if not rows:
+        return Section("context", title, report.context_lines)
+    controls = pd.DataFrame(rows, columns=["source", "replicate", "position"])
+    picture = Picture(
+        "Control cells of the recorded files on the axis of the two states, mean of each replicate. Open: outside the states, "
+        "so that effects are extrapolated.",
+        drawn("state_axis", controls, start=report.start, goal=report.goal),
+    )
+    return Section("context", title, report.context_lines, (), (picture,))
 
 
 def _asked(report: RoundReport) -> Section:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Status:
     """Where a campaign stands."""
 
@@ -32,6 +32,10 @@ class Status:
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
         return asdict(self) | {"next": self.next}
+
+    def __repr__(self) -> str:
+        """The same in words."""
+        return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
         """Say it in words."""

@@ -7,7 +7,7 @@ from typing import Any
 from perturbloop.schema.words import HigherIs, LabelSource, Modality
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RecordedCells:
     """One file of perturbed cells: what was read, how its effects were measured, what it spends."""
 
@@ -80,12 +80,20 @@ class RecordedCells:
     warnings: tuple[str, ...] = ()
     """What a reader must know."""
 
+    def __repr__(self) -> str:
+        """What was read, in words."""
+        said = (
+            f"{self.source}, {self.modality}: {self.n_cells:,} of {self.n_cells_read:,} cells, {len(self.targets):,} targets, "
+            f"{self.n_shared_genes:,} genes shared with the states"
+        )
+        return "\n".join([said, *self.judging, *self.warnings])
+
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
         return asdict(self)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RecordedScreen:
     """One screen: what was read, which genes are kept, what it spends."""
 
@@ -149,6 +157,10 @@ class RecordedScreen:
     """What cannot be judged by all that is recorded so far, and what to do; told once, when the file is recorded."""
     warnings: tuple[str, ...] = ()
     """What a reader must know."""
+
+    def __repr__(self) -> str:
+        """What was read, in words."""
+        return "\n".join([f"{self.source}, {self.modality}", *self.lines, *self.judging, *self.warnings])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""

@@ -167,7 +167,7 @@ EFFECTS = Table(
         Column("padj", "Benjamini-Hochberg over the targets (level gene)", 1e-8),
         Column(
             "hit",
-            "padj below `fdr` and |effect| at least `min_effect`; of a screen, by the screen's rule",
+            "padj below `fdr`, |effect| at least `min_effect`, and a 95 % interval without 0; of a screen, by the screen's rule",
             True,
         ),
         Column("n_cells", "perturbed cells behind the number; 0 for a gene of a screen", 412),

@@ -23,21 +23,23 @@ _KNOWN_BY = {"perturbed": ("path", "modality"), "screen": ("name",)}
 
 
 def read_config(folder: Path, *, remembered: Callable[[], CampaignConfig] | None = None) -> CampaignConfig:
-    """Read the options of a campaign.
+    """Read the options of a campaign: its `campaign.toml`, or, where that is gone, what is remembered of it.
 
     Parameters
     ----------
     folder
         Campaign folder.
     remembered
-        Options of the last run, asked for where a file is not where `campaign.toml` says: a folder that was copied without
-        its files finds them where they were.
+        Options of the last run, asked for where `campaign.toml` is gone, or a file is not where it says: a folder that was
+        copied without its files finds them where they were.
 
     Returns
     -------
     The options, every path full.
     """
-    path = folder / CONFIG_FILE
+    path, home = folder / CONFIG_FILE, folder.resolve()
+    if remembered is not None and not path.is_file():
+        return remembered()
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
         problem = "" if tree else "it is empty"
@@ -49,7 +51,7 @@ def read_config(folder: Path, *, remembered: Callable[[], CampaignConfig] | None
             "ledger remembers the options of the last run."
         )
         raise StoreError(msg)
-    return _with_paths(CampaignConfig.from_dict(tree), lambda place: _found(place, folder, remembered))
+    return _with_paths(CampaignConfig.from_dict(tree), lambda place: _found(place, home, remembered))
 
 
 def write_config(folder: Path, config: CampaignConfig) -> None:
@@ -62,12 +64,12 @@ def write_config(folder: Path, config: CampaignConfig) -> None:
     config
         The options; a path that is not full is read from the working directory.
     """
-    path = folder / CONFIG_FILE
+    path, home = folder / CONFIG_FILE, folder.resolve()
     full = with_full_paths(config)
-    tree = _with_paths(full, lambda place: _shortened(place, folder)).to_dict()
+    tree = _with_paths(full, lambda place: _shortened(place, home)).to_dict()
     tree = {name: section for name, section in tree.items() if section}
     text = _edited(path.read_text(encoding="utf-8"), tree) if path.is_file() else tomlkit.dumps(tree)
-    if _with_paths(CampaignConfig.from_dict(tomllib.loads(text)), lambda place: _at(place, folder)) != full:
+    if _with_paths(CampaignConfig.from_dict(tomllib.loads(text)), lambda place: _at(place, home)) != full:
         msg = f"`{CONFIG_FILE}` cannot hold these options as they are: {tree!r}. Use plain names and numbers."
         raise StoreError(msg)
     write_text(path, text)
@@ -75,7 +77,7 @@ def write_config(folder: Path, config: CampaignConfig) -> None:
 
 def with_full_paths(config: CampaignConfig) -> CampaignConfig:
     """Return the options with every path full, as seen from the working directory."""
-    return _with_paths(config, lambda place: _at(place, Path()))
+    return _with_paths(config, lambda place: _at(place, Path.cwd()))
 
 
 def _with_paths(config: CampaignConfig, change: Callable[[str], str]) -> CampaignConfig:
@@ -90,13 +92,13 @@ def _with_paths(config: CampaignConfig, change: Callable[[str], str]) -> Campaig
     return replace(config, **changed)
 
 
-def _at(place: str, folder: Path) -> str:
-    return os.path.normpath(folder.resolve() / place)
+def _at(place: str, home: Path) -> str:
+    return os.path.normpath(home / place)
 
 
-def _found(place: str, folder: Path, remembered: Callable[[], CampaignConfig] | None) -> str:
+def _found(place: str, home: Path, remembered: Callable[[], CampaignConfig] | None) -> str:
     """Full path of a file; where there is none, and the last run knew one of that name, where it was."""
-    here = _at(place, folder)
+    here = _at(place, home)
     if remembered is None or Path(place).is_absolute() or Path(here).exists():
         return here
     name = tuple(part for part in Path(place).parts if part != "..")
@@ -113,9 +115,8 @@ def _paths(config: CampaignConfig) -> Iterator[str]:
             yield from filter(None, (getattr(entry, name) for name in file_fields(type(entry))))
 
 
-def _shortened(place: str, folder: Path) -> str:
+def _shortened(place: str, home: Path) -> str:
     """Return the path as seen from the campaign's folder, where it lies below it or beside it."""
-    home = folder.resolve()
     for base, way in ((home, Path()), (home.parent, Path(".."))):
         if Path(place).is_relative_to(base) and Path(place) != base:
             return (way / Path(place).relative_to(base)).as_posix()

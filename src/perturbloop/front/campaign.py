@@ -1,66 +1,34 @@
-"""perturbloop from Python: a campaign as an object, every command as a method of the same name and options.
-
-Cells come as AnnData objects or as paths; objects are never changed, and are kept as files in the campaign's folder.
-"""
+"""A campaign as an object."""
 
 import html
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perturbloop.cli.app import CAMPAIGN, PRETRAINING
+from perturbloop.cli.app import CAMPAIGN
 from perturbloop.cli.output import progress
-from perturbloop.cli.record import entry
+from perturbloop.cli.record import RECORDED, entry
 from perturbloop.errors import InputError, closest, some
+from perturbloop.front.given import kept, named
+from perturbloop.front.shown import Drawing, Page
 from perturbloop.loop import campaign as loop
 from perturbloop.loop.folder import refuse_taken
 from perturbloop.loop.last import recorded_since
 from perturbloop.loop.status import GeneAnswer, Status
 from perturbloop.loop.status import gene as gene_of
 from perturbloop.loop.status import status as status_of
-from perturbloop.report import compose, render, since_lines, summary
+from perturbloop.report import compose, figure_of, render, since_lines, summary
 from perturbloop.report.answer import answer
 from perturbloop.schema import CampaignConfig, Recorded
 from perturbloop.schema.options import nested
-from perturbloop.store.files import file_digest
 
 if TYPE_CHECKING:
-    from anndata import AnnData
-
+    from perturbloop.front.given import Source
     from perturbloop.loop.curves import Curves
     from perturbloop.perturb.cost import Cost
-
-    Source: TypeAlias = AnnData | str | PathLike[str]
-_SHORT = {"state": "state_column", "donor": "donor_column", "target": "target_column", "dose": "dose_column"}
-_SHORT |= {"replicate": "replicate_column", "guide": "guide_column"}
-"""Short names of options that name a column."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """The report of a round: shown in a notebook, readable as text, kept as a file."""
-
-    path: Path
-    """File of the page."""
-    page: str
-    """The page, as HTML."""
-    lines: tuple[str, ...]
-    """Its summary, for the terminal."""
-
-    def _repr_html_(self) -> str:
-        frame = html.escape(self.page, quote=True)
-        return (
-            f'<iframe srcdoc="{frame}" style="width: 100%; height: 48rem; border: 1px solid #ccc"></iframe>'
-        )
-
-    def __repr__(self) -> str:
-        return "\n".join(self.lines)
 
 
 class Campaign:
@@ -119,9 +87,9 @@ class Campaign:
         """
         place = Path(folder)
         refuse_taken(place)
-        given = _named(options, [option.name for option in CAMPAIGN])
+        given = named(options, [option.name for option in CAMPAIGN])
         given |= {"start": start, "goal": goal, "model": str(Path(model).resolve())}
-        with _kept(place, cells, "cells") as path, progress():
+        with kept(place, cells, "cells") as path, progress():
             config = CampaignConfig.from_dict(nested(CAMPAIGN, given | {"cells": path}))
             loop.init(place, config)
         return cls(place)
@@ -186,13 +154,11 @@ class Campaign:
         -------
         What was read, with what a reader must know in `warnings`.
         """
-        from perturbloop.cli.record import RECORDED
-
-        given = _named(options, [option.name for option in RECORDED])
+        given = named(options, [option.name for option in RECORDED])
         files = {"targets", "label_table", "hits"} & set(given)
         given |= {name: str(Path(given[name]).resolve()) for name in files}
         given |= {} if screen is None else {"screen": str(Path(screen).resolve())}
-        with _kept(self.folder, perturbed, "perturbed") as path, progress():
+        with kept(self.folder, perturbed, "perturbed") as path, progress():
             given |= {} if path is None else {"perturbed": path}
             return loop.record(self.folder, entry(given), replace=replace)[0]
 
@@ -289,6 +255,20 @@ class Campaign:
         with progress():
             return curves(self.folder, **options)
 
+    def verdict(self) -> str:
+        """One sentence: is the ranking better than its controls and than differential expression, on how many hits."""
+        return answer(compose(loop.latest_round(self.folder))).sentence
+
+    def plot(self, name: str = "ranking") -> Drawing:
+        """Draw a figure of the last round; shows itself in a notebook.
+
+        Parameters
+        ----------
+        name
+            ranking (benefit against certainty), scoreboard, effects, batch, null, expression or curves.
+        """
+        return Drawing(figure_of(compose(loop.latest_round(self.folder)), name))
+
     @property
     def ranking(self) -> pd.DataFrame:
         """Table `RANKING` of the last round, best first, the answer's columns first."""
@@ -333,144 +313,3 @@ class Campaign:
             return []
         found = answer(compose(loop.latest_round(self.folder)))
         return [found.sentence, found.gate_sentence]
-
-
-def demo(folder: str | PathLike[str] = "demo", *, seed: int = 0) -> Campaign:
-    """Play the whole loop on simulated cells with a known answer.
-
-    Parameters
-    ----------
-    folder
-        Folder to make; one of an earlier demo is gone on with.
-    seed
-        Seed of the simulated world.
-    """
-    from perturbloop.example import demo as run
-
-    with progress():
-        run(Path(folder), seed=seed)
-    return Campaign(Path(folder) / "campaign")
-
-
-def pretrain(
-    folder: str | PathLike[str],
-    files: Sequence[str | PathLike[str]],
-    *,
-    vocabulary: str | PathLike[str],
-    gene_column: str | None = None,
-    **options: Any,
-) -> Path:
-    """Pretrain a small model by masked-gene learning, where no published weights are at hand.
-
-    Parameters
-    ----------
-    folder
-        Model folder to make.
-    files
-        h5ad files with raw counts.
-    vocabulary
-        Folder of the published dictionaries.
-    gene_column
-        Column of var with the gene ids, in all files.
-    options
-        As of `perturbloop pretrain`.
-
-    Returns
-    -------
-    The model folder.
-    """
-    from perturbloop.train.pretrain import pretrain_files
-    from perturbloop.train.pretrain_config import PretrainConfig
-
-    given = _named(options, [option.name for option in PRETRAINING])
-    with progress():
-        config = PretrainConfig(**nested(PRETRAINING, given).get("pretrain", {}))
-        pretrain_files(
-            [Path(file) for file in files],
-            Path(folder),
-            config,
-            vocabulary=Path(vocabulary),
-            gene_column=gene_column,
-        )
-    return Path(folder)
-
-
-def knowledge(
-    action: Literal["list", "add", "remove"] = "list",
-    name: str = "",
-    source: str | PathLike[str] = "",
-    **options: Any,
-) -> pd.DataFrame:
-    """List the gene sets, networks and references on this machine; add and remove them.
-
-    Parameters
-    ----------
-    action
-        list, add or remove.
-    name
-        Name of the collection that is added or removed.
-    source
-        Path or http(s) address of the published file that is added.
-    options
-        `kind`, `date`, `aliases` (a list of paths), `licence` and `sha256`, as of `perturbloop knowledge add`.
-
-    Returns
-    -------
-    One row per collection that is there afterwards: `name`, `kind`, `source`, `version`, `date`, `licence`, `digest`, `n_genes`,
-    `n_columns`, `origin` and `is_shipped`.
-    """
-    from perturbloop.data.knowledge import collections
-    from perturbloop.data.knowledge.adding import add, remove
-
-    if action == "add":
-        with progress():
-            add(name, str(source), **options)
-    elif action == "remove":
-        remove(name)
-    return pd.DataFrame([one.to_dict() for one in collections()])
-
-
-def _named(options: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
-    """Options by their full names; unknown ones are refused."""
-    given = {_SHORT.get(name, name) if name not in known else name: value for name, value in options.items()}
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        msg = f"Options are those of the command; {some(unknown)} came. Did you mean {closest(unknown[0], known)}?"
-        raise InputError(msg)
-    return given
-
-
-@contextmanager
-def _kept(folder: Path, cells: "Source | None", name: str) -> Iterator[str | None]:
-    """Path of cells; an object is written into the campaign's folder, and taken away again where it is refused."""
-    if cells is None or isinstance(cells, (str, PathLike)):
-        yield None if cells is None else str(Path(cells).resolve())
-        return
-    from anndata import AnnData
-
-    places = folder / "cells"
-    made = [place for place in (places, *places.parents) if not place.exists()]
-    places.mkdir(parents=True, exist_ok=True)
-    beside = places / "new"
-    plain = AnnData(
-        cells.X, obs=cells.obs.copy(), var=cells.var.copy()
-    )  # writing would turn texts into categories
-    plain.write_h5ad(beside)
-    path, known = _place(places, name, file_digest(beside))
-    beside.replace(path)
-    try:
-        yield str(path.resolve())
-    except BaseException:
-        if not known:
-            path.unlink()
-        for place in made:
-            if not any(place.iterdir()):
-                place.rmdir()
-        raise
-
-
-def _place(places: Path, name: str, digest: str) -> tuple[Path, bool]:
-    """Where an object of this name goes, and whether it lies there: the next number where another has the name."""
-    paths = (places / f"{name}{'' if number == 1 else f'-{number}'}.h5ad" for number in count(1))
-    path = next(path for path in paths if not path.exists() or file_digest(path) == digest)
-    return path, path.exists()

@@ -1,0 +1,75 @@
+"""What is handed in from Python: options by their short names, and cells as objects."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from perturbloop.errors import InputError, closest, some
+from perturbloop.store.files import file_digest
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    Source: TypeAlias = AnnData | str | PathLike[str]
+_SHORT = {"state": "state_column", "donor": "donor_column", "target": "target_column", "dose": "dose_column"}
+_SHORT |= {"replicate": "replicate_column", "guide": "guide_column"}
+"""Short names of options that name a column."""
+
+
+def named(options: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    """Options by their full names; unknown ones are refused."""
+    given = {_SHORT.get(name, name) if name not in known else name: value for name, value in options.items()}
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        msg = f"Options are those of the command; {some(unknown)} came. Did you mean {closest(unknown[0], known)}?"
+        raise InputError(msg)
+    return given
+
+
+@contextmanager
+def kept(folder: Path, cells: "Source | None", name: str) -> Iterator[str | None]:
+    """Path of cells; an object is written into the campaign's folder, and taken away again where it is refused.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    cells
+        The object, or the path of a file; `None` where none came.
+    name
+        What the file of an object is called.
+    """
+    if cells is None or isinstance(cells, (str, PathLike)):
+        yield None if cells is None else str(Path(cells).resolve())
+        return
+    from anndata import AnnData
+
+    places = folder / "cells"
+    made = [place for place in (places, *places.parents) if not place.exists()]
+    places.mkdir(parents=True, exist_ok=True)
+    beside = places / "new"
+    plain = AnnData(
+        cells.X, obs=cells.obs.copy(), var=cells.var.copy()
+    )  # writing would turn texts into categories
+    plain.write_h5ad(beside)
+    path, known = _place(places, name, file_digest(beside))
+    beside.replace(path)
+    try:
+        yield str(path.resolve())
+    except BaseException:
+        if not known:
+            path.unlink()
+        for place in made:
+            if not any(place.iterdir()):
+                place.rmdir()
+        raise
+
+
+def _place(places: Path, name: str, digest: str) -> tuple[Path, bool]:
+    """Where an object of this name goes, and whether it lies there: the next number where another has the name."""
+    paths = (places / f"{name}{'' if number == 1 else f'-{number}'}.h5ad" for number in count(1))
+    path = next(path for path in paths if not path.exists() or file_digest(path) == digest)
+    return path, path.exists()
