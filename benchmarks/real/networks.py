@@ -8,6 +8,7 @@ from scipy import sparse
 
 from perturbloop.data.cells import read_cells
 from perturbloop.data.gene_sets import GeneSets, read_gmt
+from perturbloop.data.genes import GeneNames
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.evidence.graphs import GeneGraph
 from perturbloop.evidence.kernels import Kernel, coexpression_kernel, graph_kernel, vector_kernel
@@ -39,7 +40,7 @@ def networks(
     stored = np.load(embeddings, allow_pickle=False)
     kernels = [
         *annotated,
-        edge_kernel("HumanNet", data / "knowledge" / EDGES, words),
+        edge_kernel("HumanNet", data / "knowledge" / EDGES, words.names),
         vector_kernel("gene embeddings", stored["gene_ids"].astype(object), stored["emb_gd"]),
         bulk_coexpression(data / BULK, words),
         cell_coexpression("co-expression, CD4 T cells", data / ONE_TYPE[0], "cell_type", ONE_TYPE[1], words),
@@ -64,11 +65,11 @@ def set_kernel(name: str, sets: GeneSets) -> Kernel:
     )
 
 
-def edge_kernel(name: str, path: Path, words: Vocabulary) -> Kernel:
+def edge_kernel(name: str, path: Path, names: GeneNames) -> Kernel:
     """Genes that share neighbors in a list of edges (two columns of symbols) are alike."""
     edges = pd.read_csv(path).iloc[:, :2].astype(str)
     symbols = np.unique(edges.to_numpy())
-    id_of = dict(zip(symbols, words.names.resolve(list(symbols)), strict=True))
+    id_of = dict(zip(symbols, names.resolve(list(symbols)), strict=True))
     ends = edges.apply(lambda column: column.map(id_of))
     ends = ends[ends.ne("").all(axis=1) & ends.iloc[:, 0].ne(ends.iloc[:, 1])]
     gene_ids, place = np.unique(ends.to_numpy().astype(str), return_inverse=True)

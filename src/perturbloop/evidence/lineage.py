@@ -1,0 +1,141 @@
+"""Lineage: which genes a cell type expresses more than others do, and what that foretells before anything is perturbed.
+
+The numbers are log2 expression of reference cell types, genes × cell types (`c`), such as sorted blood cells in TPM.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from perturbloop.errors import InputError
+from perturbloop.stats.scale import standardized
+
+LEAST_EXPRESSED = 1.0
+"""A gene tells cell types apart where one of them reaches this log2 expression."""
+LEAST_GENES = 50
+"""Fewest such genes by which cells are recognized."""
+ALSO_OURS = 2 / 3
+"""A cell type is the cells' own too where its likeness is at least this share of the best one's, as CD8 beside CD4 T cells."""
+
+
+def likeness(
+    reference_gc: Float[np.ndarray, "g c"], log_expression_g: Float[np.ndarray, " g"]
+) -> Float[np.ndarray, " c"]:
+    """Correlation of what is special in the cells with what is special in each reference type, -1 to 1; high = alike.
+
+    Parameters
+    ----------
+    reference_gc
+        Log2 expression of the reference types; NaN where a gene is not known.
+    log_expression_g
+        Log2 expression of the cells, same genes.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two types, or they share too few genes with the cells.
+
+    Notes
+    -----
+    Special is what the mean over the types does not foretell: the mean is taken off each type, and regressed off the cells. Housekeeping
+    genes, which all types share, would else make all cells alike.
+    """
+    known_g = np.isfinite(reference_gc).all(axis=1) & np.isfinite(log_expression_g)
+    known_g &= np.nan_to_num(reference_gc).max(axis=1, initial=0.0) >= LEAST_EXPRESSED
+    if reference_gc.shape[1] < 2 or known_g.sum() < LEAST_GENES:
+        msg = (
+            f"Cells are recognized by at least {LEAST_GENES} genes and 2 reference cell types; {int(known_g.sum())} shared genes that "
+            f"one of {reference_gc.shape[1]} types expresses came. Give a reference with more genes or types."
+        )
+        raise InputError(msg)
+    reference_gc, own_g = reference_gc[known_g], log_expression_g[known_g]
+    mean_g = reference_gc.mean(axis=1)
+    shared_g2 = np.column_stack([np.ones_like(mean_g), mean_g])
+    special_g = own_g - shared_g2 @ np.linalg.lstsq(shared_g2, own_g, rcond=None)[0]
+    return np.array(
+        [_correlation(column_g - mean_g, special_g) for column_g in reference_gc.T], dtype=float
+    )
+
+
+def own_types(like_c: Float[np.ndarray, " c"]) -> Bool[np.ndarray, " c"]:
+    """Which reference types are the cells' own: the one most like them, and those nearly as much; none where nothing is like them.
+
+    >>> own_types(np.array([0.33, 0.34, 0.14, -0.2])).tolist(), own_types(np.array([-0.1, 0.0])).tolist()
+    ([True, True, False, False], [False, False])
+    """
+    best = float(like_c.max(initial=0.0))
+    return (like_c >= ALSO_OURS * best) & (like_c > 0)
+
+
+def lineage_score(
+    reference_gc: Float[np.ndarray, "g c"], own_c: Bool[np.ndarray, " c"]
+) -> Float[np.ndarray, " g"]:
+    """Log2 expression in one's own cell types minus that in the others: positive = a gene of this lineage.
+
+    Parameters
+    ----------
+    reference_gc
+        Log2 expression of the reference types.
+    own_c
+        Which of them are one's own.
+
+    Returns
+    -------
+    Means over own and other types, subtracted; log2, NaN where a gene is not known.
+
+    Raises
+    ------
+    InputError
+        If no type, or every type, is one's own.
+
+    Examples
+    --------
+    >>> lineage_score(np.array([[6.0, 6.0, 1.0, 0.0], [3.0, 3.0, 3.0, 3.0]]), np.array([True, True, False, False]))
+    array([5.5, 0. ])
+    """
+    if own_c.all() or not own_c.any():
+        msg = (
+            f"A lineage needs reference types that are one's own and others; {int(own_c.sum())} of {own_c.size} are one's own. "
+            "Name the cell type, or give a reference that holds other types too."
+        )
+        raise InputError(msg)
+    return reference_gc[:, own_c].mean(axis=1) - reference_gc[:, ~own_c].mean(axis=1)
+
+
+def lineage_prior(
+    lineage_g: Float[np.ndarray, " g"],
+    log_expression_g: Float[np.ndarray, " g"],
+    degree_g: Float[np.ndarray, " g"],
+) -> Float[np.ndarray, " g"]:
+    r"""Expected size of a gene's effect before any is measured; high = rather a hit, of either sign.
+
+    Parameters
+    ----------
+    lineage_g
+        `lineage_score`, log2; NaN where it is not known.
+    log_expression_g
+        Log expression in the start cells.
+    degree_g
+        In how many gene sets the gene is.
+
+    Returns
+    -------
+    :math:`\max(l, 0) + z(e)/2 + z(\log(1 + d))/2`, about -3 to 9.
+
+    Notes
+    -----
+    A gene that other cell types express more is no less a regulator than one that all express, so that only the positive part
+    of the lineage counts. It foretells where the phenotype is the lineage's own programme, as cytokines are of T cells; where it is not (viability,
+    housekeeping) it foretells little more than expression does. The form was chosen on the CRISPRa TNF screen and donor 1 of the CRISPRi IFN-γ screen.
+    """
+    return (
+        np.maximum(np.nan_to_num(lineage_g), 0.0)
+        + 0.5 * np.nan_to_num(standardized(log_expression_g))
+        + 0.5 * np.nan_to_num(standardized(np.log1p(degree_g)))
+    )
+
+
+def _correlation(first_g: np.ndarray, second_g: np.ndarray) -> float:
+    """Pearson's; 0 where either does not vary."""
+    if np.ptp(first_g) == 0 or np.ptp(second_g) == 0:
+        return 0.0
+    return float(np.corrcoef(first_g, second_g)[0, 1])
