@@ -11,7 +11,7 @@ from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.screens import read_screen
 from perturbloop.evidence.kernels import Kernel, aligned
 from perturbloop.evidence.lineage import lineage_prior, lineage_score, likeness, own_types
-from perturbloop.evidence.scales import Scale, expression_scale, lineage_scale, listed_scale
+from perturbloop.evidence.scales import Scale, change_scale, expression_scale, lineage_scale, listed_scale
 from perturbloop.evidence.screen_effects import effects_of_screen
 from perturbloop.schema import Modality, ScreenConfig
 
@@ -39,6 +39,8 @@ class Problem:
     kernels: tuple[Kernel, ...]
     expression_g: np.ndarray
     """log2(CPM + 1)."""
+    change_g: np.ndarray
+    """Range of that over the states; missing where there is one state."""
     lineage_g: np.ndarray
     """log2; missing where no reference knows the gene."""
     degree_g: np.ndarray
@@ -49,8 +51,10 @@ class Problem:
     """What was read, in words."""
 
     def scales(self, *, lineage: bool = True) -> tuple[Scale, ...]:
-        """Why genes may act more than others: expression, the pathway where one is named, the lineage where it is known."""
+        """Why genes may act more than others: expression, change, the pathway where one is named, the lineage where it is known."""
         found = [expression_scale(self.gene_ids, self.expression_g)]
+        if np.isfinite(self.change_g).any():
+            found.append(change_scale(self.gene_ids, self.change_g))
         if self.in_pathway_g.any():
             found.append(listed_scale("pathway", self.gene_ids, self.in_pathway_g))
         if lineage and np.isfinite(self.lineage_g).any():
@@ -117,6 +121,8 @@ def read_problem(
         msg = f"The cells have no state '{state}'; they have {[name[4:] for name in level.filter(like='log ')]}."
         raise ValueError(msg)
     expression_g = logs.mean(axis=1).reindex(gene_ids).to_numpy(float)
+    all_logs = level.filter(like="log ").reindex(gene_ids)
+    change = all_logs.max(axis=1) - all_logs.min(axis=1)
     lineage_g, recognized = _lineage(known, gene_ids, expression_g)
     toward_g = two["effect_to_goal"].to_numpy(float) > 0
     hit_g = two["hit"].to_numpy(bool)
@@ -129,6 +135,7 @@ def read_problem(
         away_g=hit_g & ~toward_g,
         kernels=aligned(known.kernels, gene_ids),
         expression_g=expression_g,
+        change_g=change.to_numpy(float) if all_logs.shape[1] > 1 else np.full(gene_ids.size, np.nan),
         lineage_g=lineage_g,
         degree_g=known.degree(gene_ids),
         in_pathway_g=np.isin(gene_ids.astype(str), sorted(known.members(pathway))),

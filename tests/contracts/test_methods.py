@@ -95,7 +95,7 @@ def added(monkeypatch):
     monkeypatch.setitem(
         RULES,
         "plus",
-        lambda evidence, partner, rows, skill_k: (
+        lambda evidence, partner, rows: (
             partner + propagated_scores(evidence, rows).reindex(partner.index)
         ),
     )

@@ -8,10 +8,14 @@ from jaxtyping import Bool, Float, Shaped
 
 from perturbloop.stats.scale import standardized
 
-EXPRESSION_WEIGHT, EXPRESSION_LIMIT = 0.05, 2.5
-"""Log of an effect's spread per standard deviation of log expression, and the standard deviations beyond which it stays the same."""
+EXPRESSION_WEIGHT = 0.05
+"""Log of an effect's spread per standard deviation of log expression."""
+LIMIT = 2.5
+"""Standard deviations beyond which a number counts no more."""
 LISTED_WEIGHT, LISTED_DOUBT = 0.3, 0.6
 """Log by which the spread of listed genes is larger, and how little that is known."""
+CHANGE_WEIGHT, CHANGE_DOUBT = 0.1, 0.2
+"""Log of the spread by which a gene acts less per standard deviation of how much it changes, and how little that is known."""
 LINEAGE_WEIGHT, LINEAGE_DOUBT = 0.1, 0.2
 """Log of the spread per doubling of expression over that of other cell types, and how little that is known."""
 
@@ -54,10 +58,25 @@ def expression_scale(
     >>> expression_scale(np.array(["a", "b", "c"]), np.array([1.0, 2.0, np.nan])).value_g
     array([-1.,  1.,  0.])
     """
-    z_g = np.nan_to_num(standardized(log_expression_g))
-    return Scale(
-        "expression", gene_ids, np.clip(z_g, -EXPRESSION_LIMIT, EXPRESSION_LIMIT), EXPRESSION_WEIGHT
-    )
+    return Scale("expression", gene_ids, _limited(log_expression_g), EXPRESSION_WEIGHT)
+
+
+def change_scale(gene_ids: Shaped[np.ndarray, " g"], change_g: Float[np.ndarray, " g"]) -> Scale:
+    """Genes that differ much between the states are mostly consequences of the state, and act less; measured genes can say otherwise.
+
+    Parameters
+    ----------
+    gene_ids
+        Ensembl ids.
+    change_g
+        How much a gene differs between start and goal, whatever its sign: absolute z or log fold change; NaN where it is not known.
+
+    Examples
+    --------
+    >>> change_scale(np.array(["a", "b", "c"]), np.array([-3.0, 1.0, np.nan])).value_g
+    array([-1.,  1.,  0.])
+    """
+    return Scale("change", gene_ids, -_limited(np.abs(change_g)), CHANGE_WEIGHT, CHANGE_DOUBT)
 
 
 def listed_scale(
@@ -90,3 +109,7 @@ def lineage_scale(gene_ids: Shaped[np.ndarray, " g"], lineage_g: Float[np.ndarra
     return Scale(
         "lineage", gene_ids, np.maximum(np.nan_to_num(lineage_g), 0.0), LINEAGE_WEIGHT, LINEAGE_DOUBT
     )
+
+
+def _limited(value_g: np.ndarray) -> np.ndarray:
+    return np.clip(np.nan_to_num(standardized(value_g)), -LIMIT, LIMIT)

@@ -20,6 +20,7 @@ from perturbloop.evaluate import (
     positives,
     recognize,
     scoreboard,
+    pathway_scales,
     static_pathway,
     strata,
 )
@@ -89,11 +90,11 @@ def evaluate_round(
     base = _base(inputs, rankings, de, found, rng)
     verdicts = _gate(inputs, frozen, models[opened]["heldout_auroc"], found)
     with_model = not failure(verdicts)
-    evidence = _evidence(inputs, outcomes, de)
+    evidence = _evidence(inputs, outcomes, de, found, passed=with_model)
     parts = [evidence_predictions(base, entry, kind=kind, rng=rng) for kind, entry in evidence.items()]
     predictions = concat(PREDICTIONS, [base, *parts])
     names = dict(zip(inputs.cells.gene_ids, inputs.cells.gene_names, strict=True))
-    posterior, skills = posteriors(frozen, evidence, names, with_model=with_model)
+    posterior, shares = posteriors(frozen, evidence, names, with_model=with_model)
     ranking = ranked(frozen, predictions, posterior, evidence, with_model=with_model)
     tables = {
         "ranking": completed(ranking, de),
@@ -136,7 +137,7 @@ def evaluate_round(
         full_rankings=tuple(arm.title for arm in models if arm.fold < 0),
         verdicts=verdicts,
         default=(WITH_MODEL if with_model else WITHOUT_MODEL) if evidence else "frozen",
-        network_skill=skills,
+        network_share=shares,
         stimulus=stimulus_of(found),
         judged=judged_targets(outcomes.judged, seed=config.evaluate.seed) if outcomes else (),
         gene_sets=inputs.annotations.gene_sets.lines()[0] if inputs.annotations.gene_sets else "",
@@ -185,12 +186,14 @@ def differential_of(inputs: Inputs, folder: Path) -> pd.DataFrame:
     return read_table(path)
 
 
-def networks(inputs: Inputs, de: pd.DataFrame) -> Networks:
-    """Which genes are alike: in the user's own cells, to the encoder, and by gene sets where a file was named."""
+def networks(inputs: Inputs, de: pd.DataFrame, found: tuple[Recognized, ...] = ()) -> Networks:
+    """Which genes are alike, in the user's own cells, to the encoder and by gene sets; and which may act more than others."""
     known = inputs.annotations.gene_sets
     embeddings = inputs.view.model.gene_embeddings()
     others = [vector_kernel("gene embeddings", inputs.vocabulary.gene_ids, embeddings)]
-    return networks_of(inputs.states, de, [*others, *([gene_set_kernel(known)] if known else [])])
+    pathway = static_pathway(inputs.config.evaluate.pathway, found, gene_sets=known)
+    scales = pathway_scales(inputs.cells, pathway)
+    return networks_of(inputs.states, de, [*others, *([gene_set_kernel(known)] if known else [])], scales)
 
 
 def _base(
@@ -227,13 +230,20 @@ def _gate(
     return gate(ranking, heldout_auroc=auroc, positive=known, named_negative=negative, fdr=fdr)
 
 
-def _evidence(inputs: Inputs, outcomes: Outcomes | None, de: pd.DataFrame) -> dict[Kind, Evidence]:
+def _evidence(
+    inputs: Inputs,
+    outcomes: Outcomes | None,
+    de: pd.DataFrame,
+    found: tuple[Recognized, ...],
+    *,
+    passed: bool,
+) -> dict[Kind, Evidence]:
     if outcomes is None:
         return {}
-    known, seed = networks(inputs, de), inputs.config.evaluate.seed
+    known, seed = networks(inputs, de, found), inputs.config.evaluate.seed
     kinds: list[Kind] = [kind for kind in inputs.config.perturb.kinds if kind in outcomes.kinds]
     return {
-        kind: evidence_of(known, outcomes.effects, kind, fold_of=outcomes.fold_of, seed=seed)
+        kind: evidence_of(known, outcomes.effects, kind, fold_of=outcomes.fold_of, seed=seed, passed=passed)
         for kind in kinds
     }
 
