@@ -204,8 +204,8 @@ def _in_order() -> list[Method]:
     return sorted((row for row in METHODS if row.rule), key=lambda row: rules.index(row.rule))
 
 
-def posterior_scores(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> pd.Series:
-    """Score the genes that have an in-silico score by the posterior, 0 to 1; high = toward the goal; index = gene ids.
+def posterior_scores(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
+    """Score the genes that have an in-silico score by the posterior, for both signs; index = gene ids.
 
     Parameters
     ----------
@@ -218,10 +218,11 @@ def posterior_scores(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame
 
     Returns
     -------
-    Probability of a worthwhile effect toward the goal.
+    `score` and `away`: probability of a worthwhile effect toward the goal, and of one as far away from it.
     """
     found = posterior_of(evidence, insilico, rows)
-    return pd.Series(found.probability_g, index=evidence.known.gene_ids).reindex(insilico.index)
+    both = pd.DataFrame({"score": found.probability_g, "away": found.away_g}, index=evidence.known.gene_ids)
+    return both.reindex(insilico.index)
 
 
 def posterior_of(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> Posterior:
@@ -323,13 +324,13 @@ def summed_scores(partner: pd.Series, spread: pd.Series) -> pd.Series:
     return pd.Series(combine(*values), index=partner.index)
 
 
-RULES: dict[str, Callable[[Evidence, pd.Series, pd.DataFrame], pd.Series]] = {
+RULES: dict[str, Callable[[Evidence, pd.Series, pd.DataFrame], pd.Series | pd.DataFrame]] = {
     "posterior": posterior_scores,
     "propagation": lambda evidence, partner, rows: propagated_scores(evidence, rows),
     "sum": lambda evidence, partner, rows: summed_scores(partner, propagated_scores(evidence, rows)),
 }
 """How measured effects make a score, by `Method.rule`: evidence, in-silico score and effects that may be read in, one score per
-gene out."""
+gene out; or a table, where hits away from the goal are not found by the score turned round (columns `score`, `away`)."""
 
 
 def n_shuffles(evidence: Evidence) -> int:
@@ -344,6 +345,7 @@ def _scores(predictions: pd.DataFrame, name: str, kind: Kind, fold: int) -> pd.S
     return pd.Series(rows["score"].to_numpy(float), index=rows["gene_id"].to_numpy(object))
 
 
-def _rows(name: str, kind: Kind, fold: int, score: pd.Series) -> pd.DataFrame:
-    frame = pd.DataFrame({"gene_id": score.index, "score": score.to_numpy(float)})
+def _rows(name: str, kind: Kind, fold: int, made: pd.Series | pd.DataFrame) -> pd.DataFrame:
+    table = made if isinstance(made, pd.DataFrame) else made.to_frame("score")
+    frame = table.astype(float).rename_axis("gene_id").reset_index()
     return frame.assign(method=name, kind=kind, fold=fold).dropna(subset=["score"])

@@ -237,9 +237,15 @@ PREDICTIONS = Table(
         Column("gene_id", "Ensembl gene id without version", "ENSG00000115415"),
         Column("score", "higher = more benefit: the action of this kind moves cells toward the goal", 1.9),
         Column(
+            "away",
+            "higher = rather a gene whose action moves cells away from the goal; missing = the score turned round",
+            0.02,
+        ),
+        Column(
             "fold", "-1 = the full ranking; k >= 0 = predicted without the perturbed targets of fold k", -1
         ),
     ),
+    optional=("away",),
 )
 
 POSTERIOR = Table(
