@@ -9,13 +9,13 @@ the package. Writes `DIR/transfer.csv`, one row a method, kind of panel and size
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, cast
 
-import numpy as np
 import pandas as pd
 import typer
 from transfer_methods import constants, graph_of_all, judged, panel_places, rankings
 from transfer_problem import Problem, read_problem
+from transfer_summary import summary
 
 from perturbloop.design.panels import PanelRule
 from perturbloop.schema import Modality
@@ -23,16 +23,6 @@ from perturbloop.schema import Modality
 RULES: tuple[PanelRule, ...] = ("random", "hit-enriched")
 NUMBERS = ("auroc", "auroc_away", "average_precision", "precision_at_50")
 COLUMNS = ("method", "panel", "k", *NUMBERS, "sd_auroc", "n_panels", "n_genes", "n_hits")
-PAIRS = (
-    ("posterior", "permuted effects"),
-    ("posterior, no lineage", "permuted effects, no lineage"),
-    ("posterior", "static pathway"),
-    ("posterior", "ridge"),
-    ("posterior", "posterior with an in-silico score of other genes"),
-)
-"""Methods whose difference is told, panel by panel."""
-
-
 def play(given: Problem, *, n_panels: int, sizes: list[int]) -> pd.DataFrame:
     """One row per method and panel."""
     graph, fixed = graph_of_all(given), constants(given)
@@ -58,34 +48,12 @@ def table(played: pd.DataFrame) -> pd.DataFrame:
     return made[list(COLUMNS)]
 
 
-def summary(played: pd.DataFrame) -> str:
-    """The answer in Markdown: a table for each kind of panel and size, then paired differences."""
-    parts = []
-    for (how, k), rows in played.groupby(["panel", "k"], sort=False):
-        lines = [
-            f"{how}, k = {k}: {rows['n_hits'].mean():.0f} hits still to find among {rows['n_genes'].mean():,.0f} genes",
-            "| method | AUROC | outside the pathway | negative regulators | average precision | among the best 50 |",
-            "|---|---|---|---|---|---|",
-        ]
-        for method, own in rows.groupby("method", sort=False):
-            spread = " ± ".join(f"{value:.3f}" for value in (own["auroc"].mean(), own["auroc"].std(ddof=1)))
-            numbers = [own[name].mean() for name in ("auroc_outside", "auroc_away", "average_precision", "precision_at_50")]
-            lines.append(f"| {method} | {spread} | {' | '.join(f'{value:.3f}' for value in numbers)} |")
-        parts.append("\n".join([*lines, *_differences(rows)]))
-    return "\n\n".join(parts) + "\n"
-
-
-def _differences(rows: pd.DataFrame) -> list[str]:
-    """Paired differences, 95 % intervals over panels: all panels share their hits, so that these tell the choice of panel alone."""
-    said = []
-    for one, other in PAIRS:
-        for name, words in (("auroc", "AUROC"), ("average_precision", "average precision")):
-            wide = rows.pivot_table(name, index="seed", columns="method")
-            if {one, other} <= set(wide.columns):
-                gain = wide[one] - wide[other]
-                half = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
-                said.append(f"{one} − {other}, {words}: {gain.mean():+.3f} ({gain.mean() - half:+.3f} to {gain.mean() + half:+.3f})")
-    return ["", *said]
+def write(played: pd.DataFrame, out: Path) -> None:
+    """Write `transfer.csv` and `summary.md`, and say the latter."""
+    out.mkdir(parents=True, exist_ok=True)
+    table(played).round(5).to_csv(out / "transfer.csv", index=False)
+    (out / "summary.md").write_text(summary(played))
+    typer.echo(summary(played))
 
 
 def main(
@@ -102,14 +70,10 @@ def main(
     state: Annotated[str, typer.Option(help="State of the cells whose expression counts; by default the mean of all.")] = "",
 ) -> None:
     """Play all panels, write the table and say what follows."""
-    given = read_problem(first, second, cells, min_cpm=min_cpm, pathway=pathway or [], modality=modality, fdr=fdr, state=state)
+    given = read_problem(first, second, cells, min_cpm=min_cpm, pathway=pathway or [], modality=cast("Modality", modality), fdr=fdr, state=state)
     for fact in given.facts:
         typer.echo(fact)
-    played = play(given, n_panels=panels, sizes=k or [20, 75])
-    out.mkdir(parents=True, exist_ok=True)
-    table(played).round(5).to_csv(out / "transfer.csv", index=False)
-    (out / "summary.md").write_text(summary(played))
-    typer.echo(summary(played))
+    write(play(given, n_panels=panels, sizes=k or [20, 75]), out)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def judged(given: Problem, ranking: Ranking, place_p: np.ndarray) -> dict[str, o
     outside_g = free_g & ~given.in_pathway_g
     toward_n, away_n = (np.nan_to_num(score_g, nan=-np.inf) for score_g in (ranking.toward_g, ranking.away_g))
     hit_n = given.hit_g[free_g]
-    row: dict[str, object] = {
+    return {
         "method": ranking.method,
         "auroc": auroc_of_ranks(hit_n, ranks(toward_n[free_g])),
         "auroc_away": auroc_of_ranks(given.away_g[free_g], ranks(away_n[free_g])),
@@ -114,8 +114,15 @@ def judged(given: Problem, ranking: Ranking, place_p: np.ndarray) -> dict[str, o
         "auroc_outside": auroc_of_ranks(given.hit_g[outside_g], ranks(toward_n[outside_g])),
         "n_genes": int(free_g.sum()),
         "n_hits": int(hit_n.sum()),
+        "places": _places(toward_n, given.hit_g, free_g),
     }
-    return row
+
+
+def _places(score_g: np.ndarray, hit_g: np.ndarray, free_g: np.ndarray) -> np.ndarray:
+    """How many other genes stand above each hit, ties half; missing where the panel measured it."""
+    others = np.sort(score_g[free_g & ~hit_g])
+    above = [others.size - np.searchsorted(others, score_g[hit_g], side) for side in ("left", "right")]
+    return np.where(free_g[hit_g], (above[0] + above[1]) / 2, np.nan)
 
 
 def _both(method: str, found: Posterior) -> Ranking:
