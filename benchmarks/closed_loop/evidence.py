@@ -100,7 +100,9 @@ def _spread(graph: GeneGraph, gene_ids: np.ndarray, rows: pd.DataFrame) -> np.nd
 
 def _rows(study: Study, method: str, kind: Kind, score: np.ndarray | Posterior) -> pd.DataFrame:
     """Score, and `away`, which ranks the hits away from the goal: of a posterior its other probability, else the score turned."""
-    toward_g, away_g = (score.probability_g, score.away_g) if isinstance(score, Posterior) else (score, -score)
+    toward_g, away_g = (
+        (score.probability_g, score.away_g) if isinstance(score, Posterior) else (score, -score)
+    )
     return pd.DataFrame(
         {"method": method, "kind": kind, "gene_id": study.cells.gene_ids, "score": toward_g, "away": away_g}
     )

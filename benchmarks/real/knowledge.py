@@ -85,15 +85,30 @@ def gene_names(shared: Path | None, cells: Path) -> GeneNames:
     if shared is not None and (shared / "geneformer").is_dir():
         return Vocabulary.published(shared / "geneformer").names
     var = ad.read_h5ad(cells, backed="r").var
-    columns = [var.index.astype(str), *(var[name].astype(str) for name in var.columns if var[name].dtype == object)]
-    ids = next((np.array(one) for one in columns if pd.Series(np.array(one)).str.match(r"ENSG\d{11}").mean() > LEAST_IDS), None)
+    columns = [
+        var.index.astype(str),
+        *(var[name].astype(str) for name in var.columns if var[name].dtype == object),
+    ]
+    ids = next(
+        (
+            np.array(one)
+            for one in columns
+            if pd.Series(np.array(one)).str.match(r"ENSG\d{11}").mean() > LEAST_IDS
+        ),
+        None,
+    )
     named = (name for name in SYMBOLS if name in var.columns)
-    symbols = var[next(named, None)].astype(str).to_numpy() if set(SYMBOLS) & set(var.columns) else var.index.astype(str).to_numpy()
+    symbols = (
+        var[next(named, None)].astype(str).to_numpy()
+        if set(SYMBOLS) & set(var.columns)
+        else var.index.astype(str).to_numpy()
+    )
     if ids is None:
         return GeneNames.of({symbol: symbol for symbol in symbols}, source="the file of cells")
     known = [gene[:15] if gene.startswith("ENSG") else "" for gene in ids]
     return GeneNames.of(
-        {symbol: gene for symbol, gene in zip(symbols, known, strict=True) if gene}, source="the file of cells"
+        {symbol: gene for symbol, gene in zip(symbols, known, strict=True) if gene},
+        source="the file of cells",
     )
 
 
@@ -103,8 +118,14 @@ def read_knowledge(shared: Path | None, names: GeneNames) -> Knowledge:
 
 
 def _of_files(folder: Path, names: GeneNames) -> Knowledge:
-    found = {name: read_gmt(folder / file, names=names) for name, file in SETS.items() if (folder / file).is_file()}
-    kernels = [Kernel(name, kernel.gene_ids, kernel.vector_gd) for name, sets in found.items() for kernel in [gene_set_kernel(sets)]]
+    found = {
+        name: read_gmt(folder / file, names=names) for name, file in SETS.items() if (folder / file).is_file()
+    }
+    kernels = [
+        Kernel(name, kernel.gene_ids, kernel.vector_gd)
+        for name, sets in found.items()
+        for kernel in [gene_set_kernel(sets)]
+    ]
     if (folder / EDGES).is_file():
         kernels.append(edge_kernel("HumanNet", folder / EDGES, names))
     references = tuple(_reference(folder / file, names) for file in REFERENCES if (folder / file).is_file())
@@ -124,7 +145,9 @@ def _of_package(names: GeneNames) -> Knowledge:
         known = by_gene_id(one, names)
         sets.append(GeneSets(one.name, known.columns, known.labels, sparse.csr_matrix(known.value_gc)))
     blood = [reference_of(one, names=names) for one in chosen(kinds=("reference",)) if one.name == BLOOD]
-    references = tuple(pd.DataFrame(one.log_expression_gc, index=one.gene_ids, columns=list(one.cell_types)) for one in blood)
+    references = tuple(
+        pd.DataFrame(one.log_expression_gc, index=one.gene_ids, columns=list(one.cell_types)) for one in blood
+    )
     return Knowledge(tuple(gene_set_kernel(one) for one in sets), tuple(sets), (), references)
 
 

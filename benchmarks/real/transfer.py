@@ -23,6 +23,8 @@ from perturbloop.schema import Modality
 RULES: tuple[PanelRule, ...] = ("random", "hit-enriched")
 NUMBERS = ("auroc", "auroc_away", "average_precision", "precision_at_50")
 COLUMNS = ("method", "panel", "k", *NUMBERS, "sd_auroc", "n_panels", "n_genes", "n_hits")
+
+
 def play(given: Problem, *, n_panels: int, sizes: list[int]) -> pd.DataFrame:
     """One row per method and panel."""
     graph, fixed = graph_of_all(given), constants(given)
@@ -33,9 +35,7 @@ def play(given: Problem, *, n_panels: int, sizes: list[int]) -> pd.DataFrame:
             for seed in range(n_panels):
                 place_p = panel_places(given, how, k, seed)
                 found = [*rankings(given, graph, place_p, seed), *fixed]
-                rows += [
-                    judged(given, one, place_p) | {"panel": how, "k": k, "seed": seed} for one in found
-                ]
+                rows += [judged(given, one, place_p) | {"panel": how, "k": k, "seed": seed} for one in found]
             typer.echo(f"{n_panels} {how} panels of {k}: done", err=True)
     return pd.DataFrame(rows)
 
@@ -61,16 +61,31 @@ def main(
     second: Annotated[Path, typer.Option("--to", help="Screen whose hits are the truth.")],
     cells: Annotated[Path, typer.Option(help="h5ad of raw counts of the cells, single or bulk.")],
     min_cpm: Annotated[float, typer.Option(help="Least counts per million of a gene that is judged.")] = 1.0,
-    pathway: Annotated[list[str] | None, typer.Option(help="Gene set that is known to drive the readout; may be repeated.")] = None,
+    pathway: Annotated[
+        list[str] | None, typer.Option(help="Gene set that is known to drive the readout; may be repeated.")
+    ] = None,
     panels: Annotated[int, typer.Option(help="Panels of each kind and size.", min=2)] = 30,
     k: Annotated[list[int] | None, typer.Option(help="Measured genes of a panel; may be repeated.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/transfer"),
-    modality: Annotated[str, typer.Option(help="What both screens did: crispri, crispr_ko or crispra.")] = "crispri",
+    modality: Annotated[
+        str, typer.Option(help="What both screens did: crispri, crispr_ko or crispra.")
+    ] = "crispri",
     fdr: Annotated[float, typer.Option(help="False discovery rate of a hit.")] = 0.05,
-    state: Annotated[str, typer.Option(help="State of the cells whose expression counts; by default the mean of all.")] = "",
+    state: Annotated[
+        str, typer.Option(help="State of the cells whose expression counts; by default the mean of all.")
+    ] = "",
 ) -> None:
     """Play all panels, write the table and say what follows."""
-    given = read_problem(first, second, cells, min_cpm=min_cpm, pathway=pathway or [], modality=cast("Modality", modality), fdr=fdr, state=state)
+    given = read_problem(
+        first,
+        second,
+        cells,
+        min_cpm=min_cpm,
+        pathway=pathway or [],
+        modality=cast("Modality", modality),
+        fdr=fdr,
+        state=state,
+    )
     for fact in given.facts:
         typer.echo(fact)
     write(play(given, n_panels=panels, sizes=k or [20, 75]), out)

@@ -38,7 +38,11 @@ class Ranking:
 def panel_places(given: Problem, how: PanelRule, k: int, seed: int) -> np.ndarray:
     """Rows of the genes of a panel; nested in k."""
     chosen = panel(
-        how, k, gene_ids=given.gene_ids, rng=np.random.default_rng(seed), hits=given.gene_ids[given.known_hit_g]
+        how,
+        k,
+        gene_ids=given.gene_ids,
+        rng=np.random.default_rng(seed),
+        hits=given.gene_ids[given.known_hit_g],
     )
     return pd.Index(given.gene_ids).get_indexer(pd.Index(chosen))
 
@@ -69,7 +73,8 @@ def rankings(given: Problem, graph: GeneGraph, place_p: np.ndarray, seed: int) -
     insilico = {"an in-silico score of other genes": rng.standard_normal(nothing_g.size)} | given.insilico
     for name, score_g in insilico.items():
         yield _both(
-            f"posterior with {name}", posterior(given.kernels, given.scales(), score_g, place_p, effect_p, se_p)
+            f"posterior with {name}",
+            posterior(given.kernels, given.scales(), score_g, place_p, effect_p, se_p),
         )
     spread_g = propagate(graph, given.gene_ids[place_p], effect_p, se_p)["score"].to_numpy(float)
     yield Ranking("propagation", spread_g, -spread_g)
@@ -81,7 +86,10 @@ def ridge(given: Problem, place_p: np.ndarray, effect_p: np.ndarray) -> np.ndarr
     """Ridge of the effects on set membership, expression, lineage and annotation degree, as a user without a posterior would do it."""
     columns = (given.expression_g, np.nan_to_num(given.lineage_g), np.log1p(given.degree_g))
     numbers_gd = np.column_stack([standardized(value_g) for value_g in columns])
-    near_gp = total_columns(given.kernels, np.ones(len(given.kernels)), place_p) + numbers_gd @ numbers_gd[place_p].T
+    near_gp = (
+        total_columns(given.kernels, np.ones(len(given.kernels)), place_p)
+        + numbers_gd @ numbers_gd[place_p].T
+    )
     best, found = np.inf, np.zeros(given.gene_ids.size)
     centered_p = effect_p - effect_p.mean()
     for penalty in PENALTIES:
@@ -94,7 +102,9 @@ def ridge(given: Problem, place_p: np.ndarray, effect_p: np.ndarray) -> np.ndarr
 
 def graph_of_all(given: Problem) -> GeneGraph:
     """Nearest genes by all kernels together: what effects are propagated over."""
-    joined = sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(kernel.vector_gd) for kernel in given.kernels]))
+    joined = sparse.csr_matrix(
+        sparse.hstack([sparse.csr_matrix(kernel.vector_gd) for kernel in given.kernels])
+    )
     return graph_of(Kernel("all", given.gene_ids, joined))
 
 

@@ -10,7 +10,7 @@ from knowledge import Knowledge, gene_names, read_knowledge, shared_folder
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.screens import read_screen
 from perturbloop.evidence.kernels import Kernel, aligned
-from perturbloop.evidence.lineage import lineage_prior, lineage_score, likeness, own_types
+from perturbloop.evidence.lineage import lineage_of, lineage_prior
 from perturbloop.evidence.scales import Scale, change_scale, expression_scale, lineage_scale, listed_scale
 from perturbloop.evidence.screen_effects import effects_of_screen
 from perturbloop.schema import Modality, ScreenConfig
@@ -104,7 +104,8 @@ def read_problem(
     level = expression(cells)
     screens = [
         read_screen(
-            ScreenConfig(path=str(path), name=path.stem, modality=modality, higher_is="start", fdr=fdr), names=names
+            ScreenConfig(path=str(path), name=path.stem, modality=modality, higher_is="start", fdr=fdr),
+            names=names,
         )[0].set_index("gene_id")
         for path in (first, second)
     ]
@@ -114,7 +115,11 @@ def read_problem(
         dtype=object,
     )
     seen = pd.Series(1.0, index=gene_ids)
-    one = effects_of_screen(screens[0].reset_index(), seen, min_detection=0.5).effects.set_index("gene_id").loc[gene_ids]
+    one = (
+        effects_of_screen(screens[0].reset_index(), seen, min_detection=0.5)
+        .effects.set_index("gene_id")
+        .loc[gene_ids]
+    )
     two = screens[1].loc[gene_ids]
     logs = level.filter(like=f"log {state}" if state else "log ")
     if logs.empty:
@@ -169,16 +174,18 @@ def _column(obs: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
     return np.full(len(obs), "all")
 
 
-def _lineage(known: Knowledge, gene_ids: np.ndarray, expression_g: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _lineage(
+    known: Knowledge, gene_ids: np.ndarray, expression_g: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
     """Mean over the references of the lineage score, and which cell types were recognized."""
     found, said = [], []
     for reference in known.references:
-        table_gc = reference.reindex(gene_ids).to_numpy(float)
-        own_c = own_types(likeness(table_gc, expression_g))
-        if own_c.any() and not own_c.all():
-            found.append(lineage_score(table_gc, own_c))
-            others = ", ".join(reference.columns[~own_c])
-            said.append(f"recognized as {', '.join(reference.columns[own_c])} (against {others})")
+        lineage = lineage_of(
+            reference.reindex(gene_ids).to_numpy(float), list(reference.columns), expression_g
+        )
+        if lineage is not None:
+            found.append(lineage.score_g)
+            said.append(lineage.line)
     if not found:
         return np.full(gene_ids.size, np.nan), ["no cell type was recognized: the lineage says nothing"]
     table = pd.DataFrame(found)

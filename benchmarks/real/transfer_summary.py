@@ -43,7 +43,9 @@ def summary(played: pd.DataFrame) -> str:
         for method, own in rows.groupby("method", sort=False):
             spread = f"{own['auroc'].mean():.3f} ± {own['auroc'].std(ddof=1):.3f}"
             names = ("auroc_outside", "auroc_away", "average_precision", "precision_at_50")
-            lines.append(f"| {method} | {spread} | {' | '.join(f'{own[name].mean():.3f}' for name in names)} |")
+            lines.append(
+                f"| {method} | {spread} | {' | '.join(f'{own[name].mean():.3f}' for name in names)} |"
+            )
         told = [
             f"| {one} − {other} | {_words(found['auroc'])} | {_words(found['average_precision'])} |"
             for one, other, found in differences(rows)
@@ -60,10 +62,17 @@ def differences(rows: pd.DataFrame) -> Iterator[tuple[str, str, dict[str, Interv
         "auroc": lambda place_ph, weight_h: 1 - _mean(place_ph, weight_h) / n_others,
         "average_precision": average_precision,
     }
-    found = {method: np.stack(own.sort_values("seed")["places"].to_list()) for method, own in rows.groupby("method")}
+    found = {
+        method: np.stack(own.sort_values("seed")["places"].to_list())
+        for method, own in rows.groupby("method")
+    }
     for one, other in PAIRS:
         if one in found and other in found:
-            yield one, other, {name: paired(found[one], found[other], make) for name, make in statistics.items()}
+            yield (
+                one,
+                other,
+                {name: paired(found[one], found[other], make) for name, make in statistics.items()},
+            )
 
 
 def paired(

@@ -60,7 +60,9 @@ def test_numbers_are_those_of_scikit_learn_on_genes_that_were_not_measured(load,
     place_p = methods.panel_places(given, "hit-enriched", 5, 0)
     graph = from_vectors(IDS, given.kernels[0].vector_gd.toarray(), k=5, name="sets")
     free_g = ~np.isin(np.arange(60), place_p)
-    found = {one.method: one for one in (*methods.rankings(given, graph, place_p, 0), *methods.constants(given))}
+    found = {
+        one.method: one for one in (*methods.rankings(given, graph, place_p, 0), *methods.constants(given))
+    }
     for one in found.values():
         row = methods.judged(given, one, place_p)
         assert row["auroc"] == pytest.approx(roc_auc_score(given.hit_g[free_g], one.toward_g[free_g]))
@@ -111,7 +113,9 @@ def test_the_graph_of_a_kernel_is_that_of_its_vectors(load, rng):
     )
 
 
-@pytest.mark.parametrize("columns", [{"state": ["a", "b"] * 3, "donor": list("xxyyzz")}, {"batch": list("xxyyzz")}])
+@pytest.mark.parametrize(
+    "columns", [{"state": ["a", "b"] * 3, "donor": list("xxyyzz")}, {"batch": list("xxyyzz")}]
+)
 def test_expression_is_read_with_and_without_states(load, columns):
     from perturbloop.data.cells import from_adata
     from perturbloop.data.genes import GeneNames

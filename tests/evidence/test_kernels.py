@@ -66,7 +66,9 @@ def test_several_kernels_are_summed_as_one_by_one(rng):
     one_by_one = [a**2 * kernel.columns(place_p) for a, kernel in zip(amplitude_k, made, strict=True)]
     np.testing.assert_allclose(total_columns(made, amplitude_k, place_p), sum(one_by_one), atol=1e-12)
     for kernel in made:
-        np.testing.assert_allclose(kernel.pull(place_p, weight_p), kernel.columns(place_p) @ weight_p, atol=1e-12)
+        np.testing.assert_allclose(
+            kernel.pull(place_p, weight_p), kernel.columns(place_p) @ weight_p, atol=1e-12
+        )
 
 
 def test_genes_of_one_program_are_alike_whatever_their_depth(rng):

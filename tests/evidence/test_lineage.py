@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from perturbloop.errors import InputError
-from perturbloop.evidence.lineage import likeness, lineage_prior, lineage_score, own_types
+from perturbloop.evidence.lineage import likeness, lineage_of, lineage_prior, lineage_score, own_types
 from perturbloop.evidence.scales import lineage_scale
 
 
@@ -37,17 +37,40 @@ def test_genes_of_the_lineage_come_first_and_those_of_others_are_as_any(referenc
     assert set(np.argsort(-prior_g)[:40]) == set(range(300, 340))
 
 
+def test_a_lineage_names_its_types_and_one_that_is_named_wins(reference, rng):
+    types, cells_g = ("CD4", "CD8", "B", "mono"), reference[:, 2] + rng.normal(scale=0.3, size=420)
+    found, named = (lineage_of(reference, types, cells_g, cell_type=own) for own in ((), ("CD4", "CD8")))
+    assert (found.own, found.others) == (("B",), ("CD4", "CD8", "mono"))
+    assert found.line == "lineage: expression in 'B' against 'CD4', 'CD8', 'mono'"
+    assert named.own == ("CD4", "CD8")
+    assert np.argmax(named.score_g) < 340
+    assert lineage_of(reference, types, rng.permutation(cells_g), cell_type=types) is None
+    with pytest.raises(InputError, match=r"'T' came\. The closest is"):
+        lineage_of(reference, types, cells_g, cell_type=("T",))
+
+
 def test_a_gene_without_reference_is_ranked_by_expression_and_annotation():
-    prior_g = lineage_prior(np.full(4, np.nan), np.array([0.0, 4.0, 0.0, 4.0]), np.array([0.0, 0.0, 9.0, 9.0]))
+    prior_g = lineage_prior(
+        np.full(4, np.nan), np.array([0.0, 4.0, 0.0, 4.0]), np.array([0.0, 0.0, 9.0, 9.0])
+    )
     assert prior_g.tolist() == pytest.approx([-1.0, 0.0, 0.0, 1.0])
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: likeness(np.ones((10, 3)), np.ones(10)), "at least 50 genes and 2 reference cell types; 10 shared genes"),
-        (lambda: likeness(np.ones((99, 1)), np.ones(99)), "99 shared genes that one of 1 types expresses came"),
-        (lambda: lineage_score(np.ones((9, 2)), np.array([True, True])), "2 of 2 are one's own. Name the cell type"),
+        (
+            lambda: likeness(np.ones((10, 3)), np.ones(10)),
+            "at least 50 genes and 2 reference cell types; 10 shared genes",
+        ),
+        (
+            lambda: likeness(np.ones((99, 1)), np.ones(99)),
+            "99 shared genes that one of 1 types expresses came",
+        ),
+        (
+            lambda: lineage_score(np.ones((9, 2)), np.array([True, True])),
+            "2 of 2 are one's own. Name the cell type",
+        ),
     ],
 )
 def test_what_tells_no_lineage_is_refused(call, says):

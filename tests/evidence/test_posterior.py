@@ -63,7 +63,8 @@ def test_turned_effects_exchange_both_signs(modules):
     effect_g, network = modules
     place_p = np.arange(0, 80, 4)
     one, turned = (
-        posterior([network], [], NOTHING, place_p, sign * effect_g[place_p], np.full(20, 0.1)) for sign in (1, -1)
+        posterior([network], [], NOTHING, place_p, sign * effect_g[place_p], np.full(20, 0.1))
+        for sign in (1, -1)
     )
     np.testing.assert_allclose(one.probability_g, turned.away_g, atol=1e-9)
     assert one.share_k == pytest.approx([1.0])
@@ -79,7 +80,9 @@ def test_a_gene_that_no_collection_knows_is_believed_to_do_little():
     assert found.away_g[40:].max() < found.away_g[20:40].min()
 
 
-def test_measured_genes_raise_the_weight_of_a_list_that_holds_the_hits_and_take_it_from_one_that_does_not(rng):
+def test_measured_genes_raise_the_weight_of_a_list_that_holds_the_hits_and_take_it_from_one_that_does_not(
+    rng,
+):
     place_p, effect_p = np.arange(20), np.where(np.arange(20) < 8, 3.0, 0.1) * rng.choice([-1.0, 1.0], 20)
     listed_g = np.arange(80) < 8
     right, wrong = (
@@ -168,7 +171,10 @@ def test_the_order_of_measured_genes_and_their_scale_do_not_matter(modules):
     order, insilico_g = np.random.default_rng(1).permutation(16), np.random.default_rng(2).normal(size=80)
     one, scaled = (
         posterior([network], scales, insilico_g, place, times * effect, times * se_p, passed=True)
-        for place, effect, times in ((place_p, effect_g[place_p], 1.0), (place_p[order], effect_g[place_p][order], 10.0))
+        for place, effect, times in (
+            (place_p, effect_g[place_p], 1.0),
+            (place_p[order], effect_g[place_p][order], 10.0),
+        )
     )
     np.testing.assert_allclose(scaled.mean_g, 10 * one.mean_g, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(scaled.probability_g, one.probability_g, rtol=1e-3)
@@ -195,8 +201,18 @@ def test_a_tenth_of_the_variance_of_effects_is_always_taken_for_true(rng):
     [
         ([3], [1.0], [0.1], "At least 2 measured genes are needed; 1 came"),
         ([3, 3], [1.0, 2.0], [0.1, 0.1], "needs one effect; these have several: '3'. Keep"),
-        ([3, 4], [1.0, np.nan], [0.1, 0.1], "must be finite and their errors not negative; those of '4' are not"),
-        ([3, 4], [1.0, 1.0], [0.1, -0.1], "must be finite and their errors not negative; those of '4' are not"),
+        (
+            [3, 4],
+            [1.0, np.nan],
+            [0.1, 0.1],
+            "must be finite and their errors not negative; those of '4' are not",
+        ),
+        (
+            [3, 4],
+            [1.0, 1.0],
+            [0.1, -0.1],
+            "must be finite and their errors not negative; those of '4' are not",
+        ),
     ],
 )
 def test_effects_that_say_nothing_are_refused(place, effect, se, says):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from perturbloop.schema import PREDICTIONS, concat, Kind
+from perturbloop.schema import PREDICTIONS, Kind, concat
 
 
 def agreement(de_g: Float[np.ndarray, " g"], isp_g: Float[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:

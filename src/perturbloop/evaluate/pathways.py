@@ -75,7 +75,9 @@ def pathway_scales(cells: Cells, pathway: StaticPathway | None) -> tuple[Scale, 
     pathway
         Result of `static_pathway`.
     """
-    listed_g = np.isin(pathway_labels(cells, pathway).astype(str), sorted(pathway.gene_names) if pathway else [])
+    listed_g = np.isin(
+        pathway_labels(cells, pathway).astype(str), sorted(pathway.gene_names) if pathway else []
+    )
     return (listed_scale("pathway", cells.gene_ids, listed_g),) if listed_g.any() else ()
 
 

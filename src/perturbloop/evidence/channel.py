@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.cells import Cells
 from perturbloop.data.splits import trains
 from perturbloop.data.states import StateCells
 from perturbloop.evidence.graphs import GeneGraph, coexpression
@@ -140,7 +139,9 @@ def effects_of_kind(effects: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     before they meet (`units.in_one_unit`).
     """
     judging = [judges(modality, kind) for modality in effects["modality"]]
-    rows = in_one_unit(effects[effects["level"].eq("gene") & pd.Series(judging, index=effects.index, dtype=bool)])
+    rows = in_one_unit(
+        effects[effects["level"].eq("gene") & pd.Series(judging, index=effects.index, dtype=bool)]
+    )
     precision = 1 / rows["se"].clip(lower=1e-9) ** 2
     by_gene = rows.assign(precision=precision, weighted=precision * rows["effect_to_goal"]).groupby("gene_id")
     total = by_gene["precision"].sum()

@@ -3,10 +3,13 @@
 The numbers are log2 expression of reference cell types, genes × cell types (`c`), such as sorted blood cells in TPM.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Bool, Float
 
-from perturbloop.errors import InputError
+from perturbloop.errors import InputError, closest, some
 from perturbloop.stats.scale import standardized
 
 LEAST_EXPRESSED = 1.0
@@ -15,6 +18,69 @@ LEAST_GENES = 50
 """Fewest such genes by which cells are recognized."""
 ALSO_OURS = 2 / 3
 """A cell type is the cells' own too where its likeness is at least this share of the best one's, as CD8 beside CD4 T cells."""
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What the cells express more than other cell types do, and which types were compared."""
+
+    score_g: Float[np.ndarray, " g"]
+    """`lineage_score` of each gene, log2; NaN where the reference does not know it."""
+    own: tuple[str, ...]
+    """Reference types that are the cells' own."""
+    others: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """Say it in words."""
+        return f"lineage: expression in {some(self.own)} against {some(self.others)}"
+
+
+def lineage_of(
+    reference_gc: Float[np.ndarray, "g c"],
+    cell_types: Sequence[str],
+    log_expression_g: Float[np.ndarray, " g"],
+    *,
+    cell_type: Sequence[str] = (),
+) -> Lineage | None:
+    """Recognize the cells among reference types, and score every gene by its lineage.
+
+    Parameters
+    ----------
+    reference_gc
+        Log2 expression of the reference types, rows in the order of the cells' genes; NaN where a gene is not known.
+    cell_types
+        Names of its columns.
+    log_expression_g
+        Log2 expression of the start cells.
+    cell_type
+        The cells' own types, where they are named.
+
+    Returns
+    -------
+    `None` where the cells are like no type, or like all: then there is no lineage to tell.
+
+    Raises
+    ------
+    InputError
+        If a type is named that the reference lacks.
+    """
+    unknown = [name for name in cell_type if name not in cell_types]
+    if unknown:
+        msg = (
+            f"A cell type must be one of the reference's {some(cell_types, limit=20)}; {unknown[0]!r} came. The closest is "
+            f"{closest(unknown[0], cell_types, limit=1)}."
+        )
+        raise InputError(msg)
+    own_c = (
+        np.isin(np.array(cell_types, dtype=str), list(cell_type))
+        if cell_type
+        else own_types(likeness(reference_gc, log_expression_g))
+    )
+    if own_c.all() or not own_c.any():
+        return None
+    names = np.array(cell_types, dtype=object)
+    return Lineage(lineage_score(reference_gc, own_c), tuple(names[own_c]), tuple(names[~own_c]))
 
 
 def likeness(
@@ -51,9 +117,7 @@ def likeness(
     mean_g = reference_gc.mean(axis=1)
     shared_g2 = np.column_stack([np.ones_like(mean_g), mean_g])
     special_g = own_g - shared_g2 @ np.linalg.lstsq(shared_g2, own_g, rcond=None)[0]
-    return np.array(
-        [_correlation(column_g - mean_g, special_g) for column_g in reference_gc.T], dtype=float
-    )
+    return np.array([_correlation(column_g - mean_g, special_g) for column_g in reference_gc.T], dtype=float)
 
 
 def own_types(like_c: Float[np.ndarray, " c"]) -> Bool[np.ndarray, " c"]:

@@ -196,16 +196,14 @@ def posterior(
     )
     prior_g = found.mean_weight * saturated_g
     left_p = effect_p - prior_g[place_p]
-    spread_g = np.sqrt(found.variance) * np.exp(
-        np.clip(value_gs @ found.weight_s, -LARGEST_LOG, LARGEST_LOG)
-    )
+    spread_g = np.sqrt(found.variance) * np.exp(np.clip(value_gs @ found.weight_s, -LARGEST_LOG, LARGEST_LOG))
     cross_gp *= found.sharing * spread_g[:, None]
     cross_gp *= spread_g[place_p]
     own_sd_g = spread_g * np.sqrt(OWN_SHARE + (1 - found.sharing) * self_g)
     noise_p = se_p**2 + LEAST_NOISE * variance + own_sd_g[place_p] ** 2
     factor = cho_factor(cross_gp[place_p] + np.diag(noise_p), lower=True)
     solved_p = cho_solve(factor, left_p)
-    told_pg = solve_triangular(factor[0], cross_gp.T, lower=True)
+    told_pg = solve_triangular(factor[0], cross_gp.T, lower=True, check_finite=False)
     left_g = np.maximum(found.sharing * spread_g**2 * self_g - np.einsum("pg,pg->g", told_pg, told_pg), 0)
     return Posterior(
         mean_g=prior_g + cross_gp @ solved_p,

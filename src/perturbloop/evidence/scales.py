@@ -41,9 +41,7 @@ class Scale:
         return replace(self, gene_ids=gene_ids, value_g=value.to_numpy(float))
 
 
-def expression_scale(
-    gene_ids: Shaped[np.ndarray, " g"], log_expression_g: Float[np.ndarray, " g"]
-) -> Scale:
+def expression_scale(gene_ids: Shaped[np.ndarray, " g"], log_expression_g: Float[np.ndarray, " g"]) -> Scale:
     """Genes that the cells express more may act more, by little.
 
     Parameters
@@ -79,9 +77,7 @@ def change_scale(gene_ids: Shaped[np.ndarray, " g"], change_g: Float[np.ndarray,
     return Scale("change", gene_ids, -_limited(np.abs(change_g)), CHANGE_WEIGHT, CHANGE_DOUBT)
 
 
-def listed_scale(
-    name: str, gene_ids: Shaped[np.ndarray, " g"], is_listed_g: Bool[np.ndarray, " g"]
-) -> Scale:
+def listed_scale(name: str, gene_ids: Shaped[np.ndarray, " g"], is_listed_g: Bool[np.ndarray, " g"]) -> Scale:
     """Genes of a list that was named beforehand, such as a pathway, may act more; measured genes can say that they do not.
 
     Parameters

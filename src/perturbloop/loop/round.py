@@ -17,10 +17,10 @@ from perturbloop.evaluate import (
     de_isp,
     differential,
     gate,
+    pathway_scales,
     positives,
     recognize,
     scoreboard,
-    pathway_scales,
     static_pathway,
     strata,
 )
