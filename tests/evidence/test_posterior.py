@@ -189,10 +189,10 @@ def test_errors_of_effects_widen_what_is_believed(modules):
     assert np.abs(vague.influence_gp).sum() < np.abs(exact.influence_gp).sum()
 
 
-def test_a_tenth_of_the_variance_of_effects_is_always_taken_for_true(rng):
+def test_an_effect_worth_having_is_beyond_what_is_true_of_most_and_beyond_noise(rng):
     effect_p = rng.normal(size=10)
     found, sure = (posterior([], [], NOTHING, np.arange(10), effect_p, np.full(10, se)) for se in (5.0, 0.1))
-    assert found.threshold == pytest.approx(np.sqrt(0.1 * np.mean(effect_p**2)))
+    assert found.threshold == pytest.approx(2 * 5.0)
     assert sure.threshold == pytest.approx(np.sqrt(np.mean(effect_p**2) - 0.1**2))
 
 

@@ -24,6 +24,8 @@ PASSED, UNPROVEN = (0.3, 0.15), (0.0, 0.2)
 in standard deviations of the true effects, for a gene that is far up in the score."""
 LEAST_NOISE = 1e-6
 """Least variance of the error of an effect, as a share of the variance of the true effects: exact effects are no singular matrix."""
+TOLD = 2.0
+"""Errors of measurement below which an effect is not worth having: the next experiment could not tell it from nothing."""
 LEAST_MEASURED = 2
 """Fewest measured genes."""
 MOST_FITTED = 300
@@ -139,7 +141,7 @@ def posterior(
         Whether the model behind that score passed its control gate. Of one that did not, the score weighs nothing until the measured
         genes bear it out.
     threshold
-        Effect that is worth having, same unit; one standard deviation of the true effects by default.
+        Effect that is worth having, same unit; by default one standard deviation of the true effects, and no less than `TOLD` errors.
 
     Returns
     -------
@@ -152,7 +154,7 @@ def posterior(
     that only o is left to it: annotation widens what is believed, it does not shift it. The variance v, the weights of the scales, and how much of their
     variance like genes share, are the most probable ones (`marginal.strength`): effects that were dealt out anew among the genes lose their say. The
     amplitude of each collection is fixed, as twenty genes would fit it to noise. Genes are ranked by
-    :math:`P(f > \sigma)`, for the other sign by :math:`P(f < -\sigma)`: the mean alone ranks poorly where no measured gene is a hit. The in-silico
+    :math:`P(f > t)`, for the other sign by :math:`P(f < -t)`, with t the threshold: the mean alone ranks poorly where no measured gene is a hit. The in-silico
     score, saturated as the genes far out are mostly consequences of the state, shifts the prior mean; its weight is the most probable one too, about
     `PASSED` or `UNPROVEN`. All constants were looked at on panels of the CRISPRi IFN-γ screen of donor 1 and of the CRISPRa TNF screen, and on
     simulated networks 0 to 5. The assumption a reviewer would attack: annotation tells who acts.
@@ -208,7 +210,7 @@ def posterior(
     return Posterior(
         mean_g=prior_g + cross_gp @ solved_p,
         sd_g=np.sqrt(left_g + own_sd_g**2),
-        threshold=float(sigma if threshold is None else threshold),
+        threshold=float(max(sigma, TOLD * np.sqrt(np.mean(se_p**2))) if threshold is None else threshold),
         share_k=_shares(networks, spread_g, place_p, solved_p),
         weight_s=found.weight_s,
         sharing=found.sharing,

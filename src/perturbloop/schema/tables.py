@@ -262,7 +262,11 @@ POSTERIOR = Table(
         Column("sd", "standard deviation of the true effect, same unit", 0.22),
         Column("probability", "probability that the effect is beyond `threshold`, toward the goal", 0.4),
         Column("away", "probability that it is as far beyond it away from the goal", 0.02),
-        Column("threshold", "one standard deviation of the true effects of the measured genes", 0.35),
+        Column(
+            "threshold",
+            "one standard deviation of the true effects of the measured genes, and no less than two of their errors",
+            0.35,
+        ),
         Column("neighbors", "measured genes that move `mean` most, and by how much", "+0.21 by JAK2"),
     ),
 )
