@@ -75,9 +75,19 @@ def test_every_command_is_a_method_of_the_same_name(study):
     from perturbloop.cli import app
 
     commands = {entry.name or entry.callback.__name__ for entry in app.registered_commands}
-    outside = {"init", "demo", "pretrain"}
+    outside = {"init", "demo", "pretrain", "knowledge"}
     assert commands - outside <= {name for name in dir(pl.Campaign) if not name.startswith("_")}
-    assert {"demo", "pretrain"} <= set(pl.__all__)
+    assert {"demo", "pretrain", "knowledge"} <= set(pl.__all__)
+
+
+def test_collections_are_listed_added_and_removed_from_python(tmp_path, monkeypatch):
+    monkeypatch.setenv("PERTURBLOOP_HOME", str(tmp_path))
+    (tmp_path / "own.gmt").write_text("TCR\t\tCD3E\tZAP70\tLCP2\n")
+    before = pl.knowledge()
+    after = pl.knowledge("add", "own", tmp_path / "own.gmt", date="2020-01-01")
+    assert set(after["name"]) - set(before["name"]) == {"own"}
+    assert after.set_index("name").loc["reactome", "licence"] == "CC0 1.0"
+    pd.testing.assert_frame_equal(pl.knowledge("remove", "own"), before)
 
 
 def test_a_campaign_is_opened_again_and_asked(study):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pandas as pd
 
@@ -393,6 +393,41 @@ def pretrain(
             gene_column=gene_column,
         )
     return Path(folder)
+
+
+def knowledge(
+    action: Literal["list", "add", "remove"] = "list",
+    name: str = "",
+    source: str | PathLike[str] = "",
+    **options: Any,
+) -> pd.DataFrame:
+    """List the gene sets, networks and references on this machine; add and remove them.
+
+    Parameters
+    ----------
+    action
+        list, add or remove.
+    name
+        Name of the collection that is added or removed.
+    source
+        Path or http(s) address of the published file that is added.
+    options
+        `kind`, `date`, `aliases` (a list of paths), `licence` and `sha256`, as of `perturbloop knowledge add`.
+
+    Returns
+    -------
+    One row per collection that is there afterwards: `name`, `kind`, `source`, `version`, `date`, `licence`, `digest`, `n_genes`,
+    `n_columns`, `origin` and `is_shipped`.
+    """
+    from perturbloop.data.knowledge import collections
+    from perturbloop.data.knowledge.adding import add, remove
+
+    if action == "add":
+        with progress():
+            add(name, str(source), **options)
+    elif action == "remove":
+        remove(name)
+    return pd.DataFrame([one.to_dict() for one in collections()])
 
 
 def _named(options: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:

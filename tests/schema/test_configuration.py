@@ -164,6 +164,7 @@ def test_the_options_that_name_a_file_are_marked():
         "perturb": (),
         "evaluate": ("gene_sets", "essential_genes"),
         "design": (),
+        "knowledge": (),
         "perturbed": ("path", "targets", "label_table"),
         "screen": ("path", "hits", "targets"),
     }

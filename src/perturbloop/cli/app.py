@@ -8,6 +8,7 @@ import typer
 from perturbloop import __version__
 from perturbloop.cli.combine import combine
 from perturbloop.cli.curves import curves
+from perturbloop.cli.knowledge import knowledge
 from perturbloop.cli.options import Folder, Workers, command
 from perturbloop.cli.output import Answer, Commands, width
 from perturbloop.cli.record import RECORDED, record
@@ -22,14 +23,19 @@ PANELS = {
     "perturb": "Edits",
     "evaluate": "Judging",
     "design": "Batch",
+    "knowledge": "Knowledge",
     "pretrain": "Model and training",
     "perturbed": "Perturbed cells",
     "screen": "Screens",
 }
 """Heading in the help of the options of each section."""
 CAMPAIGN = options(
-    {name: SECTIONS[name] for name in ("cells", "train", "perturb", "evaluate", "design")},
-    names={"cells.path": "cells"},
+    {name: SECTIONS[name] for name in ("cells", "train", "perturb", "evaluate", "design", "knowledge")},
+    names={
+        "cells.path": "cells",
+        "knowledge.until": "knowledge_until",
+        "knowledge.leave_out": "knowledge_leave_out",
+    },
 )
 """Options of a new campaign."""
 PRETRAINING = options({"pretrain": PretrainConfig})
@@ -156,6 +162,7 @@ def propose(
 command(app, *RECORDED, panels=PANELS)(record)
 command(app)(combine)
 command(app)(curves)
+command(app)(knowledge)
 
 
 @command(app)

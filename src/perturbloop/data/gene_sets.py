@@ -1,8 +1,8 @@
 """Gene sets (pathways, complexes, modules) from a GMT file, as a table of genes × sets.
 
 A GMT file has one set a line, its parts divided by tabs: name, description, then the genes, as symbols or Ensembl
-ids. MSigDB, Reactome, Enrichr and g:Profiler offer such files; perturbloop ships and downloads none, because a gene
-set is a claim with a date: one that was written from the screen it is judged by knows the answer.
+ids. MSigDB, Reactome, Enrichr and g:Profiler offer such files. A gene set is a claim with a date: one that was written from
+the screen it is judged by knows the answer.
 """
 
 import re

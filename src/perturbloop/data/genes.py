@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from perturbloop.data import hgnc
 from perturbloop.errors import GeneIdError, closest, some
 
 COLUMNS = ("ensembl_id", "gene_id", "gene_ids", "feature_id", "var_names")
@@ -77,6 +78,9 @@ class GeneNames:
     def resolve(self, labels: Iterable[str]) -> list[str]:
         """Return the Ensembl id of each label, '' where there is none.
 
+        A symbol that the names lack is looked up by the other names that HGNC knows of its gene, where they are those of no other
+        gene.
+
         >>> NO_NAMES.resolve(["ENSG00000115415.20", "STAT1", ""])
         ['ENSG00000115415', '', '']
         """
@@ -89,7 +93,9 @@ class GeneNames:
                 if bare in self.by_id
                 else self.aliases.get(label.upper(), self.aliases.get(bare.upper(), ""))
             )
-            found.append(gene or (bare if is_id else ""))
+            others = () if gene or is_id or not label or not self else hgnc.symbols().synonyms(label)
+            other = next((self.aliases[name] for name in others if name in self.aliases), "")
+            found.append(gene or (bare if is_id else other))
         return found
 
 
@@ -138,6 +144,11 @@ class GeneReport:
         if self.unknown:
             facts.append(f"dropped as unknown: {some(self.unknown)}")
         return facts
+
+
+def is_ensembl(label: str) -> bool:
+    """Whether a label is the Ensembl id of a gene, with or without version."""
+    return bool(_ENSEMBL.match(label))
 
 
 def mouse_labels(labels: list[str]) -> list[str]:

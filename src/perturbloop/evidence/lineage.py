@@ -29,6 +29,8 @@ class Lineage:
     own: tuple[str, ...]
     """Reference types that are the cells' own."""
     others: tuple[str, ...]
+    likeness: float
+    """Of the own type most like the cells, see `likeness`."""
 
     @property
     def line(self) -> str:
@@ -58,7 +60,7 @@ def lineage_of(
 
     Returns
     -------
-    `None` where the cells are like no type, or like all: then there is no lineage to tell.
+    `None` where the cells are like no type or like all, or share too few genes with the reference: then there is no lineage to tell.
 
     Raises
     ------
@@ -72,15 +74,19 @@ def lineage_of(
             f"{closest(unknown[0], cell_types, limit=1)}."
         )
         raise InputError(msg)
-    own_c = (
-        np.isin(np.array(cell_types, dtype=str), list(cell_type))
-        if cell_type
-        else own_types(likeness(reference_gc, log_expression_g))
-    )
+    if not enough(reference_gc, log_expression_g):
+        return None
+    like_c = likeness(reference_gc, log_expression_g)
+    own_c = np.isin(np.array(cell_types, dtype=str), list(cell_type)) if cell_type else own_types(like_c)
     if own_c.all() or not own_c.any():
         return None
     names = np.array(cell_types, dtype=object)
-    return Lineage(lineage_score(reference_gc, own_c), tuple(names[own_c]), tuple(names[~own_c]))
+    return Lineage(
+        lineage_score(reference_gc, own_c),
+        tuple(names[own_c]),
+        tuple(names[~own_c]),
+        float(like_c[own_c].max()),
+    )
 
 
 def likeness(
@@ -105,9 +111,8 @@ def likeness(
     Special is what the mean over the types does not foretell: the mean is taken off each type, and regressed off the cells. Housekeeping
     genes, which all types share, would else make all cells alike.
     """
-    known_g = np.isfinite(reference_gc).all(axis=1) & np.isfinite(log_expression_g)
-    known_g &= np.nan_to_num(reference_gc).max(axis=1, initial=0.0) >= LEAST_EXPRESSED
-    if reference_gc.shape[1] < 2 or known_g.sum() < LEAST_GENES:
+    known_g = _telling(reference_gc, log_expression_g)
+    if not enough(reference_gc, log_expression_g):
         msg = (
             f"Cells are recognized by at least {LEAST_GENES} genes and 2 reference cell types; {int(known_g.sum())} shared genes that "
             f"one of {reference_gc.shape[1]} types expresses came. Give a reference with more genes or types."
@@ -118,6 +123,11 @@ def likeness(
     shared_g2 = np.column_stack([np.ones_like(mean_g), mean_g])
     special_g = own_g - shared_g2 @ np.linalg.lstsq(shared_g2, own_g, rcond=None)[0]
     return np.array([_correlation(column_g - mean_g, special_g) for column_g in reference_gc.T], dtype=float)
+
+
+def enough(reference_gc: Float[np.ndarray, "g c"], log_expression_g: Float[np.ndarray, " g"]) -> bool:
+    """Whether cells can be recognized: two types or more, and enough genes that one of them expresses and the cells measure."""
+    return reference_gc.shape[1] >= 2 and int(_telling(reference_gc, log_expression_g).sum()) >= LEAST_GENES
 
 
 def own_types(like_c: Float[np.ndarray, " c"]) -> Bool[np.ndarray, " c"]:
@@ -196,6 +206,12 @@ def lineage_prior(
         + 0.5 * np.nan_to_num(standardized(log_expression_g))
         + 0.5 * np.nan_to_num(standardized(np.log1p(degree_g)))
     )
+
+
+def _telling(reference_gc: np.ndarray, log_expression_g: np.ndarray) -> np.ndarray:
+    """Genes that are known of all types and of the cells, and expressed in a type."""
+    known_g = np.isfinite(reference_gc).all(axis=1) & np.isfinite(log_expression_g)
+    return known_g & (np.nan_to_num(reference_gc).max(axis=1, initial=0.0) >= LEAST_EXPRESSED)
 
 
 def _correlation(first_g: np.ndarray, second_g: np.ndarray) -> float:

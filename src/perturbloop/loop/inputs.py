@@ -152,7 +152,7 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     # Refused now, not after hours of edits: a test that the cells do not allow, unknown controls, an unknown pathway.
     chosen_test(states.is_goal_n, states.donor_n, by=config.evaluate.de)
     require_known_controls(config.evaluate, states.cells, words.names)
-    annotations = read_annotations(config.evaluate, words.names)
+    annotations = read_annotations(config, words.names)
     static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)
     tokens = tokenize(states.cells, words, spare=int(config.perturb.after_delete == "refill"))
     require_some(tokens, cells.source)

@@ -78,6 +78,8 @@ def compose(folder: Path) -> RoundReport:
         curves=curves,
         curve_notes=curve_notes,
         gene_sets=facts.gene_sets,
+        collections=facts.collections,
+        network_weights=facts.network_share,
         **tables,
     )
 

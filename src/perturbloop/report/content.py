@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -72,6 +73,10 @@ class RoundReport:
     """What was left out of the learning curves, and why."""
     gene_sets: str = ""
     """Gene sets that tell pathway-disjoint targets, in words; empty where none were given."""
+    collections: tuple[Mapping[str, Any], ...] = ()
+    """Collections of gene sets and networks that were read: name, source, version, date, licence and hash of each."""
+    network_weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Kind -> network -> how far the posterior listens to it."""
     top: int = 20
     """Genes listed per kind."""
     min_effect: float | None = None

@@ -51,6 +51,8 @@ class RoundFacts:
     """Method of the ranking where targets of its kind were measured."""
     network_share: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Kind -> network -> its share of what the measured genes say of the others, 0 to 1."""
+    collections: tuple[Mapping[str, Any], ...] = ()
+    """Gene sets and networks that were read: name, kind, source, version, date, licence and hashes of each."""
     stimulus: Stimulus | None = None
     """What the states look like; `None` where nothing was recognized."""
     judged: tuple[Judged, ...] = ()

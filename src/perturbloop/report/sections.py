@@ -4,6 +4,7 @@ from perturbloop.report.answer import answer
 from perturbloop.report.breakdown import breakdown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.curves import curve_sections
+from perturbloop.report.knowledge import knowledge_section
 from perturbloop.report.layout import Grid, Section, count
 from perturbloop.report.measured import effect_section, full_effect_section, spent_section
 from perturbloop.report.method import method_section
@@ -61,6 +62,7 @@ def details(report: RoundReport) -> tuple[Section, ...]:
         _asked(report),
         Section("check", "What the check found", report.check_lines or ("Nothing was noted.",)),
         Section("model", "The model", report.model_lines or ("Nothing was noted.",)),
+        knowledge_section(report),
         full_ranking_section(report),
         scoreboard_section(report),
         gain_section(report),

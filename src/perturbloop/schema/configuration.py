@@ -205,6 +205,26 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class KnowledgeConfig:
+    """Which collections of gene sets, networks and references are read."""
+
+    until: str | None = None
+    """Last day (YYYY-MM-DD) on which a collection may have been written: one that is younger than the screen that judges may
+    have been written from it. Undated ones are left out too."""
+    leave_out: tuple[str, ...] = ()
+    """Collections that are not read, by the names that `perturbloop knowledge` lists; all = none is."""
+    cell_type: tuple[str, ...] = ()
+    """Cell type of the start cells, or several, as the reference names them; recognized where none is named."""
+    reference: str | None = None
+    """Reference of cell types to compare with: a collection, or a column of `obs` that tells several types; by itself the one
+    whose type is most like the start cells."""
+
+    def __post_init__(self) -> None:
+        """Refuse values of another type."""
+        check(self)
+
+
+@dataclass(frozen=True)
 class DesignConfig:
     """Which experiments are proposed."""
 
@@ -225,6 +245,7 @@ class CampaignConfig:
     perturb: PerturbConfig = PerturbConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     design: DesignConfig = DesignConfig()
+    knowledge: KnowledgeConfig = KnowledgeConfig()
     perturbed: tuple[PerturbedConfig, ...] = ()
     screen: tuple[ScreenConfig, ...] = ()
 
@@ -272,6 +293,7 @@ SECTIONS: dict[str, type] = {
     "perturb": PerturbConfig,
     "evaluate": EvaluateConfig,
     "design": DesignConfig,
+    "knowledge": KnowledgeConfig,
     "perturbed": PerturbedConfig,
     "screen": ScreenConfig,
 }
