@@ -16,9 +16,12 @@ from scipy import sparse
 
 from perturbloop.data.gene_sets import GeneSets, read_gmt
 from perturbloop.data.genes import GeneNames
+from perturbloop.data.knowledge import chosen
+from perturbloop.data.reference import Reference, read_reference, reference_of
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import closest
 from perturbloop.evidence.kernels import Kernel, gene_set_kernel
+from perturbloop.evidence.knowledge import by_gene_id
 
 SETS = {
     "Reactome": "ReactomePathways.gmt",
@@ -34,8 +37,6 @@ REFERENCES = ("features/epic_BRef_tpm.csv.gz", "features/epic_TRef_tpm.csv.gz")
 SYMBOLS = ("symbol", "gene_symbol", "gene_name", "feature_name", "gene_symbols")
 LEAST_IDS = 0.5
 """A column of `var` holds Ensembl ids where at least this share looks like one."""
-BLOOD = "blood"
-"""Reference that comes with the package."""
 DEGREE = ("Reactome", "GO biological process")
 """Collections whose sets are counted: how well a gene is annotated."""
 
@@ -48,8 +49,7 @@ class Knowledge:
     sets: tuple[GeneSets, ...]
     """The sets behind the annotation degree, and where pathways are looked up first."""
     other_sets: tuple[GeneSets, ...]
-    references: tuple[pd.DataFrame, ...]
-    """log2(TPM + 1), genes × cell types."""
+    references: tuple[Reference, ...]
 
     def members(self, names: list[str]) -> frozenset[str]:
         """Ensembl ids of the genes in any of these sets; a set that no collection has is refused."""
@@ -128,7 +128,9 @@ def _of_files(folder: Path, names: GeneNames) -> Knowledge:
     ]
     if (folder / EDGES).is_file():
         kernels.append(edge_kernel("HumanNet", folder / EDGES, names))
-    references = tuple(_reference(folder / file, names) for file in REFERENCES if (folder / file).is_file())
+    references = tuple(
+        read_reference(folder / file, names=names) for file in REFERENCES if (folder / file).is_file()
+    )
     counted = tuple(found[name] for name in DEGREE if name in found)
     return Knowledge(
         tuple(kernels), counted, tuple(sets for name, sets in found.items() if name not in DEGREE), references
@@ -136,22 +138,9 @@ def _of_files(folder: Path, names: GeneNames) -> Knowledge:
 
 
 def _of_package(names: GeneNames) -> Knowledge:
-    from perturbloop.data.knowledge import chosen
-    from perturbloop.data.reference import reference_of
-    from perturbloop.evidence.knowledge import by_gene_id
-
     sets = []
     for one in chosen(kinds=("sets",)):
         known = by_gene_id(one, names)
         sets.append(GeneSets(one.name, known.columns, known.labels, sparse.csr_matrix(known.value_gc)))
-    blood = [reference_of(one, names=names) for one in chosen(kinds=("reference",)) if one.name == BLOOD]
-    references = tuple(
-        pd.DataFrame(one.log_expression_gc, index=one.gene_ids, columns=list(one.cell_types)) for one in blood
-    )
+    references = tuple(reference_of(one, names=names) for one in chosen(kinds=("reference",)))
     return Knowledge(tuple(gene_set_kernel(one) for one in sets), tuple(sets), (), references)
-
-
-def _reference(path: Path, names: GeneNames) -> pd.DataFrame:
-    table = pd.read_csv(path).set_index("gene")
-    table.index = pd.Index(names.resolve(table.index.astype(str)))
-    return np.log2(table[table.index != ""].groupby(level=0).sum() + 1)

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from knowledge import Knowledge, gene_names, read_knowledge, shared_folder
+from knowledge import gene_names, read_knowledge, shared_folder
 
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.screens import read_screen
+from perturbloop.evidence.background import recognized
 from perturbloop.evidence.kernels import Kernel, aligned
-from perturbloop.evidence.lineage import lineage_of, lineage_prior
+from perturbloop.evidence.lineage import lineage_prior
 from perturbloop.evidence.scales import Scale, change_scale, expression_scale, lineage_scale, listed_scale
 from perturbloop.evidence.screen_effects import effects_of_screen
 from perturbloop.schema import Modality, ScreenConfig
@@ -128,7 +129,7 @@ def read_problem(
     expression_g = logs.mean(axis=1).reindex(gene_ids).to_numpy(float)
     all_logs = level.filter(like="log ").reindex(gene_ids)
     change = all_logs.max(axis=1) - all_logs.min(axis=1)
-    lineage_g, recognized = _lineage(known, gene_ids, expression_g)
+    lineage = recognized(known.references, gene_ids, expression_g)
     toward_g = two["effect_to_goal"].to_numpy(float) > 0
     hit_g = two["hit"].to_numpy(bool)
     return Problem(
@@ -141,13 +142,13 @@ def read_problem(
         kernels=aligned(known.kernels, gene_ids),
         expression_g=expression_g,
         change_g=change.to_numpy(float) if all_logs.shape[1] > 1 else np.full(gene_ids.size, np.nan),
-        lineage_g=lineage_g,
+        lineage_g=np.full(gene_ids.size, np.nan) if lineage is None else lineage.score_g,
         degree_g=known.degree(gene_ids),
         in_pathway_g=np.isin(gene_ids.astype(str), sorted(known.members(pathway))),
         facts=(
             f"{gene_ids.size:,} genes of both screens with at least {min_cpm:g} counts per million in {cells_path.name}",
             f"knowledge: {', '.join(kernel.name for kernel in known.kernels)} ({shared or 'the package'})",
-            *recognized,
+            "no cell type was recognized: the lineage says nothing" if lineage is None else lineage.line,
         ),
     )
 
@@ -172,21 +173,3 @@ def _column(obs: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
         if name in obs.columns and (names is DONORS or obs[name].nunique() <= MOST_STATES):
             return obs[name].astype(str).to_numpy()
     return np.full(len(obs), "all")
-
-
-def _lineage(
-    known: Knowledge, gene_ids: np.ndarray, expression_g: np.ndarray
-) -> tuple[np.ndarray, list[str]]:
-    """Mean over the references of the lineage score, and which cell types were recognized."""
-    found, said = [], []
-    for reference in known.references:
-        lineage = lineage_of(
-            reference.reindex(gene_ids).to_numpy(float), list(reference.columns), expression_g
-        )
-        if lineage is not None:
-            found.append(lineage.score_g)
-            said.append(lineage.line)
-    if not found:
-        return np.full(gene_ids.size, np.nan), ["no cell type was recognized: the lineage says nothing"]
-    table = pd.DataFrame(found)
-    return table.mean().to_numpy(float), said

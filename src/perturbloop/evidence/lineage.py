@@ -29,8 +29,6 @@ class Lineage:
     own: tuple[str, ...]
     """Reference types that are the cells' own."""
     others: tuple[str, ...]
-    likeness: float
-    """Of the own type most like the cells, see `likeness`."""
 
     @property
     def line(self) -> str:
@@ -76,17 +74,15 @@ def lineage_of(
         raise InputError(msg)
     if not enough(reference_gc, log_expression_g):
         return None
-    like_c = likeness(reference_gc, log_expression_g)
-    own_c = np.isin(np.array(cell_types, dtype=str), list(cell_type)) if cell_type else own_types(like_c)
+    own_c = (
+        np.isin(np.array(cell_types, dtype=str), list(cell_type))
+        if cell_type
+        else own_types(likeness(reference_gc, log_expression_g))
+    )
     if own_c.all() or not own_c.any():
         return None
     names = np.array(cell_types, dtype=object)
-    return Lineage(
-        lineage_score(reference_gc, own_c),
-        tuple(names[own_c]),
-        tuple(names[~own_c]),
-        float(like_c[own_c].max()),
-    )
+    return Lineage(lineage_score(reference_gc, own_c), tuple(names[own_c]), tuple(names[~own_c]))
 
 
 def likeness(
