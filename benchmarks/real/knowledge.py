@@ -36,7 +36,7 @@ EDGES = "features/humannet90_edges.csv.gz"
 REFERENCES = ("features/epic_BRef_tpm.csv.gz", "features/epic_TRef_tpm.csv.gz")
 SYMBOLS = ("symbol", "gene_symbol", "gene_name", "feature_name", "gene_symbols")
 LEAST_IDS = 0.5
-"""A column of `var` holds Ensembl ids where at least this share looks like one."""
+"""A column of `var` holds Ensembl ids where more than this share of its labels looks like one."""
 DEGREE = ("Reactome", "GO biological process")
 """Collections whose sets are counted: how well a gene is annotated."""
 
@@ -85,31 +85,19 @@ def gene_names(shared: Path | None, cells: Path) -> GeneNames:
     if shared is not None and (shared / "geneformer").is_dir():
         return Vocabulary.published(shared / "geneformer").names
     var = ad.read_h5ad(cells, backed="r").var
-    columns = [
-        var.index.astype(str),
-        *(var[name].astype(str) for name in var.columns if var[name].dtype == object),
-    ]
-    ids = next(
-        (
-            np.array(one)
-            for one in columns
-            if pd.Series(np.array(one)).str.match(r"ENSG\d{11}").mean() > LEAST_IDS
-        ),
-        None,
-    )
-    named = (name for name in SYMBOLS if name in var.columns)
-    symbols = (
-        var[next(named, None)].astype(str).to_numpy()
-        if set(SYMBOLS) & set(var.columns)
-        else var.index.astype(str).to_numpy()
-    )
+    columns = {"": var.index, **{name: var[name] for name in var.columns}}
+    texts = {name: np.array([str(label)[:15] for label in column]) for name, column in columns.items()}
+    symbols = texts[next((name for name in SYMBOLS if name in texts), "")]
+    ids = next((text for text in texts.values() if _holds_ids(text)), None)
     if ids is None:
         return GeneNames.of({symbol: symbol for symbol in symbols}, source="the file of cells")
-    known = [gene[:15] if gene.startswith("ENSG") else "" for gene in ids]
-    return GeneNames.of(
-        {symbol: gene for symbol, gene in zip(symbols, known, strict=True) if gene},
-        source="the file of cells",
-    )
+    known = {symbol: gene for symbol, gene in zip(symbols, ids, strict=True) if gene.startswith("ENSG")}
+    return GeneNames.of(known, source="the file of cells")
+
+
+def _holds_ids(text_g: np.ndarray) -> bool:
+    given = text_g[(text_g != "") & (text_g != "nan")]
+    return given.size > 0 and float(np.char.startswith(given, "ENSG").mean()) > LEAST_IDS
 
 
 def read_knowledge(shared: Path | None, names: GeneNames) -> Knowledge:
