@@ -5,7 +5,7 @@ import pandas as pd
 from world import ARMS, K, Study
 
 from perturbloop.evidence.graphs import GeneGraph, coexpression
-from perturbloop.evidence.posterior import posterior
+from perturbloop.evidence.posterior import Posterior, posterior
 from perturbloop.evidence.propagate import combine, propagate
 from perturbloop.schema import Kind, kind_of
 
@@ -65,34 +65,27 @@ def evidence_scores(study: Study, insilico: pd.DataFrame) -> pd.DataFrame:
                     "evidence": combine(frozen_g, spread_g),
                     "evidence-shuffled": combine(frozen_g, dealt_g),
                     "de-propagation": combine(de_g, spread_g),
-                    "posterior": _posterior(study, frozen_g, rows),
-                    "posterior-shuffled": _posterior(study, frozen_g, dealt),
-                    "posterior-permuted": _posterior(study, permuted_g, rows),
-                    "posterior-alone": _posterior(study, np.zeros_like(frozen_g), rows),
-                    "de-posterior": _posterior(study, de_g, rows),
+                    "posterior": _posterior(study, kind, frozen_g, rows),
+                    "posterior-shuffled": _posterior(study, kind, frozen_g, dealt),
+                    "posterior-permuted": _posterior(study, kind, permuted_g, rows),
+                    "posterior-alone": _posterior(study, kind, np.zeros_like(frozen_g), rows),
+                    "de-posterior": _posterior(study, kind, de_g, rows),
                 }
                 if closed_g is not None:
-                    made["both"] = _posterior(study, closed_g, rows)
+                    made["both"] = _posterior(study, kind, closed_g, rows)
                 if tuned_g is not None:
-                    made["tuned-both"] = _posterior(study, tuned_g, rows)
+                    made["tuned-both"] = _posterior(study, kind, tuned_g, rows)
                 parts += [
-                    _rows(study, name, kind, score_g).assign(panel=panel, k=k)
-                    for name, score_g in made.items()
+                    _rows(study, name, kind, score).assign(panel=panel, k=k) for name, score in made.items()
                 ]
     return pd.concat(parts)
 
 
-def _posterior(study: Study, insilico_g: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+def _posterior(study: Study, kind: Kind, insilico_g: np.ndarray, rows: pd.DataFrame) -> Posterior:
+    """Posterior of a model that passed its control gate: the toy's own genes are its positive controls."""
     place_p = pd.Index(study.cells.gene_ids).get_indexer(rows.index)
-    return posterior(
-        study.kernels,
-        study.features,
-        insilico_g,
-        place_p,
-        rows["effect_to_goal"].to_numpy(float),
-        rows["se"].to_numpy(float),
-        rng=np.random.default_rng(study.seed),
-    ).benefit_g
+    effect_p, se_p = rows["effect_to_goal"].to_numpy(float), rows["se"].to_numpy(float)
+    return posterior(study.kernels, study.scales[kind], insilico_g, place_p, effect_p, se_p, passed=True)
 
 
 def _spread(graph: GeneGraph, gene_ids: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
@@ -105,5 +98,11 @@ def _spread(graph: GeneGraph, gene_ids: np.ndarray, rows: pd.DataFrame) -> np.nd
     return table.set_index("gene_id")["score"].reindex(gene_ids).fillna(0.0).to_numpy()
 
 
-def _rows(study: Study, method: str, kind: Kind, score_g: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame({"method": method, "kind": kind, "gene_id": study.cells.gene_ids, "score": score_g})
+def _rows(study: Study, method: str, kind: Kind, score: np.ndarray | Posterior) -> pd.DataFrame:
+    """Score, and `away`, which ranks the hits away from the goal: of a posterior its other probability, else the score turned."""
+    toward_g, away_g = (
+        (score.probability_g, score.away_g) if isinstance(score, Posterior) else (score, -score)
+    )
+    return pd.DataFrame(
+        {"method": method, "kind": kind, "gene_id": study.cells.gene_ids, "score": toward_g, "away": away_g}
+    )

@@ -36,7 +36,7 @@ def judge(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
                 "auroc": auroc(hit_g, low_g),
                 "average_precision": average_precision(hit_g, low_g),
                 "precision_at_20": precision_at_k(hit_g, low_g, k=TOP),
-                "auroc_away": auroc(away_g, -low_g),
+                "auroc_away": auroc(away_g, _away(rows, held, low_g)),
                 "n_genes": len(held),
                 "n_hits": int(hit_g.sum()),
             }
@@ -44,6 +44,13 @@ def judge(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines).assign(
         network=study.seed, misleading=study.misleading, difficulty=study.difficulty.name
     )
+
+
+def _away(rows: pd.DataFrame, held: list[str], low_g: np.ndarray) -> np.ndarray:
+    """What ranks the hits away from the goal: a method's own numbers where it has them, else its score turned."""
+    if "away" not in rows or rows["away"].isna().all():
+        return -low_g
+    return rows.set_index("gene_id")["away"].reindex(held).to_numpy(float)
 
 
 def by_network(results: pd.DataFrame) -> pd.DataFrame:

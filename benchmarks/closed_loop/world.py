@@ -15,14 +15,8 @@ from perturbloop.data.perturbed import PerturbedCells
 from perturbloop.data.tokens import Tokens, tokenize, vocabulary_of
 from perturbloop.evaluate.de import signed_de
 from perturbloop.evidence.effects import measure_effects
-from perturbloop.evidence.kernels import (
-    Kernel,
-    aligned,
-    coexpression_kernel,
-    constant_kernel,
-    feature_kernel,
-    vector_kernel,
-)
+from perturbloop.evidence.kernels import Kernel, aligned, coexpression_kernel, vector_kernel
+from perturbloop.evidence.scales import Scale, change_scale, expression_scale
 from perturbloop.evidence.score import soft_labels
 from perturbloop.models.geneformer import Geneformer, load_geneformer
 from perturbloop.schema import EvaluateConfig, Kind, Modality, PerturbedConfig, kind_of
@@ -196,11 +190,12 @@ class Study:
         )
 
     @cached_property
-    def features(self) -> tuple[Kernel, ...]:
-        genes = self.cells.gene_ids
-        expression_g = np.asarray(self.cells.log_normalized().mean(axis=0)).ravel()
-        return (
-            constant_kernel(genes),
-            feature_kernel("absolute DE", genes, self.de["z"].abs().to_numpy()),
-            feature_kernel("expression", genes, expression_g),
-        )
+    def scales(self) -> dict[Kind, tuple[Scale, ...]]:
+        """Why some genes may act more than others: expression in the start cells, and change between the states."""
+        genes, change_g = self.cells.gene_ids, self.de["z"].abs().to_numpy()
+        found = {}
+        for state, modality in ARMS:
+            start = self.cells.select(~self.is_resting_n if state == "stimulated" else self.is_resting_n)
+            level_g = np.asarray(start.log_normalized().mean(axis=0)).ravel().astype(float)
+            found[kind_of(modality)] = (expression_scale(genes, level_g), change_scale(genes, change_g))
+        return found

@@ -95,9 +95,7 @@ def added(monkeypatch):
     monkeypatch.setitem(
         RULES,
         "plus",
-        lambda evidence, partner, rows, skill_k: (
-            partner + propagated_scores(evidence, rows).reindex(partner.index)
-        ),
+        lambda evidence, partner, rows: partner + propagated_scores(evidence, rows).reindex(partner.index),
     )
 
 

@@ -73,7 +73,7 @@ def posterior():
     """Beliefs of the five genes that were not measured, by `delete`; the second gene is the best."""
     means = [0.4, 0.9, 0.2, 0.0, -0.5]
     rows = [
-        (f"ENSG{i:011d}", name, "delete", mean, 0.3, probability, 0.35, f"{mean / 2:+.2f} by IRF9")
+        (f"ENSG{i:011d}", name, "delete", mean, 0.3, probability, 0.02, 0.35, f"{mean / 2:+.2f} by IRF9")
         for i, (name, mean, probability) in enumerate(
             zip(NAMES[:5], means, (0.57, 0.97, 0.31, 0.12, 0.01), strict=True)
         )

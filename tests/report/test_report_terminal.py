@@ -63,7 +63,7 @@ def test_ten_genes_of_each_action_with_what_they_are_ranked_by(large, round_zero
         next(i for i, line in enumerate(lines) if line.startswith(f"To {word}"))
         for word in ("inhibit", "activate")
     )
-    assert lines[inhibit].endswith("by benefit: P(toward) − P(away)")
+    assert lines[inhibit].endswith("by benefit: P(toward)")
     assert lines[activate].endswith("by shift: logits of the goal state")
     for start in (inhibit, activate):
         rows = lines[start + 2 : start + 12]

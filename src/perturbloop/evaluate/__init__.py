@@ -24,7 +24,7 @@ from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correl
 from perturbloop.evaluate.gate import gate, positives
 from perturbloop.evaluate.judgeable import Judgeable, judgeable
 from perturbloop.evaluate.metrics import METRICS
-from perturbloop.evaluate.pathways import static_pathway
+from perturbloop.evaluate.pathways import pathway_scales, static_pathway
 from perturbloop.evaluate.power import power
 from perturbloop.evaluate.screens import ceiling
 from perturbloop.evaluate.strata import strata
@@ -47,6 +47,7 @@ __all__ = [
     "paired_gain",
     "positives",
     "pathway_disjoint",
+    "pathway_scales",
     "power",
     "rank_correlation",
     "recognize",

@@ -18,8 +18,8 @@ from perturbloop.stats.delong import auroc_interval
 from perturbloop.stats.resample import bootstrap_interval
 
 DIRECTIONS: dict[str, str] = {
-    "auroc_away": "AUROC of finding the hits that move cells away from the goal among the lowest scores",
-    "auroc_unsigned": "AUROC of finding hits of either sign among the largest absolute scores",
+    "auroc_away": "AUROC of finding the hits that move cells away from the goal: among the lowest scores, or by the posterior for that sign",
+    "auroc_unsigned": "AUROC of finding hits of either sign among the largest absolute scores, or by the larger of both probabilities",
 }
 """Rows beside `auroc`, which is of hits toward the goal; each only where hits away from the goal exist."""
 
@@ -163,8 +163,9 @@ def _statistics(
     truth: Truth, judged: Judged, calls: tuple[Called, ...], n_kept: int, config: EvaluateConfig
 ) -> Iterator[tuple[str, str, bool, Callable[..., float], np.ndarray, np.ndarray]]:
     """Name, rule, function and its two columns; a gene that was not scored ranks last in every direction."""
-    place_n, size_n = (np.nan_to_num(value_n, nan=-1.0) for value_n in (judged.place_n, judged.size_n))
-    away_n = np.nan_to_num(1 - judged.place_n, nan=-1.0)
+    place_n, size_n, away_n = (
+        np.nan_to_num(value_n, nan=-1.0) for value_n in (judged.place_n, judged.size_n, judged.away_n)
+    )
     k = min(config.k, max(1, n_kept // 4))  # of few targets, the best k must stay a choice
     for record in RECORDS:
         if record.needs == "score":

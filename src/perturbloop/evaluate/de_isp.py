@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from perturbloop.schema import PREDICTIONS, Kind
+from perturbloop.schema import PREDICTIONS, Kind, concat
 
 
 def agreement(de_g: Float[np.ndarray, " g"], isp_g: Float[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
@@ -63,7 +63,7 @@ def de_isp(predictions: pd.DataFrame) -> pd.DataFrame:
         parts.append(
             pd.DataFrame({"method": "de-isp", "kind": kind, "gene_id": shared, "score": score, "fold": -1})
         )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=PREDICTIONS.names)
+    return concat(PREDICTIONS, parts)
 
 
 def _scores(predictions: pd.DataFrame, method: str, kind: Kind) -> pd.Series:

@@ -33,6 +33,8 @@ class Judged:
     """Share of the genes of its own ranking that score no higher; 1 = most benefit."""
     size_n: Float[np.ndarray, " n"]
     """The same for the absolute score; 1 = strongest, whatever its sign."""
+    away_n: Float[np.ndarray, " n"]
+    """The same for what ranks hits away from the goal: the method's own numbers where it has them, else its score turned round."""
 
 
 def held_out(effects: pd.DataFrame, kind: Kind) -> Truth:
@@ -121,15 +123,31 @@ def judge(by_fold: dict[int, pd.DataFrame], truth: Truth) -> Judged:
     its place among all genes of its own fold's ranking before folds are pooled. Within one ranking this changes
     no order. The assumption: a place means the same in every fold.
     """
-    place_n, size_n = (np.full(truth.gene_ids.size, np.nan) for _ in range(2))
+    place_n, size_n, away_n = (np.full(truth.gene_ids.size, np.nan) for _ in range(3))
     for fold, rows in by_fold.items():
         scored = rows[rows["score"].notna()]
         score_g = scored["score"].to_numpy(float)
+        away_g, size_g = away_scores(scored)
         here = truth.fold_n == fold
-        for out_n, value_g in ((place_n, score_g), (size_n, np.abs(score_g))):
+        for out_n, value_g in ((place_n, score_g), (size_n, size_g), (away_n, away_g)):
             places = pd.Series(rankdata(value_g) / max(value_g.size, 1), index=scored["gene_id"])
             out_n[here] = places.reindex(truth.gene_ids[here]).to_numpy(float)
-    return Judged(place_n, size_n)
+    return Judged(place_n, size_n, away_n)
+
+
+def away_scores(rows: pd.DataFrame) -> tuple[Float[np.ndarray, " g"], Float[np.ndarray, " g"]]:
+    """What ranks hits away from the goal, and hits of either sign, by rows of one method.
+
+    Parameters
+    ----------
+    rows
+        PREDICTIONS rows of one method.
+    """
+    score_g = rows["score"].to_numpy(float)
+    if "away" not in rows or rows["away"].isna().all():
+        return -score_g, np.abs(score_g)
+    away_g = rows["away"].to_numpy(float)
+    return away_g, np.maximum(score_g, away_g)
 
 
 def _require_blind(by_fold: dict[int, pd.DataFrame], truth: Truth, method: str) -> None:

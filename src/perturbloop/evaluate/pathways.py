@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from perturbloop.data.cells import Cells
 from perturbloop.data.gene_sets import GeneSets
 from perturbloop.errors import InputError, closest, some
 from perturbloop.evaluate.controls import CONTROLS, Recognized
+from perturbloop.evidence.scales import Scale, listed_scale
 from perturbloop.schema import ACTION, Kind
 
 
@@ -61,6 +63,28 @@ class StaticPathway:
         front = float(expression_g.max(initial=0.0)) + 1
         helps = self.raised_in == "" or (ACTION[kind] == "inhibit") == (self.raised_in == "start")
         return np.where(member_g, (front + expression_g) * (1 if helps else -1), expression_g).astype(float)
+
+
+def pathway_scales(cells: Cells, pathway: StaticPathway | None) -> tuple[Scale, ...]:
+    """Say to the posterior that the genes of this pathway may act more than others, by either sign; nothing where there is none.
+
+    Parameters
+    ----------
+    cells
+        Cells whose genes are looked up.
+    pathway
+        Result of `static_pathway`.
+    """
+    listed_g = np.isin(
+        pathway_labels(cells, pathway).astype(str), sorted(pathway.gene_names) if pathway else []
+    )
+    return (listed_scale("pathway", cells.gene_ids, listed_g),) if listed_g.any() else ()
+
+
+def pathway_labels(cells: Cells, pathway: StaticPathway | None) -> Shaped[np.ndarray, " g"]:
+    """Symbol of each gene, or its id where the pathway holds the id."""
+    by_id = sorted(pathway.gene_names) if pathway is not None else []
+    return np.where(np.isin(cells.gene_ids.astype(str), by_id), cells.gene_ids, cells.gene_names)
 
 
 def static_pathway(

@@ -6,26 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.cells import Cells
 from perturbloop.data.splits import trains
 from perturbloop.data.states import StateCells
 from perturbloop.evidence.graphs import GeneGraph, coexpression
-from perturbloop.evidence.kernels import (
-    Kernel,
-    aligned,
-    coexpression_kernel,
-    constant_kernel,
-    feature_kernel,
-)
-from perturbloop.evidence.posterior import LEAST_MEASURED, Posterior, neighbors, network_skills, posterior
+from perturbloop.evidence.kernels import Kernel, aligned, coexpression_kernel
+from perturbloop.evidence.posterior import LEAST_MEASURED, Posterior, neighbors, posterior
 from perturbloop.evidence.propagate import combine, propagate, shuffle_effects
+from perturbloop.evidence.scales import Scale, change_scale, expression_scale
+from perturbloop.evidence.units import in_one_unit
 from perturbloop.schema import METHODS, POSTERIOR, PREDICTIONS, Kind, Method, concat, judges, method
 from perturbloop.stats.streams import stream
 
 MOST_MEASURED = 1000
 """Most measured genes that the posterior reads; of more, half are those with the clearest effects and half are drawn."""
-SKILL = "shuffles of a network's skill"
-"""Random stream of both, so that a skill that is at hand is that of the posterior."""
 SHUFFLES, FEW_SHUFFLES, MANY_GENES = 20, 5, 100
 """Shuffles behind a control of the evidence channel; fewer where more genes were measured than the last number."""
 
@@ -36,9 +29,9 @@ class Networks:
 
     gene_ids: np.ndarray
     networks: tuple[Kernel, ...]
-    """Which genes are alike: co-expression, the encoder's gene embeddings, gene sets where a file was named."""
-    features: tuple[Kernel, ...]
-    """What a gene is: constant, absolute DE, expression."""
+    """Which genes are alike: co-expression, the encoder's gene embeddings, gene sets and other collections."""
+    scales: tuple[Scale, ...]
+    """Why some genes may act more than others: expression, change between the states, a declared pathway, the lineage."""
     graph: GeneGraph
     """Graph of the simple rule: co-expression within states."""
 
@@ -53,6 +46,8 @@ class Evidence:
     fold_of: Mapping[str, int]
     """Fold of every measured target, of this kind or another: how targets are held out is decided once."""
     seed: int = 0
+    passed: bool = False
+    """Whether the model behind the in-silico scores passed its control gate."""
 
     @property
     def folds(self) -> list[int]:
@@ -70,37 +65,53 @@ class Evidence:
         return rows if shuffled is None else shuffle_effects(rows, shuffled)
 
 
-def networks_of(states: StateCells, de: pd.DataFrame, others: Iterable[Kernel] = ()) -> Networks:
-    """Read networks and features off the user's own cells.
+def networks_of(
+    states: StateCells, de: pd.DataFrame, others: Iterable[Kernel] = (), scales: Iterable[Scale] = ()
+) -> Networks:
+    """Read networks and scales off the user's own cells, and join others to them.
 
     Parameters
     ----------
     states
-        Start and goal cells; co-expression is read within states, and within donors where there are any.
+        Start and goal cells; co-expression is read within states, and within donors where there are any, expression in the start cells.
     de
         Differential expression of goal against start.
     others
         Networks from elsewhere: the encoder's gene embeddings, gene sets.
+    scales
+        More reasons why genes may act: a declared pathway, the lineage.
     """
     cells = states.cells
     group_n = states.is_goal_n.astype(int).astype(str)
     if states.donor_n is not None:
         group_n = group_n + np.char.add(" ", states.donor_n.astype(str))
     found = [coexpression_kernel(cells.log_normalized(), cells.gene_ids, group_n), *others]
+    start_g = np.asarray(states.start.log_normalized().mean(axis=0)).ravel().astype(float)
+    change_g = de.set_index("gene_id")["z"].reindex(cells.gene_ids).to_numpy(float)
+    known = [expression_scale(cells.gene_ids, start_g), change_scale(cells.gene_ids, change_g), *scales]
     return Networks(
-        cells.gene_ids, aligned(found, cells.gene_ids), _features(cells, de), coexpression(cells, group_n)
+        cells.gene_ids,
+        aligned(found, cells.gene_ids),
+        tuple(scale.aligned(cells.gene_ids) for scale in known),
+        coexpression(cells, group_n),
     )
 
 
 def evidence_of(
-    known: Networks, effects: pd.DataFrame, kind: Kind, *, fold_of: Mapping[str, int], seed: int = 0
+    known: Networks,
+    effects: pd.DataFrame,
+    kind: Kind,
+    *,
+    fold_of: Mapping[str, int],
+    seed: int = 0,
+    passed: bool = False,
 ) -> Evidence:
     """What was measured of one kind, with where it can spread to.
 
     Parameters
     ----------
     known
-        Networks and features of the cells' genes.
+        Networks and scales of the cells' genes.
     effects
         EFFECTS rows.
     kind
@@ -108,7 +119,9 @@ def evidence_of(
     fold_of
         Fold of every measured target.
     seed
-        Seed of the shuffles behind a network's skill, and of the choice among very many effects.
+        Seed of the choice among very many effects.
+    passed
+        Whether the model behind the in-silico scores passed its control gate.
 
     Returns
     -------
@@ -116,19 +129,19 @@ def evidence_of(
     """
     rows = effects_of_kind(effects, kind)
     held = rows[rows["gene_id"].isin(known.gene_ids)].reset_index(drop=True)
-    return Evidence(known, held, fold_of, seed)
+    return Evidence(known, held, fold_of, seed, passed)
 
 
 def effects_of_kind(effects: pd.DataFrame, kind: Kind) -> pd.DataFrame:
-    """Keep the gene-level effects of one kind; arms are never averaged.
+    """Keep the gene-level effects of one kind, one a gene; arms are never averaged.
 
-    A gene that several files measured for this kind has one effect: their mean, weighted by precision. Cells come before screens,
-    whose effects have another unit.
+    A gene that several files measured for this kind has their mean, weighted by precision; cells and screens are brought to one unit
+    before they meet (`units.in_one_unit`).
     """
     judging = [judges(modality, kind) for modality in effects["modality"]]
-    rows = effects[effects["level"].eq("gene") & pd.Series(judging, index=effects.index, dtype=bool)]
-    in_cells = rows.loc[rows["n_cells"] > 0, "gene_id"]
-    rows = rows[rows["n_cells"].gt(0) | ~rows["gene_id"].isin(in_cells)]
+    rows = in_one_unit(
+        effects[effects["level"].eq("gene") & pd.Series(judging, index=effects.index, dtype=bool)]
+    )
     precision = 1 / rows["se"].clip(lower=1e-9) ** 2
     by_gene = rows.assign(precision=precision, weighted=precision * rows["effect_to_goal"]).groupby("gene_id")
     total = by_gene["precision"].sum()
@@ -177,15 +190,12 @@ def evidence_predictions(
             "true": evidence.rows(without=fold),
             "shuffled": evidence.rows(without=fold, shuffled=rng),
         }
-        skills: dict[str, np.ndarray] = {}
         for row in wanted:
             read = "shuffled" if row.variant == "shuffled" else "true"
             partner, measured = scores[row.partner], effects[read]
             if partner.empty or (row.rule == "posterior" and not enough):
                 continue
-            if row.rule == "posterior" and read not in skills:
-                skills[read] = skills_of(evidence, measured)
-            made = RULES[row.rule](evidence, partner, measured, skills.get(read))
+            made = RULES[row.rule](evidence, partner, measured)
             parts.append(_rows(row.name, kind, fold, made))
     return concat(PREDICTIONS, parts)
 
@@ -195,61 +205,47 @@ def _in_order() -> list[Method]:
     return sorted((row for row in METHODS if row.rule), key=lambda row: rules.index(row.rule))
 
 
-def posterior_scores(
-    evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None
-) -> pd.Series:
-    """Score the genes that have an in-silico score by the posterior, -1 to 1; positive = toward the goal; index = gene ids.
+def posterior_scores(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
+    """Score the genes that have an in-silico score by the posterior, for both signs; index = gene ids.
 
     Parameters
     ----------
     evidence
-        Networks, features and seed.
+        Networks, scales and seed.
     insilico
         In-silico score, index = gene ids.
     rows
         Effects that may be read: see `Evidence.rows`.
-    skill_k
-        Result of `skills_of` for these effects; found anew where it is `None`.
 
     Returns
     -------
-    Probability of a worthwhile effect less that of one away.
+    `score` and `away`: probability of a worthwhile effect toward the goal, and of one as far away from it.
     """
-    found = posterior_of(evidence, insilico, rows, skill_k)
-    return pd.Series(found.benefit_g, index=evidence.known.gene_ids).reindex(insilico.index)
+    found = posterior_of(evidence, insilico, rows)
+    both = pd.DataFrame({"score": found.probability_g, "away": found.away_g}, index=evidence.known.gene_ids)
+    return both.reindex(insilico.index)
 
 
-def posterior_of(
-    evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame, skill_k: np.ndarray | None = None
-) -> Posterior:
+def posterior_of(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> Posterior:
     """Posterior over all genes of the cells, in their order.
 
     Parameters
     ----------
     evidence
-        Networks, features and seed.
+        Networks, scales and seed.
     insilico
         In-silico score, index = gene ids; a gene without one is expected at the mean.
     rows
         Effects that may be read: see `Evidence.rows`.
-    skill_k
-        Result of `skills_of` for these effects; found anew where it is `None`.
     """
     known = evidence.known
     return posterior(
         known.networks,
-        known.features,
+        known.scales,
         insilico.reindex(known.gene_ids).to_numpy(float),
         *_measured(evidence, rows),
-        rng=stream(evidence.seed, SKILL),
-        skill_k=skill_k,
+        passed=evidence.passed,
     )
-
-
-def skills_of(evidence: Evidence, rows: pd.DataFrame) -> np.ndarray:
-    """Skill of each network by these effects, whatever in-silico score stands beside them."""
-    rng = stream(evidence.seed, SKILL)
-    return network_skills(evidence.known.networks, *_measured(evidence, rows), rng=rng)
 
 
 def _measured(evidence: Evidence, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -262,12 +258,12 @@ def _measured(evidence: Evidence, rows: pd.DataFrame) -> tuple[np.ndarray, np.nd
 def posterior_table(
     evidence: Evidence, insilico: pd.Series, kind: Kind, gene_names: Mapping[str, str]
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Table POSTERIOR of the full ranking, and the skill of each network.
+    """Table POSTERIOR of the full ranking, and how much each network said.
 
     Parameters
     ----------
     evidence
-        Effects, networks and features.
+        Effects, networks and scales.
     insilico
         In-silico score, index = gene ids.
     kind
@@ -277,7 +273,7 @@ def posterior_table(
 
     Returns
     -------
-    POSTERIOR rows of the genes whose effects were not read, and network -> skill.
+    POSTERIOR rows of the genes whose effects were not read, and network -> its share of what the measured genes say of the others.
     """
     known, rows = evidence.known, evidence.rows(without=-1)
     found = posterior_of(evidence, insilico, rows)
@@ -290,12 +286,13 @@ def posterior_table(
             "mean": found.mean_g,
             "sd": found.sd_g,
             "probability": found.probability_g,
+            "away": found.away_g,
             "threshold": found.threshold,
             "neighbors": [neighbors(influence_p, names_p) for influence_p in found.influence_gp],
         }
     )
-    skill = {network.name: float(value) for network, value in zip(known.networks, found.skill_k, strict=True)}
-    return POSTERIOR.checked(table[~table["gene_id"].isin(rows["gene_id"])]), skill
+    share = {network.name: float(value) for network, value in zip(known.networks, found.share_k, strict=True)}
+    return POSTERIOR.checked(table[~table["gene_id"].isin(rows["gene_id"])]), share
 
 
 def measured_genes(rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
@@ -328,30 +325,18 @@ def summed_scores(partner: pd.Series, spread: pd.Series) -> pd.Series:
     return pd.Series(combine(*values), index=partner.index)
 
 
-RULES: dict[str, Callable[[Evidence, pd.Series, pd.DataFrame, np.ndarray | None], pd.Series]] = {
+RULES: dict[str, Callable[[Evidence, pd.Series, pd.DataFrame], pd.Series | pd.DataFrame]] = {
     "posterior": posterior_scores,
-    "propagation": lambda evidence, partner, rows, skill_k: propagated_scores(evidence, rows),
-    "sum": lambda evidence, partner, rows, skill_k: summed_scores(partner, propagated_scores(evidence, rows)),
+    "propagation": lambda evidence, partner, rows: propagated_scores(evidence, rows),
+    "sum": lambda evidence, partner, rows: summed_scores(partner, propagated_scores(evidence, rows)),
 }
-"""How measured effects make a score, by `Method.rule`: evidence, in-silico score, effects that may be read and, for the
-posterior, skills in; one score per gene out."""
+"""How measured effects make a score, by `Method.rule`: evidence, in-silico score and effects that may be read in, one score per
+gene out; or a table, where hits away from the goal are not found by the score turned round (columns `score`, `away`)."""
 
 
 def n_shuffles(evidence: Evidence) -> int:
     """Shuffles behind a control."""
     return SHUFFLES if len(evidence.effects) <= MANY_GENES else FEW_SHUFFLES
-
-
-def _features(cells: Cells, de: pd.DataFrame) -> tuple[Kernel, ...]:
-    genes = cells.gene_ids
-    expression_g = np.asarray(cells.log_normalized().mean(axis=0)).ravel()
-    return (
-        constant_kernel(genes),
-        feature_kernel(
-            "absolute DE", genes, de.set_index("gene_id")["z"].reindex(genes).abs().to_numpy(float)
-        ),
-        feature_kernel("expression", genes, expression_g),
-    )
 
 
 def _scores(predictions: pd.DataFrame, name: str, kind: Kind, fold: int) -> pd.Series:
@@ -361,6 +346,7 @@ def _scores(predictions: pd.DataFrame, name: str, kind: Kind, fold: int) -> pd.S
     return pd.Series(rows["score"].to_numpy(float), index=rows["gene_id"].to_numpy(object))
 
 
-def _rows(name: str, kind: Kind, fold: int, score: pd.Series) -> pd.DataFrame:
-    frame = pd.DataFrame({"gene_id": score.index, "score": score.to_numpy(float)})
+def _rows(name: str, kind: Kind, fold: int, made: pd.Series | pd.DataFrame) -> pd.DataFrame:
+    table = made if isinstance(made, pd.DataFrame) else made.to_frame("score")
+    frame = table.astype(float).rename_axis("gene_id").reset_index()
     return frame.assign(method=name, kind=kind, fold=fold).dropna(subset=["score"])

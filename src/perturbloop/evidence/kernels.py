@@ -1,6 +1,6 @@
 """Gene kernels: how alike the effects of two genes are expected to be, before any is measured."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +13,11 @@ from perturbloop.data.gene_sets import GeneSets
 from perturbloop.evidence.graphs import GeneGraph
 from perturbloop.evidence.measured import require_vectors
 from perturbloop.stats.coexpression import coexpression_vectors
-from perturbloop.stats.scale import standardized, unit
+from perturbloop.stats.scale import unit
 
 Vectors = np.ndarray | sparse.csr_matrix
+TERMS = 32
+"""Products that a draw of a kernel of a power above 1 is the sum of."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,14 @@ class Kernel:
         own = replace(self, gene_ids=self.gene_ids[place_p], vector_gd=self.vector_gd[place_p])
         return own.columns(np.arange(len(place_p)))
 
+    def pull(
+        self, place_p: Int[np.ndarray, " p"], weight_p: Float[np.ndarray, " p"]
+    ) -> Float[np.ndarray, " g"]:
+        """Sum of the columns at these rows, each times its weight: what they pull every gene by."""
+        if self.power == 1:
+            return np.asarray(self.vector_gd @ (self.vector_gd[place_p].T @ weight_p), dtype=float)
+        return self.columns(place_p) @ weight_p
+
     def variance(self) -> Float[np.ndarray, " g"]:
         """Similarity of each gene to itself: 1 for unit vectors."""
         if sparse.issparse(self.vector_gd):
@@ -65,6 +75,23 @@ class Kernel:
         else:
             square_g = (np.asarray(self.vector_gd, dtype=float) ** 2).sum(axis=1)
         return square_g.astype(float) ** self.power
+
+    def draw(self, rng: np.random.Generator, n: int) -> Float[np.ndarray, "n g"]:
+        """Draw functions over all genes whose covariance is the kernel: exactly, without ever writing it; one a row.
+
+        Notes
+        -----
+        For q = 1 they are Gaussian. For a higher power each is the mean of `TERMS` products of q independent ones, over the root of
+        their number: of the same covariance, and Gaussian but for their far tails.
+        """
+        terms = 1 if self.power == 1 else TERMS
+        total_gn = np.zeros((len(self.gene_ids), n))
+        for _ in range(terms):
+            product_gn = np.ones_like(total_gn)
+            for _ in range(self.power):
+                product_gn *= self.vector_gd @ rng.standard_normal((self.vector_gd.shape[1], n))
+            total_gn += product_gn
+        return (total_gn / np.sqrt(terms)).T
 
 
 def coexpression_kernel(
@@ -155,29 +182,38 @@ def graph_kernel(graph: GeneGraph) -> Kernel:
     return Kernel(graph.name, graph.gene_ids, _unit(sparse.csr_matrix(with_self)))
 
 
-def feature_kernel(name: str, gene_ids: Shaped[np.ndarray, " g"], value_g: Float[np.ndarray, " g"]) -> Kernel:
-    """Effects rise or fall along one number per gene, such as its expression; a gene without it stands at the mean.
-
-    Parameters
-    ----------
-    name
-        What the number is.
-    gene_ids
-        Ensembl ids, each once.
-    value_g
-        The number, any unit; NaN where it is not known.
-    """
-    return Kernel(name, gene_ids, np.nan_to_num(standardized(value_g))[:, None])
-
-
-def constant_kernel(gene_ids: Shaped[np.ndarray, " g"]) -> Kernel:
-    """All genes share one effect: what a panel that was chosen for its hits has in common."""
-    return Kernel("constant", gene_ids, np.ones((len(gene_ids), 1)))
-
-
 def aligned(kernels: Iterable[Kernel], gene_ids: Shaped[np.ndarray, " g"]) -> tuple[Kernel, ...]:
     """Bring kernels to one list of genes."""
     return tuple(kernel.aligned(gene_ids) for kernel in kernels)
+
+
+def total_columns(
+    kernels: Sequence[Kernel], amplitude_k: Float[np.ndarray, " k"], place_p: Int[np.ndarray, " p"]
+) -> Float[np.ndarray, "g p"]:
+    """Sum of the columns of several kernels at these rows, each times its squared amplitude.
+
+    Parameters
+    ----------
+    kernels
+        At least one, in one order of genes.
+    amplitude_k
+        Amplitude of each.
+    place_p
+        Rows.
+    """
+    joined = [
+        amplitude * kernel.vector_gd
+        for kernel, amplitude in zip(kernels, amplitude_k, strict=True)
+        if kernel.power == 1 and sparse.issparse(kernel.vector_gd)
+    ]
+    total_gp = np.zeros((len(kernels[0].gene_ids), len(place_p)))
+    if joined:  # one product is faster than many
+        vector_gd = sparse.csr_matrix(sparse.hstack(joined))
+        total_gp += (vector_gd @ vector_gd[place_p].T).toarray()
+    for kernel, amplitude in zip(kernels, amplitude_k, strict=True):
+        if kernel.power != 1 or not sparse.issparse(kernel.vector_gd):
+            total_gp += amplitude**2 * kernel.columns(place_p)
+    return total_gp
 
 
 def _unit(vector_gd: Vectors) -> Vectors:

@@ -14,7 +14,7 @@ from perturbloop.schema import POSTERIOR, RANKING, WITH_MODEL, WITHOUT_MODEL, Ki
 def posteriors(
     frozen: pd.DataFrame, evidence: Mapping[Kind, Evidence], names: Mapping[str, str], *, with_model: bool
 ) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """Table POSTERIOR of all kinds that were measured, and the skill of each network by kind.
+    """Table POSTERIOR of all kinds that were measured, and by kind how much each network said.
 
     Parameters
     ----------
@@ -25,18 +25,18 @@ def posteriors(
     names
         Symbol of each Ensembl id of the cells.
     with_model
-        Whether the in-silico score is the prior mean.
+        Whether the in-silico score may shift the prior mean, as far as its skill on the measured genes goes.
     """
     tables: list[pd.DataFrame] = []
-    skills: dict[str, dict[str, float]] = {}
+    shares: dict[str, dict[str, float]] = {}
     for kind, entry in evidence.items():
         if not entry.enough:
             continue
         scored = frozen[frozen["kind"].eq(kind) & frozen["benefit"].notna()]
         insilico = scored.set_index("gene_id")["benefit"] * float(with_model)
-        table, skills[kind] = posterior_table(entry, insilico, kind, names)
+        table, shares[kind] = posterior_table(entry, insilico, kind, names)
         tables.append(table)
-    return concat(POSTERIOR, tables), skills
+    return concat(POSTERIOR, tables), shares
 
 
 def ranked(

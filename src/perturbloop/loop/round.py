@@ -17,6 +17,7 @@ from perturbloop.evaluate import (
     de_isp,
     differential,
     gate,
+    pathway_scales,
     positives,
     recognize,
     scoreboard,
@@ -28,9 +29,9 @@ from perturbloop.evaluate.comparisons import gains, moved_since_first
 from perturbloop.evaluate.controls import Recognized, stimulus_of
 from perturbloop.evaluate.judgeable import spared_lines
 from perturbloop.evaluate.power import judged_targets
+from perturbloop.evidence.background import Background, background_of
 from perturbloop.evidence.channel import Evidence, Networks, evidence_of, evidence_predictions, networks_of
 from perturbloop.evidence.kernels import vector_kernel
-from perturbloop.evidence.knowledge import annotated_kernels
 from perturbloop.evidence.ranking import posteriors, ranked
 from perturbloop.loop.arms import Arm
 from perturbloop.loop.folder import CampaignFolder
@@ -87,14 +88,15 @@ def evaluate_round(
     frozen, edits = rankings[opened], perturbed[opened]
     de = differential_of(inputs, campaign.folder)
     found = recognize(de, inputs.cells.gene_names)
-    base = _base(inputs, rankings, de, found, rng)
+    known = background(inputs)
+    base = _base(inputs, rankings, de, found, known, rng)
     verdicts = _gate(inputs, frozen, models[opened]["heldout_auroc"], found)
     with_model = not failure(verdicts)
-    evidence = _evidence(inputs, outcomes, de)
+    evidence = _evidence(inputs, outcomes, de, known, found, passed=with_model)
     parts = [evidence_predictions(base, entry, kind=kind, rng=rng) for kind, entry in evidence.items()]
     predictions = concat(PREDICTIONS, [base, *parts])
     names = dict(zip(inputs.cells.gene_ids, inputs.cells.gene_names, strict=True))
-    posterior, skills = posteriors(frozen, evidence, names, with_model=with_model)
+    posterior, shares = posteriors(frozen, evidence, names, with_model=with_model)
     ranking = ranked(frozen, predictions, posterior, evidence, with_model=with_model)
     tables = {
         "ranking": completed(ranking, de),
@@ -125,14 +127,14 @@ def evaluate_round(
         design=inputs.states.design,
         n_start=int((~inputs.states.is_goal_n).sum()),
         n_goal=int(inputs.states.is_goal_n.sum()),
-        check_lines=tuple(inputs.lines()),
+        check_lines=(*inputs.lines(), *known.lines),
         warnings=(*inputs.left_out, *mixtures(inputs.states, config.cells), *inputs.states.warnings, *spared),
         model_lines=inputs.view.lines,
         models={arm.title: dict(model) for arm, model in models.items()},
         full_rankings=tuple(arm.title for arm in models if arm.fold < 0),
         verdicts=verdicts,
         default=(WITH_MODEL if with_model else WITHOUT_MODEL) if evidence else "frozen",
-        network_skill=skills,
+        network_share=shares,
         collections=tuple(one.to_dict() for one in inputs.annotations.collections),
         stimulus=stimulus_of(found),
         judged=judged_targets(outcomes.judged, seed=config.evaluate.seed) if outcomes else (),
@@ -182,12 +184,23 @@ def differential_of(inputs: Inputs, folder: Path) -> pd.DataFrame:
     return read_table(path)
 
 
-def networks(inputs: Inputs, de: pd.DataFrame) -> Networks:
-    """Which genes are alike: in the user's own cells, to the encoder, and by collections and named gene sets."""
-    known = annotated_kernels(inputs.annotations, inputs.cells.gene_ids, names=inputs.names)
+def background(inputs: Inputs) -> Background:
+    """What collections, gene sets and references say of the genes."""
+    known, config = inputs.annotations, inputs.config.knowledge
+    return background_of(known, inputs.cells, inputs.states.start, config=config, names=inputs.names)
+
+
+def networks(
+    inputs: Inputs, de: pd.DataFrame, known: Background, found: tuple[Recognized, ...] = ()
+) -> Networks:
+    """Which genes are alike, in the user's own cells, to the encoder and by collections; and which may act more than others."""
+    sets = inputs.annotations.gene_sets
+    pathway = pathway_scales(
+        inputs.cells, static_pathway(inputs.config.evaluate.pathway, found, gene_sets=sets)
+    )
     embeddings = inputs.view.model.gene_embeddings()
     learned = vector_kernel("gene embeddings", inputs.vocabulary.gene_ids, embeddings)
-    return networks_of(inputs.states, de, [learned, *known])
+    return networks_of(inputs.states, de, [learned, *known.kernels], [*known.scales, *pathway])
 
 
 def _base(
@@ -195,6 +208,7 @@ def _base(
     rankings: Mapping[Arm, pd.DataFrame],
     de: pd.DataFrame,
     found: tuple[Recognized, ...],
+    known: Background,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """PREDICTIONS of every arm and of the baselines that know no effect."""
@@ -207,6 +221,8 @@ def _base(
         de=de,
         gene_sets=sets,
         pathway=static_pathway(config.evaluate.pathway, found, gene_sets=sets),
+        lineage_g=None if known.lineage is None else known.lineage.score_g,
+        degree_g=known.degree_g,
     )
     own = [predictions_of(table, method=arm.method, fold=arm.fold) for arm, table in rankings.items()]
     base = concat(PREDICTIONS, [*own, others])
@@ -224,13 +240,21 @@ def _gate(
     return gate(ranking, heldout_auroc=auroc, positive=known, named_negative=negative, fdr=fdr)
 
 
-def _evidence(inputs: Inputs, outcomes: Outcomes | None, de: pd.DataFrame) -> dict[Kind, Evidence]:
+def _evidence(
+    inputs: Inputs,
+    outcomes: Outcomes | None,
+    de: pd.DataFrame,
+    background: Background,
+    found: tuple[Recognized, ...],
+    *,
+    passed: bool,
+) -> dict[Kind, Evidence]:
     if outcomes is None:
         return {}
-    known, seed = networks(inputs, de), inputs.config.evaluate.seed
+    known, seed = networks(inputs, de, background, found), inputs.config.evaluate.seed
     kinds: list[Kind] = [kind for kind in inputs.config.perturb.kinds if kind in outcomes.kinds]
     return {
-        kind: evidence_of(known, outcomes.effects, kind, fold_of=outcomes.fold_of, seed=seed)
+        kind: evidence_of(known, outcomes.effects, kind, fold_of=outcomes.fold_of, seed=seed, passed=passed)
         for kind in kinds
     }
 

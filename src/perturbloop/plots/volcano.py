@@ -13,7 +13,7 @@ SURE = 1.0
 """Standard deviations from zero beyond which a gene is drawn in color."""
 _AXES = {
     "posterior": (
-        "benefit: P(toward) − P(away) (right = toward the goal)",
+        "benefit: P(toward) (right = toward the goal)",
         "certainty: |expected effect| / its SD",
     ),
     "in silico": ("shift of the goal's logit (right = toward the goal)", "−log10 p against matched genes"),

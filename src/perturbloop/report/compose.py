@@ -79,7 +79,7 @@ def compose(folder: Path) -> RoundReport:
         curve_notes=curve_notes,
         gene_sets=facts.gene_sets,
         collections=facts.collections,
-        network_weights=facts.network_skill,
+        network_weights=facts.network_share,
         **tables,
     )
 
@@ -126,9 +126,10 @@ def _asked(facts: RoundFacts) -> dict[str, str]:
 
 
 def _posterior(folder: Path) -> pd.DataFrame:
-    """Table POSTERIOR; empty in a round of an older version, which had none."""
+    """Table POSTERIOR; empty in a round of an older version, which had none, or less of it."""
     path = folder / "posterior.parquet"
-    return read_table(path, todo=PLAY_AGAIN) if path.is_file() else pd.DataFrame(columns=POSTERIOR.names)
+    table = read_table(path, todo=PLAY_AGAIN) if path.is_file() else pd.DataFrame()
+    return POSTERIOR.completed(table)
 
 
 def _warnings(facts: RoundFacts, recorded: Sequence[Recorded], de_test: str) -> tuple[str, ...]:

@@ -49,8 +49,8 @@ class RoundFacts:
     """Checks of the control gate."""
     default: str = "frozen"
     """Method of the ranking where targets of its kind were measured."""
-    network_skill: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Kind -> network -> how well it foretells measured genes that are left out."""
+    network_share: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Kind -> network -> its share of what the measured genes say of the others, 0 to 1."""
     collections: tuple[Mapping[str, Any], ...] = ()
     """Gene sets and networks that were read: name, kind, source, version, date, licence and hashes of each."""
     stimulus: Stimulus | None = None
@@ -88,7 +88,7 @@ def write_scores(
     -------
     The path.
     """
-    named = ("data_digest", "model_digest", "vocabulary_digest", "models", "default", "network_skill")
+    named = ("data_digest", "model_digest", "vocabulary_digest", "models", "default", "network_share")
     rows = {
         name: tables[name].astype(object).where(tables[name].notna(), None).to_dict("records")
         for name in ("metrics", "gains", "rank_correlations")
@@ -117,6 +117,7 @@ def read_facts(folder: Path, *, todo: str = "") -> RoundFacts:
     if not path.is_file():
         return _of_an_older_round(folder, todo)
     tree = frozen(read_json(path, todo=todo))
+    tree.pop("network_skill", None)  # of versions up to 0.1
     tree["config"] = CampaignConfig.from_dict(tree["config"])
     tree["verdicts"] = tuple(Verdict(**entry) for entry in tree["verdicts"])
     tree["judged"] = tuple(Judged(**entry) for entry in tree["judged"])
@@ -143,5 +144,4 @@ def _of_an_older_round(folder: Path, todo: str) -> RoundFacts:
         models=scores["models"],
         verdicts=tuple(Verdict(**entry) for entry in scores.get("gate", ())),
         default=scores.get("default", "frozen"),
-        network_skill=scores.get("network_skill", {}),
     )

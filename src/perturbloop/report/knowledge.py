@@ -25,7 +25,7 @@ def knowledge_section(report: RoundReport) -> Section:
     columns = ("collection", *(f"weight, {kind}" for kind in kinds), *_FACTS, "hash")
     rows = tuple(_row(name, read.get(name, {}), report.network_weights) for name in names)
     said = (
-        "Weight: how far the posterior listens to a network; 0 is not at all. A collection that is younger than the screen that "
+        "Weight: share of a network in what the measured genes say of the others, 0 to 1. A collection that is younger than the screen that "
         "judges may have been written from it: leave it out with `--knowledge-until`."
     )
     lines = (said,) if read else (NO_COLLECTIONS, said)

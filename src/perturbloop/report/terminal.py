@@ -153,7 +153,7 @@ def _best(report: RoundReport, kind: str, best: int) -> Grid:
                 _shortly(row.cautions),
             )
         )
-    unit = "P(toward) − P(away)" if of_posterior else "logits of the goal state"
+    unit = "P(toward)" if of_posterior else "logits of the goal state"
     action = ACTION.get(kind, kind)  # type: ignore[call-overload]
     return Grid(f"To {action} ({kind}), by {basis.head}: {unit}", columns, tuple(lines), _WORDS, spare=_SPARE)
 

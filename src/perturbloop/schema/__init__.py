@@ -13,6 +13,7 @@ from perturbloop.schema.configuration import (
     CellsConfig,
     DesignConfig,
     EvaluateConfig,
+    KnowledgeConfig,
     PerturbConfig,
     TrainConfig,
 )
@@ -120,6 +121,7 @@ __all__ = [
     "CampaignConfig",
     "CellsConfig",
     "DesignConfig",
+    "KnowledgeConfig",
     "EvaluateConfig",
     "PerturbConfig",
     "PerturbedConfig",

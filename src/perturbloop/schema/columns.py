@@ -24,6 +24,8 @@ class Table:
     name: str
     row: str
     columns: tuple[Column, ...]
+    optional: tuple[str, ...] = ()
+    """Columns that are missing values where a frame lacks them."""
 
     @property
     def names(self) -> list[str]:
@@ -31,15 +33,15 @@ class Table:
         return [column.name for column in self.columns]
 
     def checked(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the frame with the columns in order; refuse one that lacks any."""
-        missing = [name for name in self.names if name not in frame.columns]
+        """Return the frame with the columns in order; refuse one that lacks any but the optional ones."""
+        missing = [name for name in self.names if name not in frame.columns and name not in self.optional]
         if missing:
             msg = (
                 f"The table `{self.name}` needs the columns {some(self.names, limit=20)}; "
                 f"these are missing: {some(missing)}. Make it with the step that writes it."
             )
             raise InputError(msg)
-        return frame[self.names].reset_index(drop=True)
+        return frame.reindex(columns=self.names).reset_index(drop=True)
 
     def completed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the frame with the columns in order; those that an older version did not write yet are missing values."""

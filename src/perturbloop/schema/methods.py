@@ -155,7 +155,8 @@ METHODS = (
         "posterior",
         "loop",
         "closed loop, evidence",
-        "in-silico score corrected by measured effects of like genes: the default ranking once targets are measured",
+        "measured effects of like genes, trusted as far as genes of its sort act; the in-silico score by its skill: the default ranking once "
+        "targets are measured",
         rule="posterior",
         partner="frozen",
         against=(
@@ -276,6 +277,12 @@ METHODS = (
         "baseline",
         "static pathway × expression",
         "genes of the pathway that is known to drive the states, ranked by expression; then all others by expression",
+    ),
+    Method(
+        "lineage",
+        "baseline",
+        "lineage-specific expression",
+        "expression in this cell type above that in others, plus expression and annotation degree: known before any experiment",
     ),
     Method(
         "expression",

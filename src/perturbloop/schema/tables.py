@@ -19,7 +19,7 @@ RANKING = Table(
         Column(
             "benefit",
             "score the rows are ranked by; positive = toward the goal: `logit_shift`, or, once targets of this kind were measured, "
-            "the probability of an effect beyond the threshold of POSTERIOR toward the goal less that of one away from it",
+            "the probability of an effect beyond the threshold of POSTERIOR toward the goal",
             1.9,
         ),
         Column(
@@ -237,9 +237,15 @@ PREDICTIONS = Table(
         Column("gene_id", "Ensembl gene id without version", "ENSG00000115415"),
         Column("score", "higher = more benefit: the action of this kind moves cells toward the goal", 1.9),
         Column(
+            "away",
+            "higher = rather a gene whose action moves cells away from the goal; missing = the score turned round",
+            0.02,
+        ),
+        Column(
             "fold", "-1 = the full ranking; k >= 0 = predicted without the perturbed targets of fold k", -1
         ),
     ),
+    optional=("away",),
 )
 
 POSTERIOR = Table(
@@ -255,7 +261,12 @@ POSTERIOR = Table(
         ),
         Column("sd", "standard deviation of the true effect, same unit", 0.22),
         Column("probability", "probability that the effect is beyond `threshold`, toward the goal", 0.4),
-        Column("threshold", "one standard deviation of the true effects of the measured genes", 0.35),
+        Column("away", "probability that it is as far beyond it away from the goal", 0.02),
+        Column(
+            "threshold",
+            "one standard deviation of the true effects of the measured genes, and no less than two of their errors",
+            0.35,
+        ),
         Column("neighbors", "measured genes that move `mean` most, and by how much", "+0.21 by JAK2"),
     ),
 )
