@@ -100,7 +100,7 @@ def scoreboard(
     beside = [name for entry in RULES for name in entry.needs if name in predictions.columns]
     beside = list(dict.fromkeys(beside))
     predictions = PREDICTIONS.checked(predictions).join(predictions.reset_index(drop=True)[beside])
-    parts, drawn = [], draws(config.seed, config.bootstrap)
+    board, drawn = [], draws(config.seed, config.bootstrap)
     for kind in KINDS:
         truth = held_out(effects, kind)
         if not truth.gene_ids.size:
@@ -115,9 +115,10 @@ def scoreboard(
             judged, calls = judge(by_fold, truth), _calls(by_fold, truth, longest, config)
             for targets, kept_n in kept_of.items():
                 if kept_n.any():
-                    lines = pd.DataFrame(_lines(truth, judged, calls, kept_n, config.k, drawn))
-                    parts.append(lines.assign(method=method, kind=kind, targets=targets))
-    return concat(METRICS, parts)
+                    of_method = {"method": method, "kind": kind, "targets": targets}
+                    lines = _lines(truth, judged, calls, kept_n, config.k, drawn)
+                    board += [of_method | line for line in lines]
+    return concat(METRICS, [pd.DataFrame(board)])
 
 
 def _calls(

@@ -98,9 +98,7 @@ def percentile_interval(value: float, value_b: Float[np.ndarray, " b"], *, level
     return Interval(value, float(low), float(high), defined.size, value_b.size - defined.size)
 
 
-def times_drawn(
-    n_genes: int, *, rng: np.random.Generator, n_samples: int = 1000
-) -> Float[np.ndarray, "n b"]:
+def times_drawn(n_genes: int, *, rng: np.random.Generator, n_samples: int = 1000) -> Float[np.ndarray, "n b"]:
     """How often each gene is in each bootstrap sample: the samples of `bootstrap_interval` by the same generator.
 
     Parameters
