@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +9,10 @@ from sklearn.metrics import roc_auc_score
 from perturbloop.data.gene_sets import GeneSets
 from perturbloop.errors import InputError, LeakageError
 from perturbloop.evaluate.compare import scoreboard
+from perturbloop.evaluate.metrics import metric
 from perturbloop.schema import METRICS, EvaluateConfig
 from perturbloop.stats.delong import auroc_interval
+from perturbloop.stats.resample import bootstrap_interval
 
 GENES = [f"ENSG{place:02}" for place in range(40)]
 CONFIG = EvaluateConfig(bootstrap=30, k=5)
@@ -216,6 +220,22 @@ def test_an_auroc_has_delongs_interval_and_the_rest_the_bootstraps(effects, rng)
     aurocs = named.index.str.startswith("auroc")
     assert {method for found in named[aurocs] for method in found} == {"delong"}
     assert {method for found in named[~aurocs] for method in found} == {"bootstrap"}
+
+
+def test_an_interval_is_that_of_the_plain_bootstrap(effects, rng):
+    score_g = rng.normal(size=40).round()
+    board = scoreboard(predictions_of("frozen", score_g), effects, config=CONFIG)
+    hit_n, score_n = np.isin(GENES[4:20], GENES[4:8]), score_g[4:20]
+    for name, options in {"average_precision": {}, "r_precision": {}, "recall_at_k": {"k": 4}}.items():
+        plain = bootstrap_interval(
+            partial(metric(name).function, **options),
+            hit_n,
+            score_n,
+            rng=np.random.default_rng(CONFIG.seed),
+            n_samples=CONFIG.bootstrap,
+        )
+        found = [value(board, name, column=column) for column in ("value", "ci_low", "ci_high")]
+        assert found == pytest.approx([plain.value, plain.low, plain.high], rel=1e-12)
 
 
 def test_with_gene_sets_every_number_is_given_for_the_disjoint_targets_too(effects, rng):

@@ -8,8 +8,10 @@ from sklearn.metrics import roc_auc_score
 from perturbloop.data.gene_sets import GeneSets
 from perturbloop.errors import InputError, LeakageError
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
+from perturbloop.evaluate.metrics import auroc
 from perturbloop.schema import EFFECTS, EvaluateConfig
 from perturbloop.stats.delong import auroc_difference
+from perturbloop.stats.resample import bootstrap_interval
 
 GENES = [f"ENSG{place:02}" for place in range(40)]
 CONFIG = EvaluateConfig(bootstrap=100)
@@ -50,6 +52,19 @@ def test_a_gain_is_the_difference_of_two_aurocs_on_the_same_genes(predictions, e
         (delong.low, delong.high, delong.pvalue)
     )
     assert (gain.n_genes, gain.n_hits) == (40, 10)
+
+
+def test_the_interval_of_a_gain_is_that_of_the_plain_paired_bootstrap(predictions, effects):
+    gain = paired_gain(predictions, effects, "frozen", "de", kind="delete", config=CONFIG)
+    plain = bootstrap_interval(
+        lambda hit_n, first_n, second_n: auroc(hit_n, first_n) - auroc(hit_n, second_n),
+        effects["hit"].to_numpy(),
+        scores(predictions, "frozen"),
+        scores(predictions, "de"),
+        rng=np.random.default_rng(CONFIG.seed),
+        n_samples=CONFIG.bootstrap,
+    )
+    assert (gain.ci_low, gain.ci_high) == (plain.low, plain.high)
 
 
 @pytest.mark.parametrize(("n_hits", "defined"), [(0, False), (1, True), (39, True), (40, False)])

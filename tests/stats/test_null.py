@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from perturbloop.stats.null import beyond_null, matched_null
+from perturbloop.stats.null import beyond_null, matched_null, nearest_others, remembered
 
 
 def slow_null(shift, position, expression, k):
@@ -24,6 +24,23 @@ def test_z_equals_the_definition_gene_by_gene(rng):
     shift, position, expression = rng.normal(size=(3, 60))
     z = matched_null(shift, position, expression, null_genes=12).z_g
     np.testing.assert_allclose(z, slow_null(shift, position, expression, 12))
+
+
+def test_rankings_of_the_same_genes_look_for_matched_genes_once(rng):
+    asked = []
+
+    def counted(point_gc, k):
+        asked.append(k)
+        return nearest_others(point_gc, k)
+
+    position, expression = rng.normal(size=(2, 60))
+    nearest = remembered(counted)
+    for shift in rng.normal(size=(3, 60)):
+        found = matched_null(shift, position, expression, null_genes=12, nearest=nearest)
+        np.testing.assert_array_equal(found.z_g, matched_null(shift, position, expression, null_genes=12).z_g)
+    matched_null(shift[:50], position[:50], expression[:50], null_genes=12, nearest=nearest)
+    matched_null(shift, position, expression, null_genes=13, nearest=nearest)
+    assert asked == [12, 12, 13]
 
 
 def test_a_shift_that_only_follows_rank_is_not_surprising(rng):

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy import stats
 
-from perturbloop.stats.resample import bootstrap_interval
+from perturbloop.stats.resample import bootstrap_interval, draws, percentile_interval, times_drawn
 
 
 def auroc(score, hit):
@@ -40,3 +40,20 @@ def test_the_same_generator_gives_the_same_interval():
         bootstrap_interval(np.mean, value, rng=np.random.default_rng(3), n_samples=100) for _ in "ab"
     )
     assert first == second
+
+
+def test_samples_that_are_counted_are_those_that_are_drawn():
+    drawn = np.random.default_rng(5).integers(30, size=(250, 30))  # more than are counted in one go
+    expected = [np.bincount(rows, minlength=30) for rows in drawn]
+    found = times_drawn(30, rng=np.random.default_rng(5), n_samples=250)
+    assert (found == np.transpose(expected)).all()
+
+
+def test_the_interval_of_counted_samples_is_that_of_the_drawn_ones(rng):
+    value = rng.normal(size=40)
+    drawn = draws(7, 200)
+    assert drawn(40) is drawn(40)
+    found = percentile_interval(value.mean(), value @ drawn(40) / 40)
+    plain = bootstrap_interval(np.mean, value, rng=np.random.default_rng(7), n_samples=200)
+    np.testing.assert_allclose([found.low, found.high], [plain.low, plain.high])
+    assert np.isnan(percentile_interval(1.0, np.empty(0)).low)

@@ -29,6 +29,10 @@ class Rule:
     function: Callable[[pd.DataFrame, int, float], np.ndarray]
     """(table, budget, fdr) -> called, one value per row."""
 
+    def fits(self, table: pd.DataFrame) -> bool:
+        """Whether a table has every column that the rule needs, with something in it."""
+        return all(name in table.columns and table[name].notna().any() for name in self.needs)
+
 
 def _matched_null(table: pd.DataFrame, budget: int, fdr: float) -> Bool[np.ndarray, " n"]:
     shift_g, z_g, padj_g = (table[name].to_numpy(float) for name in ("benefit", "null_z", "padj"))

@@ -1,27 +1,32 @@
 """The scoreboard: every method on the same held-out targets, by the same metrics."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from perturbloop.data.gene_sets import GeneSets
+from perturbloop.evaluate import tallies
 from perturbloop.evaluate.calls import RULES, call, rule
 from perturbloop.evaluate.disjoint import DISJOINT, HELD_OUT, pathway_disjoint
-from perturbloop.evaluate.held_out import Judged, Truth, held_out, judge, rankings_by_fold
+from perturbloop.evaluate.held_out import Judged, Truth, held_out, judge, rankings_by_fold, rows_of
 from perturbloop.evaluate.metrics import METRICS as RECORDS
-from perturbloop.evaluate.metrics import auroc
+from perturbloop.evaluate.metrics import Metric, metric
 from perturbloop.schema import KINDS, METRICS, PREDICTIONS, EvaluateConfig, concat
 from perturbloop.stats.delong import auroc_interval
-from perturbloop.stats.resample import bootstrap_interval
+from perturbloop.stats.resample import draws, percentile_interval
 
 DIRECTIONS: dict[str, str] = {
     "auroc_away": "AUROC of finding the hits that move cells away from the goal: among the lowest scores, or by the posterior for that sign",
     "auroc_unsigned": "AUROC of finding hits of either sign among the largest absolute scores, or by the larger of both probabilities",
 }
 """Rows beside `auroc`, which is of hits toward the goal; each only where hits away from the goal exist."""
+
+
+Draws = Callable[[int], np.ndarray]
+"""Bootstrap samples of so many genes."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,19 @@ class Called:
     """Whether it is the campaign's rule, or the budget that stands in for it."""
     called_n: np.ndarray
     """One value per target."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question to one method: which targets are the hits, by one of its numbers."""
+
+    hit_n: np.ndarray
+    value_n: np.ndarray
+    """Score or call of each target."""
+    metrics: Mapping[str, Metric]
+    """By the name of their rows."""
+    rule: str = ""
+    declared: bool = True
 
 
 def scoreboard(
@@ -82,7 +100,7 @@ def scoreboard(
     beside = [name for entry in RULES for name in entry.needs if name in predictions.columns]
     beside = list(dict.fromkeys(beside))
     predictions = PREDICTIONS.checked(predictions).join(predictions.reset_index(drop=True)[beside])
-    parts = []
+    board, drawn = [], draws(config.seed, config.bootstrap)
     for kind in KINDS:
         truth = held_out(effects, kind)
         if not truth.gene_ids.size:
@@ -97,9 +115,10 @@ def scoreboard(
             judged, calls = judge(by_fold, truth), _calls(by_fold, truth, longest, config)
             for targets, kept_n in kept_of.items():
                 if kept_n.any():
-                    lines = pd.DataFrame(_lines(truth, judged, calls, kept_n, config))
-                    parts.append(lines.assign(method=method, kind=kind, targets=targets))
-    return concat(METRICS, parts)
+                    of_method = {"method": method, "kind": kind, "targets": targets}
+                    lines = _lines(truth, judged, calls, kept_n, config.k, drawn)
+                    board += [of_method | line for line in lines]
+    return concat(METRICS, [pd.DataFrame(board)])
 
 
 def _calls(
@@ -107,83 +126,68 @@ def _calls(
 ) -> tuple[Called, ...]:
     """What each rule calls, every target by the ranking that never saw it; the declared rule first."""
     tables = {fold: rows.rename(columns={"score": "benefit"}) for fold, rows in by_fold.items()}
-    present = [set(table.columns[table.notna().any()]) for table in tables.values()]
-    usable = [entry.name for entry in RULES if all(set(entry.needs) <= columns for columns in present)]
+    places = {fold: rows_of(truth, fold, rows) for fold, rows in by_fold.items()}
+    usable = [entry.name for entry in RULES if all(entry.fits(table) for table in tables.values())]
     declared = config.call if config.call in usable else "budget-k"
     calls = []
     for by in sorted({*usable, "budget-k"}, key=lambda name: (name != declared, RULES.index(rule(name)))):
         called_n, printed = np.zeros(truth.gene_ids.size, dtype=bool), by
         for fold, table in tables.items():
             k = max(1, round(config.k * len(table) / longest))
-            called = table.loc[call(table, by=by, budget=k, fdr=config.fdr), "gene_id"]
-            called_n |= (truth.fold_n == fold) & np.isin(truth.gene_ids.astype(str), called.to_numpy(str))
+            here_n, row_n = places[fold]
+            called_n[here_n] = (row_n >= 0) & call(table, by=by, budget=k, fdr=config.fdr)[row_n]
             printed = f"budget-k, k = {k} of {len(table):,}" if by == "budget-k" else by
         calls.append(Called(printed, by == declared, called_n))
     return tuple(calls)
 
 
 def _lines(
-    truth: Truth, judged: Judged, calls: tuple[Called, ...], kept_n: np.ndarray, config: EvaluateConfig
+    truth: Truth, judged: Judged, calls: tuple[Called, ...], kept_n: np.ndarray, k: int, drawn: Draws
 ) -> Iterator[dict[str, object]]:
-    scored_n = ~np.isnan(judged.place_n)
-    statistics = list(_statistics(truth, judged, calls, int(kept_n.sum()), config))
-    for name, rule_of_line, declared, statistic, hit_n, value_n in statistics:
-        line: dict[str, object] = {}
-        for denominator, among_n in (("scored", kept_n & scored_n), ("all", kept_n)):
-            if not line or not scored_n[kept_n].all():
-                line = _with_interval(statistic, hit_n[among_n], value_n[among_n], config)
-            counts = {"n_genes": int(among_n.sum()), "n_hits": int(hit_n[among_n].sum())}
-            of_row = {"denominator": denominator, "metric": name, "rule": rule_of_line, "declared": declared}
-            yield of_row | line | counts
+    """Rows of one method: each metric of the targets that it scored, and of all."""
+    scored_n = kept_n & ~np.isnan(judged.place_n)
+    k = min(k, max(1, int(kept_n.sum()) // 4))  # of few targets, the best k must stay a choice
+    for asked in _asked(truth, judged, calls):
+        scored = _answers(asked, scored_n, k, drawn)
+        every = scored if (scored_n == kept_n).all() else _answers(asked, kept_n, k, drawn)
+        for of_scored, of_all in zip(scored, every, strict=True):
+            yield of_scored | {"denominator": "scored"}
+            yield of_all | {"denominator": "all"}
 
 
-def _with_interval(
-    statistic: Callable[..., float], hit_n: np.ndarray, value_n: np.ndarray, config: EvaluateConfig
-) -> dict[str, object]:
-    if statistic is auroc:
-        found = auroc_interval(hit_n, value_n)
-        return {"value": found.value, "ci_low": found.low, "ci_high": found.high, "interval": found.method}
-    if (
-        hit_n.all() or not hit_n.any()
-    ):  # nothing to tell apart: what is defined has its value, and nothing an interval
-        return {
-            "value": float(statistic(hit_n, value_n)),
-            "ci_low": np.nan,
-            "ci_high": np.nan,
-            "interval": "",
-        }
-    drawn = bootstrap_interval(
-        statistic, hit_n, value_n, rng=np.random.default_rng(config.seed), n_samples=config.bootstrap
-    )
-    interval = "" if np.isnan(drawn.low) else "bootstrap"
-    return {"value": drawn.value, "ci_low": drawn.low, "ci_high": drawn.high, "interval": interval}
-
-
-def _statistics(
-    truth: Truth, judged: Judged, calls: tuple[Called, ...], n_kept: int, config: EvaluateConfig
-) -> Iterator[tuple[str, str, bool, Callable[..., float], np.ndarray, np.ndarray]]:
-    """Name, rule, function and its two columns; a gene that was not scored ranks last in every direction."""
+def _asked(truth: Truth, judged: Judged, calls: tuple[Called, ...]) -> Iterator[Asked]:
+    """All questions; a gene that was not scored ranks last in every direction."""
     place_n, size_n, away_n = (
         np.nan_to_num(value_n, nan=-1.0) for value_n in (judged.place_n, judged.size_n, judged.away_n)
     )
-    k = min(config.k, max(1, n_kept // 4))  # of few targets, the best k must stay a choice
-    for record in RECORDS:
-        if record.needs == "score":
-            yield record.name, "", True, record.function, truth.toward_n, place_n
-        elif record.needs == "k":
-            at_k = partial(record.function, k=k)
-            yield record.name, f"k = {k}", True, at_k, truth.toward_n, place_n
+    of_calls = {entry.name: entry for entry in RECORDS if entry.needs == "call"}
+    of_scores = {entry.name: entry for entry in RECORDS if entry.name not in of_calls}
+    yield Asked(truth.toward_n, place_n, of_scores)
     for found in calls:
-        for record in RECORDS:
-            if record.needs == "call":
-                yield (
-                    record.name,
-                    found.printed,
-                    found.declared,
-                    record.function,
-                    truth.toward_n,
-                    found.called_n,
-                )
+        yield Asked(truth.toward_n, found.called_n, of_calls, found.printed, found.declared)
     if truth.away_n.any():
-        yield "auroc_away", "", True, auroc, truth.away_n, away_n
-        yield "auroc_unsigned", "", True, auroc, truth.toward_n | truth.away_n, size_n
+        yield Asked(truth.away_n, away_n, {"auroc_away": metric("auroc")})
+        yield Asked(truth.toward_n | truth.away_n, size_n, {"auroc_unsigned": metric("auroc")})
+
+
+def _answers(asked: Asked, among_n: np.ndarray, k: int, drawn: Draws) -> list[dict[str, object]]:
+    """Value and interval of each metric among some of the targets, whose genes are counted once for all metrics."""
+    hit_n, value_n = asked.hit_n[among_n], asked.value_n[among_n]
+    counted = tallies.of_calls if value_n.dtype == bool else tallies.of_scores
+    tally = cache(lambda: counted(hit_n, value_n, drawn(hit_n.size)))
+    apart = hit_n.any() and not hit_n.all()  # else what is defined has its value, and nothing an interval
+    lines = []
+    for name, entry in asked.metrics.items():
+        options = {"k": k} if entry.needs == "k" else {}
+        line: dict[str, object]
+        if entry.name == "auroc":
+            area = auroc_interval(hit_n, value_n)
+            line = {"value": area.value, "ci_low": area.low, "ci_high": area.high, "interval": area.method}
+        else:
+            value_b = entry.resampled(tally(), **options) if apart else np.empty(0)
+            found = percentile_interval(entry.function(hit_n, value_n, **options), value_b)
+            interval = "" if np.isnan(found.low) else "bootstrap"
+            line = {"value": found.value, "ci_low": found.low, "ci_high": found.high, "interval": interval}
+        of_row = {"metric": name, "rule": f"k = {k}" if options else asked.rule, "declared": asked.declared}
+        lines.append(of_row | line | {"n_genes": hit_n.size, "n_hits": int(hit_n.sum())})
+    return lines

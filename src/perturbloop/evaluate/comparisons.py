@@ -1,8 +1,6 @@
 """What each channel gains over its reference, and what of that its control keeps."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import cast, get_args
@@ -11,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data.gene_sets import GeneSets
-from perturbloop.evaluate import kept_by_control, paired_gain, rank_correlation
-from perturbloop.evaluate.disjoint import DISJOINT, HELD_OUT
-from perturbloop.evaluate.gains import Gain
+from perturbloop.evaluate.disjoint import DISJOINT, HELD_OUT, pathway_disjoint
+from perturbloop.evaluate.gains import Contest, kept_by_control, places, rank_correlation
+from perturbloop.evaluate.held_out import held_out
 from perturbloop.evaluate.judgeable import Judgeable
 from perturbloop.evidence.channel import Evidence, evidence_predictions, n_shuffles
 from perturbloop.schema import GAINS, METHODS, RANK_CORRELATIONS, EvaluateConfig, Kind, method
@@ -65,27 +63,26 @@ def gains(
     `sentence` says why.
     """
     rows = []
-    dealt: dict[tuple[Kind, str], list[pd.DataFrame]] = {}
-    for kind, (targets, sets) in product(evidence, _targets(gene_sets)):
-        here = predictions[predictions["kind"] == kind]
-        known = set(here["method"])
-        compare = partial(paired_gain, effects=judged, kind=kind, gene_sets=sets)
-        for name, against, control in comparisons():
+    for kind, entry in evidence.items():
+        here, truth = predictions[predictions["kind"] == kind], held_out(judged, kind)
+        known, contest = set(here["method"]), Contest(here, truth, kind=kind, config=config)
+        controls: dict[str, list[np.ndarray]] = {}
+        kept_of = {HELD_OUT: None} | (
+            {} if gene_sets is None else {DISJOINT: pathway_disjoint(truth, judged, gene_sets)}
+        )
+        for (targets, kept_n), (name, against, control) in product(kept_of.items(), comparisons()):
             if {name, against} - known:
                 continue
-            gain = compare(here, method=name, reference=against, config=config)
+            gain = contest.gain(name, against, kept_n)
             control_gain, share = np.nan, np.nan
             sentence = Judgeable(kind, gain.n_genes, gain.n_hits).sentence
-            if not sentence:  # a control is only made where it could be told from its method
-                if (
-                    control in known
-                    and method(control).channel == "evidence"
-                    and (kind, control) not in dealt
-                ):
-                    dealt[kind, control] = _shuffles(here, evidence[kind], control, against, kind, config)
-                shuffles = dealt.get((kind, control), [])
+            if control in known and not sentence:  # it is only made where it could be told from its method
+                if control not in controls:
+                    controls[control] = _places(contest, here, entry, control, against, config)
+                reference_n = contest.place(against)
                 control_gain, share, sentence = _kept(
-                    here, shuffles, gain.value, against, control, config, compare
+                    gain.value,
+                    [contest.difference(place_n, reference_n, kept_n) for place_n in controls[control]],
                 )
             rows.append(
                 {
@@ -110,55 +107,41 @@ def gains(
     return pd.DataFrame(rows, columns=GAINS.names)
 
 
-def _targets(gene_sets: GeneSets | None) -> list[tuple[str, GeneSets | None]]:
-    return [(HELD_OUT, None), *([(DISJOINT, gene_sets)] if gene_sets is not None else [])]
-
-
-def _shuffles(
-    here: pd.DataFrame, evidence: Evidence, control: str, against: str, kind: Kind, config: EvaluateConfig
-) -> list[pd.DataFrame]:
-    """Predictions of a control of the evidence channel, one table per shuffle of the effects, beside those of its reference.
+def _places(
+    contest: Contest,
+    here: pd.DataFrame,
+    evidence: Evidence,
+    control: str,
+    against: str,
+    config: EvaluateConfig,
+) -> list[np.ndarray]:
+    """Place of each target by a control; by one of the evidence channel, once for each shuffle of the effects.
 
     These controls are cheap enough to be the mean of many shuffles.
     """
-    rng = stream(config.seed, "shuffled effects", control)
+    if method(control).channel != "evidence":
+        return [contest.place(control)]
+    rng, kind = stream(config.seed, "shuffled effects", control), contest.kind
     base = here[here["method"].isin(["frozen", method(control).partner, against])]
-    return [
-        pd.concat([base, evidence_predictions(base, evidence, kind=kind, rng=rng, methods=[control])])
+    shuffles = (
+        evidence_predictions(base, evidence, kind=kind, rng=rng, methods=[control])
         for _ in range(n_shuffles(evidence))
-    ]
+    )
+    return [places(rows, contest.truth, method=control) for rows in shuffles]
 
 
-def _kept(
-    here: pd.DataFrame,
-    shuffles: list[pd.DataFrame],
-    gain: float,
-    against: str,
-    control: str,
-    config: EvaluateConfig,
-    compare: Callable[..., Gain],
-) -> tuple[float, float, str]:
-    """Gain of the control over the same reference; for the evidence channel the mean over many shuffles."""
-    if control not in set(here["method"]):
-        return np.nan, np.nan, ""
-    values = [
-        compare(table, method=control, reference=against, config=_quick(config)).value
-        for table in shuffles or [here]
-    ]
-    value = float(np.mean(values))
+def _kept(gain: float, control_gains: list[float]) -> tuple[float, float, str]:
+    """Gain of the control over the same reference, its share, and both in words; the mean where it was made several times."""
+    value = float(np.mean(control_gains))
     kept = kept_by_control(gain, value)
-    if not shuffles:
+    if len(control_gains) == 1:
         return value, kept.share, kept.sentence
+    spread = np.std(control_gains, ddof=1)
     return (
         value,
         kept.share,
-        f"{kept.sentence} Mean of {len(values)} shuffles, sd {np.std(values, ddof=1):.3f}.",
+        f"{kept.sentence} Mean of {len(control_gains)} shuffles, sd {spread:.3f}.",
     )
-
-
-def _quick(config: EvaluateConfig) -> EvaluateConfig:
-    """Only the value is used, so one bootstrap sample is enough."""
-    return replace(config, bootstrap=1)
 
 
 def correlations(predictions: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
@@ -169,13 +152,12 @@ def correlations(predictions: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFra
     Table `RANK_CORRELATIONS`.
     """
     rows = []
-    kinds = earlier.loc[earlier["method"] == "frozen", "kind"].unique()
-    for (name, kind), _ in predictions[predictions["fold"] == -1].groupby(["method", "kind"], sort=False):
+    opened = earlier[earlier["method"] == "frozen"]
+    kinds = opened["kind"].unique()
+    for (name, kind), full in predictions[predictions["fold"] == -1].groupby(["method", "kind"], sort=False):
         if method(str(name)).role != "loop" or kind not in kinds:
             continue
-        found = rank_correlation(
-            predictions, earlier, method=str(name), reference="frozen", kind=cast("Kind", kind)
-        )
+        found = rank_correlation(full, opened, method=str(name), reference="frozen", kind=cast("Kind", kind))
         says = "differs from round 0"
         if name == "frozen":
             says = "the open loop itself: the same by design"

@@ -9,13 +9,14 @@ from scipy.stats import spearmanr
 
 from perturbloop.data.gene_sets import GeneSets
 from perturbloop.errors import InputError, closest
+from perturbloop.evaluate import tallies
 from perturbloop.evaluate.disjoint import pathway_disjoint
-from perturbloop.evaluate.held_out import Judged, Truth, held_out, judge, rankings_by_fold
+from perturbloop.evaluate.held_out import Truth, held_out, judge, rankings_by_fold
 from perturbloop.evaluate.judgeable import Judgeable
 from perturbloop.evaluate.metrics import auroc
 from perturbloop.schema import PREDICTIONS, EvaluateConfig, Kind
 from perturbloop.stats.delong import auroc_difference
-from perturbloop.stats.resample import bootstrap_interval
+from perturbloop.stats.resample import draws, percentile_interval
 
 
 @dataclass(frozen=True)
@@ -104,34 +105,99 @@ def paired_gain(
     among many is no discovery, and a large one with few hits is no sign of equality: see `power`.
     """
     truth = held_out(effects, kind)
-    place_n, other_n = (_judged(predictions, truth, name, kind).place_n for name in (method, reference))
-    both_n = ~np.isnan(place_n + other_n)
-    if gene_sets is not None:
-        both_n &= pathway_disjoint(truth, effects, gene_sets)
-    hit_n = truth.toward_n[both_n]
-    comparable = Judgeable(kind, hit_n.size, int(hit_n.sum())).comparable
-    interval = bootstrap_interval(
-        _auroc_difference,
-        hit_n,
-        place_n[both_n],
-        other_n[both_n],
-        rng=np.random.default_rng(config.seed),
-        n_samples=config.bootstrap if comparable else 0,
-    )
-    delong = auroc_difference(hit_n, place_n[both_n], other_n[both_n])
-    return Gain(
-        method=method,
-        reference=reference,
-        kind=kind,
-        value=interval.value,
-        ci_low=interval.low,
-        ci_high=interval.high,
-        delong_low=delong.low,
-        delong_high=delong.high,
-        pvalue=delong.pvalue,
-        n_genes=hit_n.size,
-        n_hits=int(hit_n.sum()),
-    )
+    kept_n = None if gene_sets is None else pathway_disjoint(truth, effects, gene_sets)
+    return Contest(predictions, truth, kind=kind, config=config).gain(method, reference, kept_n)
+
+
+class Contest:
+    """Methods of one kind, compared on the same held-out targets; what one comparison finds of a method serves the next."""
+
+    def __init__(
+        self, predictions: pd.DataFrame, truth: Truth, *, kind: Kind, config: EvaluateConfig
+    ) -> None:
+        """Take what is said of the targets.
+
+        Parameters
+        ----------
+        predictions
+            PREDICTIONS rows.
+        truth
+            Held-out targets of the kind.
+        kind
+            Kind of edit.
+        config
+            Bootstrap samples and seed.
+        """
+        self.kind, self.truth = kind, truth
+        self._said = predictions.astype({"method": "category", "kind": "category"})  # quick to choose from
+        self._drawn = draws(config.seed, config.bootstrap)
+        self._places: dict[str, np.ndarray] = {}
+        self._resampled: dict[tuple[str, bytes], np.ndarray] = {}
+
+    def place(self, method: str) -> Float[np.ndarray, " n"]:
+        """Place of each target in a method's ranking that never saw it, 0 to 1; NaN = not scored."""
+        if method not in self._places:
+            self._places[method] = places(_rows(self._said, method, self.kind), self.truth, method=method)
+        return self._places[method]
+
+    def gain(self, method: str, reference: str, kept_n: Bool[np.ndarray, " n"] | None = None) -> Gain:
+        """Compare two methods.
+
+        Parameters
+        ----------
+        method, reference
+            Their names.
+        kept_n
+            Targets to compare them on, of those that both scored; all by default.
+        """
+        place_n, other_n = self.place(method), self.place(reference)
+        both_n = _scored(place_n, other_n, kept_n)
+        hit_n = self.truth.toward_n[both_n]
+        comparable = Judgeable(self.kind, hit_n.size, int(hit_n.sum())).comparable
+        drawn = [self._aurocs(name, both_n) if comparable else np.empty(0) for name in (method, reference)]
+        interval = percentile_interval(self.difference(place_n, other_n, kept_n), drawn[0] - drawn[1])
+        delong = auroc_difference(hit_n, place_n[both_n], other_n[both_n])
+        return Gain(
+            method=method,
+            reference=reference,
+            kind=self.kind,
+            value=interval.value,
+            ci_low=interval.low,
+            ci_high=interval.high,
+            delong_low=delong.low,
+            delong_high=delong.high,
+            pvalue=delong.pvalue,
+            n_genes=hit_n.size,
+            n_hits=int(hit_n.sum()),
+        )
+
+    def difference(
+        self,
+        place_n: Float[np.ndarray, " n"],
+        other_n: Float[np.ndarray, " n"],
+        kept_n: Bool[np.ndarray, " n"] | None = None,
+    ) -> float:
+        """AUROC of one ranking of the targets minus that of another, on those that both scored.
+
+        Parameters
+        ----------
+        place_n, other_n
+            Places in either, NaN = not scored.
+        kept_n
+            Targets to compare them on; all by default.
+        """
+        both_n = _scored(place_n, other_n, kept_n)
+        hit_n = self.truth.toward_n[both_n]
+        return auroc(hit_n, place_n[both_n]) - auroc(hit_n, other_n[both_n])
+
+    def _aurocs(self, method: str, among_n: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " b"]:
+        """AUROC of a method in every bootstrap sample of some targets."""
+        asked = (method, among_n.tobytes())
+        if asked not in self._resampled:
+            hit_n, place_n = self.truth.toward_n[among_n], self.place(method)[among_n]
+            counted = tallies.of_scores(hit_n, place_n, self._drawn(hit_n.size))
+            self._resampled[asked] = tallies.auroc(counted)
+        return self._resampled[asked]
 
 
 def kept_by_control(gain: float, control_gain: float) -> Kept:
@@ -197,15 +263,24 @@ def rank_correlation(
     return RankCorrelation(float(rho), len(shared))
 
 
-def _auroc_difference(
-    hit_n: Bool[np.ndarray, " n"], score_n: Float[np.ndarray, " n"], other_n: Float[np.ndarray, " n"]
-) -> float:
-    return auroc(hit_n, score_n) - auroc(hit_n, other_n)
+def places(rows: pd.DataFrame, truth: Truth, *, method: str) -> Float[np.ndarray, " n"]:
+    """Place of each target in the ranking that never saw it, 0 to 1; NaN = not scored.
+
+    Parameters
+    ----------
+    rows
+        PREDICTIONS rows of one method and kind.
+    truth
+        Held-out targets.
+    method
+        Its name.
+    """
+    return judge(rankings_by_fold(rows, truth, method=method), truth).place_n
 
 
-def _judged(predictions: pd.DataFrame, truth: Truth, method: str, kind: Kind) -> Judged:
-    rows = _rows(predictions, method, kind)
-    return judge(rankings_by_fold(rows, truth, method=method), truth)
+def _scored(place_n: np.ndarray, other_n: np.ndarray, kept_n: np.ndarray | None) -> Bool[np.ndarray, " n"]:
+    both_n = ~np.isnan(place_n + other_n)
+    return both_n if kept_n is None else both_n & kept_n
 
 
 def _full(predictions: pd.DataFrame, method: str, kind: Kind) -> pd.Series:

@@ -54,7 +54,8 @@ def held_out(effects: pd.DataFrame, kind: Kind) -> Truth:
         If a gene is held out in one modality of the kind and spent, or in another fold, in the next.
     """
     rows = EFFECTS.checked(effects).query("level == 'gene'")
-    rows = rows[[judges(modality, kind) for modality in rows["modality"]]]
+    judging = [name for name in rows["modality"].unique() if judges(name, kind)]
+    rows = rows[rows["modality"].isin(judging)]
     folds = rows.groupby("gene_id")["fold"].nunique()
     mixed = folds.index[folds > 1]
     if len(mixed):
@@ -125,13 +126,14 @@ def judge(by_fold: dict[int, pd.DataFrame], truth: Truth) -> Judged:
     """
     place_n, size_n, away_n = (np.full(truth.gene_ids.size, np.nan) for _ in range(3))
     for fold, rows in by_fold.items():
-        scored = rows[rows["score"].notna()]
-        score_g = scored["score"].to_numpy(float)
-        away_g, size_g = away_scores(scored)
-        here = truth.fold_n == fold
+        here_n, row_n = rows_of(truth, fold, rows)
+        score_g = rows["score"].to_numpy(float)
+        scored_g = ~np.isnan(score_g)
+        away_g, size_g = away_scores(rows)
         for out_n, value_g in ((place_n, score_g), (size_n, size_g), (away_n, away_g)):
-            places = pd.Series(rankdata(value_g) / max(value_g.size, 1), index=scored["gene_id"])
-            out_n[here] = places.reindex(truth.gene_ids[here]).to_numpy(float)
+            place_g = np.full(score_g.size + 1, np.nan)  # the last one is of targets without a row
+            place_g[:-1][scored_g] = rankdata(value_g[scored_g]) / max(scored_g.sum(), 1)
+            out_n[here_n] = place_g[row_n]
     return Judged(place_n, size_n, away_n)
 
 
@@ -148,6 +150,24 @@ def away_scores(rows: pd.DataFrame) -> tuple[Float[np.ndarray, " g"], Float[np.n
         return -score_g, np.abs(score_g)
     away_g = rows["away"].to_numpy(float)
     return away_g, np.maximum(score_g, away_g)
+
+
+def rows_of(
+    truth: Truth, fold: int, ranking: pd.DataFrame
+) -> tuple[Bool[np.ndarray, " n"], Int[np.ndarray, " h"]]:
+    """Which targets are held out in a fold, and for each of these its row in a ranking; -1 = it has none.
+
+    Parameters
+    ----------
+    truth
+        Held-out targets.
+    fold
+        The fold.
+    ranking
+        PREDICTIONS rows, each gene once.
+    """
+    here_n = truth.fold_n == fold
+    return here_n, pd.Index(ranking["gene_id"]).get_indexer(pd.Index(truth.gene_ids[here_n]))
 
 
 def _require_blind(by_fold: dict[int, pd.DataFrame], truth: Truth, method: str) -> None:

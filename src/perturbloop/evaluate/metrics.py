@@ -5,8 +5,8 @@ the best k. Every function is undefined, and says NaN, where its denominator is 
 call, fewer than k genes. None of these numbers may stand alone: PPV and NPV follow the prevalence, which is why
 `prevalence` and `lift` are metrics too, and why each row of METRICS carries `n_genes` and `n_hits`.
 
-The functions are kept plain because the bootstrap calls each of them thousands of times; scikit-learn's are the
-oracles of the tests.
+The functions are plain, and scikit-learn's are their oracles in the tests; `evaluate.tallies` has each of them for all samples
+of a bootstrap at once, and they are its oracles.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,8 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+from perturbloop.evaluate import tallies
 
 Hits = Bool[np.ndarray, " n"]
 Scores = Float[np.ndarray, " n"]
@@ -35,6 +37,12 @@ class Metric:
     function: Callable[..., float]
     reference: str
     """DOI of the paper that defines or discusses it."""
+
+    @property
+    def resampled(self) -> Callable[..., tallies.PerSample]:
+        """The same in every bootstrap sample: (tally), or (tally, k=…)."""
+        function: Callable[..., tallies.PerSample] = getattr(tallies, self.name)
+        return function
 
 
 def auroc(hit_n: Hits, score_n: Scores) -> float:

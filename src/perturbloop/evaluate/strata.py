@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 
-from perturbloop.evaluate.held_out import Truth, held_out, judge, rankings_by_fold
+from perturbloop.evaluate.held_out import held_out, judge, rankings_by_fold
 from perturbloop.schema import KINDS, PREDICTIONS, STRATA, concat
 from perturbloop.stats.delong import AurocInterval, auroc_interval, stratified_auroc
 
@@ -55,7 +55,7 @@ def by_stratum(
     `within strata` last.
     """
     yield _row(ALL, hit_n, auroc_interval(hit_n, score_n))
-    names, stratum_n = np.unique(name_n.astype(str), return_inverse=True)
+    stratum_n, names = pd.factorize(name_n, sort=True)
     for place, name in enumerate(names):
         here = stratum_n == place
         yield _row(name, hit_n[here], auroc_interval(hit_n[here], score_n[here]))
@@ -97,39 +97,32 @@ def strata(
     `within strata` removes what a ranking owes to the strata, not what it owes to expression within them; with two wide
     strata much is left. It is no causal adjustment: a true cause that works through high expression loses too.
     """
-    table, parts = PREDICTIONS.checked(predictions), []
+    table, lines = PREDICTIONS.checked(predictions), []
     for kind in KINDS:
         truth = held_out(effects, kind)
         if not truth.gene_ids.size:
             continue
+        level_n = pd.Series(truth.gene_ids).map(expression).to_numpy(float)
+        needed_n = None if essential is None else pd.Index(truth.gene_ids).isin(essential)
         for method, rows in table[table["kind"] == kind].groupby("method", sort=False):
             place_n = judge(rankings_by_fold(rows, truth, method=str(method)), truth).place_n
             scored_n = ~np.isnan(place_n)
             hit_n = truth.toward_n[scored_n]
-            for by, name_n in _names(truth, scored_n, hit_n, expression, essential):
-                lines = pd.DataFrame(by_stratum(hit_n, place_n[scored_n], name_n))
-                parts.append(lines.assign(method=method, kind=kind, by=by))
-    return concat(STRATA, parts)
+            needed = None if needed_n is None else needed_n[scored_n]
+            for by, name_n in _names(level_n[scored_n], needed, int(hit_n.sum())):
+                of_method = {"method": method, "kind": kind, "by": by}
+                lines += [of_method | row for row in by_stratum(hit_n, place_n[scored_n], name_n)]
+    return concat(STRATA, [pd.DataFrame(lines)])
 
 
-def _names(
-    truth: Truth,
-    scored_n: np.ndarray,
-    hit_n: np.ndarray,
-    expression: Mapping[str, float],
-    essential: Collection[str] | None,
-) -> Iterator[tuple[str, np.ndarray]]:
-    gene_ids = truth.gene_ids[scored_n]
-    level_n = np.array([expression.get(gene, np.nan) for gene in gene_ids], dtype=float)
+def _names(level_n: np.ndarray, needed_n: np.ndarray | None, n_hits: int) -> Iterator[tuple[str, np.ndarray]]:
     if not np.isnan(level_n).all():
-        wanted = int(np.clip(hit_n.sum() // HITS_PER_STRATUM, FEWEST, MOST))
-        stratum_n = quantile_strata(level_n, wanted)
+        stratum_n = quantile_strata(level_n, int(np.clip(n_hits // HITS_PER_STRATUM, FEWEST, MOST)))
         total = stratum_n.max() + 1
-        names = {place: f"{place + 1} of {total}" for place in range(total)} | {-1: "unknown"}
-        yield "expression", np.array([names[place] for place in stratum_n], dtype=object)
-    if essential is not None:
-        needed = {True: "core essential", False: "other"}
-        yield "essentiality", np.array([needed[gene in essential] for gene in gene_ids], dtype=object)
+        names = [*(f"{place + 1} of {total}" for place in range(total)), "unknown"]
+        yield "expression", np.array(names, dtype=object)[stratum_n]
+    if needed_n is not None:
+        yield "essentiality", np.where(needed_n, "core essential", "other").astype(object)
 
 
 def _row(name: str, hit_n: np.ndarray, found: AurocInterval) -> dict[str, object]:

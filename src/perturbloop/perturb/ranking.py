@@ -21,7 +21,7 @@ from perturbloop.schema import (
 )
 from perturbloop.stats.aggregate import mean_by_gene
 from perturbloop.stats.correct import benjamini_hochberg
-from perturbloop.stats.null import beyond_null, matched_null
+from perturbloop.stats.null import Nearest, beyond_null, matched_null, nearest_others, remembered
 
 LEAST_CELLS = 5
 """Fewest cells of which an interval or a p is given."""
@@ -178,9 +178,10 @@ def with_null(
     -------
     The rows with `null_z` (positive = more toward the goal than genes like it) and `padj`, grouped by method, kind and fold.
     """
-    parts = []
+    parts, nearest = [], remembered()
     for (_, kind, _), rows in predictions.groupby(["method", "kind", "fold"], sort=False):
-        found = _null(rows["gene_id"], rows["score"], covariates_of[cast("Kind", kind)], null_genes)
+        by = covariates_of[cast("Kind", kind)]
+        found = _null(rows["gene_id"], rows["score"], by, null_genes, nearest=nearest)
         parts.append(rows.assign(null_z=found["null_z"], padj=found["padj"]))
     return pd.concat(parts, ignore_index=True)
 
@@ -192,6 +193,7 @@ def _null(
     null_genes: int,
     *,
     untested_g: np.ndarray | None = None,
+    nearest: Nearest = nearest_others,
 ) -> pd.DataFrame:
     """Matched null of a score; genes that are not tested have a z, no p, and do not count as tests."""
     by = matched_by.reindex(gene_ids)
@@ -200,6 +202,7 @@ def _null(
         by["position"].to_numpy(float),
         by["expression"].to_numpy(float),
         null_genes=null_genes,
+        nearest=nearest,
     )
     pvalue_g = null.pvalue_g if untested_g is None else np.where(untested_g, np.nan, null.pvalue_g)
     padj_g = benjamini_hochberg(pvalue_g)

@@ -1,5 +1,6 @@
 """What a gene's shift would be if the gene did not matter: the shifts of genes like it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ from perturbloop.stats.scale import standardized
 
 LEAST_GENES = 10
 """Fewest null genes from which a spread is worth computing."""
+Nearest = Callable[[np.ndarray, int], np.ndarray]
+"""(points, k) -> indices of the k nearest other points, one row per point."""
+_MAD_OF_NORMAL = stats.norm.ppf(0.75)
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,35 @@ class MatchedNull:
     """Robust standard deviation of the matched genes, same unit."""
 
 
+def nearest_others(point_gc: Float[np.ndarray, "g c"], k: int) -> Int[np.ndarray, "g k"]:
+    """Indices of the k nearest other points, one row per point; ties fall anywhere but never on the point itself."""
+    _, near = cKDTree(point_gc).query(point_gc, k=k + 1)
+    near = np.asarray(near)
+    own = near == np.arange(len(point_gc))[:, None]
+    own[~own.any(axis=1), -1] = True  # many equal points: the point is not among its own neighbors
+    return near[~own].reshape(len(point_gc), k)
+
+
+def remembered(nearest: Nearest = nearest_others) -> Nearest:
+    """Search for neighbors that answers at once where it was asked before: rankings of the same genes have the same ones."""
+    known: dict[tuple[bytes, int], np.ndarray] = {}
+
+    def found(point_gc: Float[np.ndarray, "g c"], k: int) -> Int[np.ndarray, "g k"]:
+        asked = point_gc.tobytes(), k
+        if asked not in known:
+            known[asked] = nearest(point_gc, k)
+        return known[asked]
+
+    return found
+
+
 def matched_null(
     shift_g: Float[np.ndarray, " g"],
     position_g: Float[np.ndarray, " g"],
     expression_g: Float[np.ndarray, " g"],
     *,
     null_genes: int = 100,
+    nearest: Nearest = nearest_others,
 ) -> MatchedNull:
     r"""Compare each gene's mean shift with the genes of like rank and expression.
 
@@ -50,6 +77,8 @@ def matched_null(
         Expression of the gene, best on a log scale (log mean, or logit of detection).
     null_genes
         Matched genes per gene; all others where there are fewer.
+    nearest
+        Finds the matched genes by their covariates; `remembered()` where several rankings of the same genes are compared.
 
     Returns
     -------
@@ -77,9 +106,10 @@ def matched_null(
     center, spread, z, pvalue = (np.full(shift_g.shape, np.nan) for _ in range(4))
     if n_null >= LEAST_GENES:
         covariates = np.column_stack([standardized(position_g[known]), standardized(expression_g[known])])
-        null_shift = shift_g[known][_nearest_others(covariates, n_null)]
-        center[known] = np.median(null_shift, axis=1)
-        spread[known] = stats.median_abs_deviation(null_shift, axis=1, scale="normal")
+        null_shift_gk = np.sort(shift_g[known][nearest(covariates, n_null)], axis=1)
+        center[known] = _median_of_sorted(null_shift_gk)
+        distance_gk = np.abs(null_shift_gk - center[known][:, None])
+        spread[known] = _median_of_sorted(np.sort(distance_gk, axis=1)) / _MAD_OF_NORMAL
         varied = spread > 0
         z[varied] = (shift_g[varied] - center[varied]) / spread[varied]
         pvalue = 2 * stats.t.sf(np.abs(z), df=n_null - 1)
@@ -134,10 +164,7 @@ def beyond_null(
     return np.where(called_g, side_g, 0)
 
 
-def _nearest_others(point_gc: np.ndarray, k: int) -> np.ndarray:
-    """Indices of the k nearest other points, one row per point; ties fall anywhere but never on the point itself."""
-    _, near = cKDTree(point_gc).query(point_gc, k=k + 1)
-    near = np.asarray(near)
-    own = near == np.arange(len(point_gc))[:, None]
-    own[~own.any(axis=1), -1] = True  # many equal points: the point is not among its own neighbors
-    return near[~own].reshape(len(point_gc), k)
+def _median_of_sorted(value_gk: Float[np.ndarray, "g k"]) -> Float[np.ndarray, " g"]:
+    """Median of each row of sorted values, which NumPy sorts faster than it finds their middle."""
+    k = value_gk.shape[1]
+    return value_gk[:, [(k - 1) // 2, k // 2]].mean(axis=1)

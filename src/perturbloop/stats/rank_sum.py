@@ -1,6 +1,7 @@
 """Rank-sum test of each group of values against all values together, as the published tool makes it."""
 
 import random
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ def against_pool(value_n: Float[np.ndarray, " n"], group_n: Int[np.ndarray, " n"
     value_n = np.asarray(value_n, dtype=np.float64)[order_n]
     group_g, start_g, n_g = np.unique(group_n[order_n], return_index=True, return_counts=True)
     pvalue_g = rank_sum_pvalues(np.sort(_pool(value_n)), value_n, start_g)
-    mean_g = [part.mean() for part in np.split(value_n, start_g[1:])] if len(group_g) else []
+    mean_g = np.add.reduceat(value_n, start_g) / n_g
     return pd.DataFrame(
         {"n": n_g, "mean": mean_g, "pvalue": pvalue_g, "padj": benjamini_hochberg(pvalue_g)}, index=group_g
     )
@@ -95,4 +96,9 @@ def _pool(value_n: np.ndarray) -> np.ndarray:
     """Draw as the published tool does from a list in this order."""
     if len(value_n) <= POOL_LIMIT:
         return value_n
-    return value_n[random.Random(42).sample(range(len(value_n)), k=POOL_LIMIT)]
+    return value_n[_sample(len(value_n))]
+
+
+@lru_cache(maxsize=4)
+def _sample(n: int) -> np.ndarray:
+    return np.array(random.Random(42).sample(range(n), k=POOL_LIMIT))

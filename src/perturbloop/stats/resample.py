@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
+
+_DRAWN_AT_ONCE = 100
+"""Bootstrap samples that are drawn in one go, to keep the memory small."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,79 @@ def bootstrap_interval(
     if n_genes == 0:
         return Interval(np.nan, np.nan, np.nan, 0, n_samples)
     drawn = rng.integers(n_genes, size=(n_samples, n_genes))
-    sample = np.array([statistic(*(column[rows] for column in column_g)) for rows in drawn], dtype=float)
-    defined = sample[~np.isnan(sample)]
+    value_b = np.array([statistic(*(column[rows] for column in column_g)) for rows in drawn], dtype=float)
+    return percentile_interval(float(statistic(*column_g)), value_b, level=level)
+
+
+def percentile_interval(value: float, value_b: Float[np.ndarray, " b"], *, level: float = 0.95) -> Interval:
+    """Interval of a statistic whose values in the bootstrap samples are known.
+
+    Parameters
+    ----------
+    value
+        The statistic on the data as they are.
+    value_b
+        The statistic in each bootstrap sample; NaN where it is undefined.
+    level
+        Coverage.
+
+    Returns
+    -------
+    `Interval` in the unit of the statistic; without ends where fewer than half of the samples define it.
+    """
+    defined = value_b[~np.isnan(value_b)]
     tail = 100 * (1 - level) / 2
-    enough = defined.size > 0 and 2 * defined.size >= n_samples
+    enough = defined.size > 0 and 2 * defined.size >= value_b.size
     low, high = np.percentile(defined, [tail, 100 - tail]) if enough else (np.nan, np.nan)
-    return Interval(
-        float(statistic(*column_g)), float(low), float(high), defined.size, n_samples - defined.size
-    )
+    return Interval(value, float(low), float(high), defined.size, value_b.size - defined.size)
+
+
+def times_drawn(n_genes: int, *, rng: np.random.Generator, n_samples: int = 1000) -> Float[np.ndarray, "n b"]:
+    """How often each gene is in each bootstrap sample: the samples of `bootstrap_interval` by the same generator.
+
+    Parameters
+    ----------
+    n_genes
+        Genes that are drawn from.
+    rng
+        Source of the resampling.
+    n_samples
+        Bootstrap samples.
+
+    Returns
+    -------
+    Whole numbers, genes × samples, float32 so that products with them are quick and exact.
+
+    Examples
+    --------
+    >>> times_drawn(4, rng=np.random.default_rng(0), n_samples=100).sum(axis=0).tolist() == [4] * 100
+    True
+    """
+    times_bn = np.empty((n_samples, n_genes), dtype=np.float32)
+    for first in range(0, n_samples, _DRAWN_AT_ONCE):
+        rows_bn = times_bn[first : first + _DRAWN_AT_ONCE]
+        for row_n, drawn_n in zip(rows_bn, rng.integers(n_genes, size=rows_bn.shape), strict=True):
+            row_n[:] = np.bincount(drawn_n, minlength=n_genes)
+    return np.ascontiguousarray(times_bn.T)
+
+
+def draws(seed: int, n_samples: int) -> Callable[[int], Float[np.ndarray, "n b"]]:
+    """Bootstrap samples of any number of genes, the same for all that ask for as many, the last few kept.
+
+    Parameters
+    ----------
+    seed
+        Every number of genes is drawn from by a generator of this seed.
+    n_samples
+        Bootstrap samples.
+
+    Returns
+    -------
+    Number of genes -> `times_drawn`.
+    """
+
+    @lru_cache(maxsize=4)
+    def drawn(n_genes: int) -> Float[np.ndarray, "n b"]:
+        return times_drawn(n_genes, rng=np.random.default_rng(seed), n_samples=n_samples)
+
+    return drawn
