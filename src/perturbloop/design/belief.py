@@ -37,6 +37,8 @@ class Belief:
     """Score before any measurement (lineage, expression, annotation), higher = rather a hit; NaN or None = none."""
     draw: Draw | None = None
     """Joint draws of the effects; without it they are drawn gene by gene from mean and standard deviation."""
+    known_g: Bool[np.ndarray, " g"] | None = None
+    """Whether the gene is measured or in another batch: coverage starts from these; None = none is."""
 
     @property
     def n_open(self) -> int:
@@ -45,9 +47,10 @@ class Belief:
 
     def without(self, place_p: Int[np.ndarray, " p"]) -> "Belief":
         """The same belief when the genes at these rows are in another batch."""
-        open_g = self.open_g.copy()
-        open_g[place_p] = False
-        return replace(self, open_g=open_g)
+        taken_g = np.zeros(len(self.gene_ids), dtype=bool)
+        taken_g[place_p] = True
+        known_g = taken_g if self.known_g is None else self.known_g | taken_g
+        return replace(self, open_g=self.open_g & ~taken_g, known_g=known_g)
 
     def draws(self, rng: np.random.Generator, n: int) -> Float[np.ndarray, "n g"]:
         """Effects as they may truly be, `n` times."""
