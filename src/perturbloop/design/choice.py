@@ -1,5 +1,6 @@
 """Batches by what they are for: most hits, most to be learnt, or both; never ten times one pathway."""
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -12,8 +13,8 @@ from perturbloop.evidence.kernels import Kernel
 
 Aim = Literal["find", "learn", "both"]
 """What a batch is for: most hits; most said of the genes that are not in it; half and half."""
-MOST_PER_SET = 4
-"""Genes of a batch in one neighborhood."""
+MOST_PER_SET, SMALL_BATCH = 4, 32
+"""Genes of one neighborhood in a batch of up to so many genes; a larger batch may hold more in proportion."""
 NEAR = 0.5
 """Likeness from which two genes are of one neighborhood: half of what is known of them is the same."""
 _DEPTH = 8
@@ -37,7 +38,8 @@ def choose(
         `find`: highest probability of a hit. `learn`: coverage of the gene-set space, each gene weighted by its standard deviation.
         `both`: half of each, hits first.
     most
-        Genes of one neighborhood among those chosen by probability; 0 = no cap. Where nothing else is left it is exceeded.
+        Genes of one neighborhood among those chosen by probability, in a batch of up to 32 genes; of 128 four times as many. 0 = no
+        cap. Where nothing else is left it is exceeded.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def choose(
     """
     belief.require(size)
     n_found = {"find": size, "learn": 0, "both": size - size // 2}[aim]
-    found_p = diverse(by_score(belief, belief.probability_g), n_found, belief.kernel, most)
+    found_p = diverse(by_score(belief, belief.probability_g), n_found, belief.kernel, _most(most, size))
     return _covered(belief, found_p, size, rng)
 
 
@@ -76,7 +78,7 @@ def first_batch(
         Genes that the prior chooses; half of them by default, and never more, since what looks best beforehand teaches nothing of the
         others. Fewer where fewer genes have a prior.
     most
-        Genes of one neighborhood among those; 0 = no cap.
+        As of `choose`, among those.
 
     Returns
     -------
@@ -88,7 +90,8 @@ def first_batch(
         return _covered(belief, np.zeros(0, dtype=int), size, rng)
     ranked = by_score(belief, belief.prior_g)
     ranked = ranked[np.isfinite(belief.prior_g[ranked])]
-    return _covered(belief, diverse(ranked, min(wanted, len(ranked)), belief.kernel, most), size, rng)
+    by_prior = diverse(ranked, min(wanted, len(ranked)), belief.kernel, _most(most, size))
+    return _covered(belief, by_prior, size, rng)
 
 
 def diverse(
@@ -125,6 +128,15 @@ def diverse(
             break
         (chosen if near_pp[place, chosen].sum() < most else passed).append(place)
     return looked_p[np.array((chosen + passed)[:size], dtype=int)]
+
+
+def _most(most: int, size: int) -> int:
+    """Cap of a batch of this size.
+
+    >>> _most(4, 32), _most(4, 128), _most(4, 8), _most(0, 32)
+    (4, 16, 4, 0)
+    """
+    return math.ceil(most * max(size, SMALL_BATCH) / SMALL_BATCH)
 
 
 def _covered(

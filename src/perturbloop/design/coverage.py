@@ -14,6 +14,8 @@ from perturbloop.evidence.kernels import Kernel
 
 CANDIDATES = 100
 """Genes that each step chooses from, drawn at random."""
+MOST_COVERED = 2_000
+"""Most genes that gains are summed over; of more, so many are drawn at random to stand for all."""
 
 
 @final
@@ -65,21 +67,17 @@ def covering(
     stochastic greedy rule of :cite:`mirzasoleiman2015`, which looks at `CANDIDATES` random genes a step.
     """
     n_genes = len(kernel.gene_ids)
-    left = list(range(n_genes) if order is None else map(int, order))
-    near_g = np.zeros(n_genes) if known_g is None else _nearest(kernel, np.flatnonzero(known_g))
+    left = np.arange(n_genes) if order is None else order
     worth_g = np.ones(n_genes) if weight_g is None else weight_g
-    while left:
+    wanted_d = rng.permutation(left)[:MOST_COVERED] if len(left) > MOST_COVERED else left
+    known = np.zeros(0, dtype=int) if known_g is None else np.flatnonzero(known_g)
+    near_d = np.zeros(len(wanted_d))
+    for part in np.array_split(known, len(known) // CANDIDATES + 1):
+        near_d = np.maximum(near_d, kernel.between(wanted_d, part).max(axis=1, initial=0.0))
+    while len(left):
         drawn = rng.choice(len(left), size=min(CANDIDATES, len(left)), replace=False)
-        similar_gc = kernel.columns(np.array(left)[drawn])
-        best = int(np.argmax(worth_g @ np.maximum(similar_gc - near_g[:, None], 0)))
-        near_g = np.maximum(near_g, similar_gc[:, best])
-        yield left.pop(int(drawn[best]))
-
-
-def _nearest(kernel: Kernel, place_p: Int[np.ndarray, " p"]) -> Float[np.ndarray, " g"]:
-    """Largest similarity of each gene to one of these, at least 0."""
-    near_g = np.zeros(len(kernel.gene_ids))
-    for part in np.array_split(place_p, len(place_p) // CANDIDATES + 1):
-        if len(part):
-            near_g = np.maximum(near_g, kernel.columns(part).max(axis=1))
-    return near_g
+        similar_dc = kernel.between(wanted_d, left[drawn])
+        best = int(np.argmax(worth_g[wanted_d] @ np.maximum(similar_dc - near_d[:, None], 0)))
+        near_d = np.maximum(near_d, similar_dc[:, best])
+        yield int(left[drawn[best]])
+        left = np.delete(left, drawn[best])
