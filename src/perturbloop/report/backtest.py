@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from perturbloop import __version__, progress
+from perturbloop import progress
 from perturbloop.data.knowledge import collections
 from perturbloop.design.finished import Played, read_played
 from perturbloop.design.policies import AtRandom, CoverageAlone, Learner, Policy, Static, learners
@@ -144,7 +145,7 @@ def _key(config: BacktestConfig) -> str:
     tree = {name: value for name, value in asdict(config).items() if name not in ("policies", "repeats")}
     named = {name: _contents(value) for name, value in tree.items()}
     held = [one.digest for one in collections()]
-    decides = json.dumps([named, held, __version__], sort_keys=True)
+    decides = json.dumps([named, held, version("perturbloop")], sort_keys=True)
     return hashlib.sha256(decides.encode()).hexdigest()[:16]
 
 
@@ -165,6 +166,6 @@ def _write(done: Backtest, config: BacktestConfig) -> None:
         "verdict": asdict(done.verdict),
         "facts": list(done.facts),
         **asdict(config),
-        "version": __version__,
+        "version": version("perturbloop"),
     }
     write_json(done.folder / "backtest.json", tree)
