@@ -1,12 +1,15 @@
 """What every policy for choosing experiments must satisfy."""
 
+from dataclasses import replace
+
 import numpy as np
-import pandas as pd
 import pytest
 
-from perturbloop.design import ACQUISITIONS
+from perturbloop.design import ACQUISITIONS, Belief
 from perturbloop.errors import DesignError
-from perturbloop.schema import PROPOSALS
+from perturbloop.evidence.kernels import vector_kernel
+
+IDS = np.array([f"ENSG{place:02}" for place in range(12)], dtype=object)
 
 
 @pytest.fixture(params=ACQUISITIONS, ids=[policy.name for policy in ACQUISITIONS])
@@ -15,44 +18,42 @@ def policy(request):
 
 
 @pytest.fixture
-def ranking():
-    genes = [f"ENSG{place:02}" for place in range(10)]
-    status = ["spent", "not_scored", "excluded"] + ["scored"] * 7
-    one_kind = pd.DataFrame(
-        {"gene_id": genes, "gene_name": [gene.lower() for gene in genes], "status": status}
+def belief(rng):
+    open_g = np.arange(12) >= 3
+    mean_g, sd_g = rng.standard_normal(12), rng.random(12)
+    kernel = vector_kernel("likeness", IDS, rng.standard_normal((12, 4)), power=1)
+    return Belief(IDS, mean_g, sd_g, rng.random(12), open_g, kernel, known_g=np.arange(12) < 2)
+
+
+def test_a_batch_holds_open_genes_once_each(policy, belief, rng):
+    assert sorted(policy.choose(belief, 9, rng)) == list(range(3, 12))
+    assert not set(policy.choose(belief.without(np.array([5])), 8, rng)) & {0, 1, 2, 5}
+    assert policy.meaning
+
+
+def test_the_same_seed_gives_the_same_batch_whatever_the_order_of_genes(policy, belief):
+    order = np.random.default_rng(2).permutation(12)
+    drawn = belief.draws(np.random.default_rng(3), 40)  # joint draws follow the genes
+    turned = Belief(
+        IDS[order],
+        belief.mean_g[order],
+        belief.sd_g[order],
+        belief.probability_g[order],
+        belief.open_g[order],
+        belief.kernel.aligned(IDS[order]),
+        draw=lambda rng, n: drawn[:n, order],
+        known_g=belief.known_g[order],
     )
-    deleted = one_kind.assign(kind="delete", action="inhibit", benefit=np.linspace(5, 1, 10))
-    raised = one_kind.assign(kind="overexpress", action="activate", benefit=np.linspace(0, 3, 10))
-    both = pd.concat([deleted, raised], ignore_index=True)
-    known = {"effect": 0.1, "ci_low": 0.0, "ci_high": 0.2, "log2fc": 1.0, "de_padj": 0.1}
-    return both.assign(ranked_by="logit_shift", flags="", **known)
-
-
-def test_a_batch_holds_free_genes_once_each(policy, ranking, rng):
-    batch = policy.choose(ranking, pending={"ENSG03"}, budget=6, rng=rng)
-    assert list(batch.columns) == PROPOSALS.names
-    assert batch["place"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert set(batch["gene_id"]) == {f"ENSG{place:02}" for place in range(4, 10)}
-    assert (batch["policy"] == policy.name).all()
-    assert (batch["reason"].str.len() > 10).all()
-
-
-def test_the_same_seed_gives_the_same_batch_whatever_the_order_of_rows(policy, ranking):
+    straight = replace(belief, draw=lambda rng, n: drawn[:n])
     batches = [
-        policy.choose(table, pending=(), budget=3, rng=np.random.default_rng(1))
-        for table in (ranking, ranking.sample(frac=1, random_state=2))
+        IDS[policy.choose(straight, 4, np.random.default_rng(1))].tolist(),
+        IDS[order][policy.choose(turned, 4, np.random.default_rng(1))].tolist(),
     ]
-    pd.testing.assert_frame_equal(*batches)
+    assert batches[0] == batches[1]
 
 
-def test_the_ranking_is_not_changed(policy, ranking, rng):
-    before = ranking.copy()
-    policy.choose(ranking, pending=(), budget=3, rng=rng)
-    pd.testing.assert_frame_equal(ranking, before)
-
-
-def test_a_budget_beyond_what_is_left_is_refused(policy, ranking, rng):
-    with pytest.raises(DesignError, match=r"7 are left .*'ensg00'.*Lower the budget to at most 7"):
-        policy.choose(ranking, pending=(), budget=8, rng=rng)
+def test_a_budget_beyond_what_is_open_is_refused(policy, belief, rng):
+    with pytest.raises(DesignError, match=r"9 are left\. Lower the budget to at most 9"):
+        policy.choose(belief, 10, rng)
     with pytest.raises(DesignError, match="the budget is 0"):
-        policy.choose(ranking, pending=(), budget=0, rng=rng)
+        policy.choose(belief, 0, rng)

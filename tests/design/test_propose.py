@@ -3,8 +3,6 @@ import pandas as pd
 import pytest
 
 from perturbloop.design import propose
-from perturbloop.design.chance import Chance
-from perturbloop.design.greedy import Greedy
 
 
 @pytest.fixture
@@ -32,14 +30,15 @@ def ranking():
 
 def test_greedy_takes_the_highest_benefit_in_the_better_kind(ranking, rng):
     better = ranking[ranking["gene_id"] == "ENSG05"].assign(kind="overexpress", benefit=9.0)
-    batch = Greedy().choose(pd.concat([ranking, better]), pending=(), budget=3, rng=rng)
+    batch = propose(pd.concat([ranking, better]), budget=3, rng=rng).head(3)
     assert batch["gene_id"].tolist() == ["ENSG05", "ENSG00", "ENSG01"]
     assert batch["kind"].tolist() == ["overexpress", "delete", "delete"]
 
 
 def test_chance_draws_every_gene_equally_often(ranking, rng):
-    drawn = pd.concat(Chance().choose(ranking, pending=(), budget=5, rng=rng) for _ in range(400))
-    assert drawn["gene_id"].value_counts().between(60, 145).all()
+    drawn = pd.concat(propose(ranking, budget=5, rng=rng).tail(5) for _ in range(400))
+    assert drawn["gene_id"].value_counts().between(85, 185).all()
+    assert drawn["gene_id"].nunique() == 15  # those of the greedy batch are in no other
 
 
 def test_every_policy_stands_beside_chance(ranking, rng):
@@ -67,14 +66,16 @@ def test_genes_that_no_guide_edits_are_in_no_batch(ranking, rng):
 
 
 def test_a_reason_says_what_the_place_rests_on(ranking, rng):
-    batch = Greedy().choose(ranking, pending=(), budget=20, rng=rng)
+    batch = propose(ranking, budget=10, rng=rng)
     assert batch["reason"].iloc[0] == (
         "expected effect +0.50 [-1.00, +1.00]; by measured genes: +0.21 by JAK2; log2FC -1.20 (padj 0.003): higher in the start; "
         "the opposite action scores as high"
     )
-    assert batch["reason"].iloc[19] == "expected effect -0.50 (too few cells for an interval)"
-    assert batch["flags"].tolist()[:2] == ["either-way,ambient", ""]
-    older = Greedy().choose(
-        ranking.assign(ranked_by=np.nan, effect=np.nan, log2fc=np.nan), pending=(), budget=2, rng=rng
+    assert batch["reason"].iloc[19] == (
+        "drawn at random among 10 genes that are neither measured nor in another batch"
     )
+    few = propose(ranking.tail(1), budget=1, rng=rng)
+    assert few["reason"].tolist() == ["expected effect -0.50 (too few cells for an interval)"]
+    assert batch["flags"].tolist()[:2] == ["either-way,ambient", ""]
+    older = propose(ranking.assign(ranked_by=np.nan, effect=np.nan, log2fc=np.nan), budget=2, rng=rng)
     assert older["reason"].iloc[1] == "highest benefit among genes that were not measured"

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from perturbloop import __version__
+from perturbloop.cli.backtest import REPLAYED, backtest
 from perturbloop.cli.combine import combine
 from perturbloop.cli.curves import curves
 from perturbloop.cli.knowledge import knowledge
@@ -160,6 +161,7 @@ def propose(
 
 
 command(app, *RECORDED, panels=PANELS)(record)
+command(app, *REPLAYED, required=("screen",))(backtest)
 command(app)(combine)
 command(app)(curves)
 command(app)(knowledge)

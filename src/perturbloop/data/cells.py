@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anndata as ad
 import h5py
@@ -99,13 +99,26 @@ def read_cells(
         If hardly any of its genes is known.
     """
     path = Path(path)
+    adata = _opened(path)
+    return from_adata(adata, source=path.name, names=names, gene_column=gene_column, digest=file_digest(path))
+
+
+def read_var(path: Path | str) -> pd.DataFrame:
+    """What a h5ad file says of its genes; index = its own names of them. Counts are not read."""
+    opened = _opened(Path(path), backed="r")
+    try:
+        return opened.var.copy()
+    finally:
+        opened.file.close()
+
+
+def _opened(path: Path, *, backed: Literal["r"] | None = None) -> ad.AnnData:
     _require_h5ad(path)
     try:
-        adata = ad.read_h5ad(path)
+        return ad.read_h5ad(path, backed=backed)
     except Exception as error:  # h5py and anndata raise a dozen kinds for a damaged file
         msg = f"{path.name} must be an AnnData file (h5ad); it is damaged or cut off: {error}. Copy or write it again."
         raise InputError(msg) from error
-    return from_adata(adata, source=path.name, names=names, gene_column=gene_column, digest=file_digest(path))
 
 
 def from_adata(

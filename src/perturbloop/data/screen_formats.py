@@ -153,6 +153,8 @@ def scores_of(frame: pd.DataFrame, config: ScreenConfig) -> Scores:
         "standard error": _named(frame, config.se_column, "--se-column") or _found(frame, _SE),
         "reagents": _found(frame, _NUMBER),
     }
+    if columns["gene"] is None and columns["score"] is None:
+        columns |= _of_two_columns(frame)
     _require_gene_and_score(frame, columns, config.path, "compound" if config.targets else "gene")
     score = _numbers(frame, columns["score"], config.path)
     pvalue = _shares(frame, columns["p-value"], config.path)
@@ -297,6 +299,14 @@ def _gene_column(frame: pd.DataFrame, known: tuple[str, ...]) -> str | None:
     named.sort(key=lambda name: known.index(_plain(name)))
     first = [name for name in frame.columns[:1] if name.startswith("Unnamed:")]
     return next((name for name in [*named, *first] if not pd.api.types.is_numeric_dtype(frame[name])), None)
+
+
+def _of_two_columns(frame: pd.DataFrame) -> dict[str, str | None]:
+    """Of a table of one text and one number a row, whatever its columns are called, the one holds genes and the other scores."""
+    are_numbers = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame.columns]
+    if sorted(are_numbers) != [False, True]:
+        return {}
+    return {"gene": frame.columns[are_numbers.index(False)], "score": frame.columns[are_numbers.index(True)]}
 
 
 def _named(frame: pd.DataFrame, name: str | None, option: str) -> str | None:

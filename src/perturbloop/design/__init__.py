@@ -1,11 +1,15 @@
-"""Which experiments next: RANKING rows in, PROPOSALS rows out.
+"""Which experiments next: what is believed of genes in, a batch out; and finished screens replayed to see whether that pays.
 
-An acquisition is one idea in one file and one line of `ACQUISITIONS`; `chance` always runs beside the others,
-because a policy that cannot beat it has learnt nothing. Experiments that are planned but not measured (*pending*)
-are an argument, never proposed twice. One gene is proposed once, in the kind that promises more.
+Surrogates turn measured effects into a `Belief` (`surrogates`), acquisitions choose a batch from it (`registry.ACQUISITIONS`, one
+idea in one file), and the mixtures behind `--goal` are in `choice`. `chance` always stands beside the others, because a policy that
+cannot beat it has learnt nothing. Experiments that are planned but not measured (*pending*) are closed in the belief, never proposed
+twice. `replay` plays policies on a finished screen.
 """
 
 from perturbloop.design.base import Acquisition
-from perturbloop.design.propose import ACQUISITIONS, propose
+from perturbloop.design.belief import Belief
+from perturbloop.design.choice import choose, first_batch
+from perturbloop.design.propose import propose
+from perturbloop.design.registry import ACQUISITIONS
 
-__all__ = ["ACQUISITIONS", "Acquisition", "propose"]
+__all__ = ["ACQUISITIONS", "Acquisition", "Belief", "choose", "first_batch", "propose"]

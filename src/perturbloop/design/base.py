@@ -1,18 +1,15 @@
 """What every policy for choosing experiments has in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
 
 import numpy as np
-import pandas as pd
+from jaxtyping import Float, Int
 
-from perturbloop.data.flags import NO_GUIDE
-from perturbloop.errors import DesignError, some
-from perturbloop.schema import PROPOSALS
+from perturbloop.design.belief import Belief
 
 
 class Acquisition(ABC):
-    """A policy: from a ranking to the experiments that are worth their cost."""
+    """A policy: from what is believed of genes to the experiments that are worth their cost."""
 
     name: str
     """Name in the column `policy`."""
@@ -20,17 +17,13 @@ class Acquisition(ABC):
     """What it looks for, in one sentence."""
 
     @abstractmethod
-    def choose(
-        self, ranking: pd.DataFrame, *, pending: Collection[str], budget: int, rng: np.random.Generator
-    ) -> pd.DataFrame:
+    def choose(self, belief: Belief, budget: int, rng: np.random.Generator) -> Int[np.ndarray, " p"]:
         """Choose genes to perturb next, best first.
 
         Parameters
         ----------
-        ranking
-            RANKING rows.
-        pending
-            Gene ids whose experiments are under way.
+        belief
+            What is believed of each gene, and which may be chosen.
         budget
             How many genes.
         rng
@@ -38,85 +31,18 @@ class Acquisition(ABC):
 
         Returns
         -------
-        PROPOSALS rows, `budget` of them: genes that are scored, not spent and not pending, each once.
+        Rows of the chosen genes, `budget` of them, each open and once. Ties are broken by gene id, so that the order of the genes does
+        not matter.
 
         Raises
         ------
         DesignError
-            If fewer genes than the budget are left.
+            If fewer genes than the budget are open.
         """
 
 
-def possible(ranking: pd.DataFrame) -> pd.DataFrame:
-    """RANKING rows of genes that an experiment can be made of: scored, with a benefit, and not of the mitochondrial genome.
-
-    Parameters
-    ----------
-    ranking
-        RANKING rows.
-    """
-    scored = ranking["status"].eq("scored") & ranking["benefit"].notna()
-    return ranking[scored & ~without_guides(ranking)]
-
-
-def without_guides(ranking: pd.DataFrame) -> pd.Series:
-    """Whether each row is of a gene that no guide edits."""
-    return (
-        ranking["gene_name"].astype(str).map(lambda name: NO_GUIDE.fullmatch(name) is not None).astype(bool)
-    )
-
-
-def candidates(ranking: pd.DataFrame, *, pending: Collection[str], budget: int) -> pd.DataFrame:
-    """Genes that may be proposed, each once in its better kind, highest benefit first.
-
-    Parameters
-    ----------
-    ranking
-        RANKING rows.
-    pending
-        Gene ids whose experiments are under way.
-    budget
-        How many genes are needed.
-
-    Returns
-    -------
-    RANKING rows, at least `budget`. Ties are broken by gene id, so that the order of the rows does not matter.
-
-    Raises
-    ------
-    DesignError
-        If fewer genes than the budget are left.
-    """
-    if budget < 1:
-        msg = f"A batch holds at least 1 gene; the budget is {budget}. Raise it."
-        raise DesignError(msg)
-    # A gene that was measured by one kind of edit is spent; its other kind is an experiment of its own.
-    open_ = possible(ranking)
-    free = open_[~open_["gene_id"].isin(list(pending))]
-    best = free.sort_values(["benefit", "gene_id", "kind"], ascending=[False, True, True])
-    left = best.drop_duplicates("gene_id").reset_index(drop=True)
-    if len(left) < budget:
-        lost = ranking.loc[~ranking["gene_id"].isin(left["gene_id"]), "gene_name"].drop_duplicates()
-        msg = (
-            f"A batch of {budget:,} genes needs as many that are scored, not spent, not pending and not mitochondrial; "
-            f"{len(left):,} are left (these are not: {some(lost)}). Lower the budget to at most {len(left):,}."
-        )
-        raise DesignError(msg)
-    return left
-
-
-def as_proposals(chosen: pd.DataFrame, *, policy: str, reasons: list[str]) -> pd.DataFrame:
-    """Write chosen RANKING rows as PROPOSALS, in their order.
-
-    Parameters
-    ----------
-    chosen
-        RANKING rows, best first.
-    policy
-        Name of the policy.
-    reasons
-        Why each was chosen, in words.
-    """
-    return PROPOSALS.checked(
-        chosen.assign(policy=policy, place=np.arange(1, len(chosen) + 1), reason=reasons)
-    )
+def by_score(belief: Belief, score_g: Float[np.ndarray, " g"]) -> Int[np.ndarray, " p"]:
+    """Rows of the open genes, highest score first; those without a score last, ties by gene id."""
+    place_p = np.flatnonzero(belief.open_g)
+    filled_p = np.nan_to_num(score_g[place_p], nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    return place_p[np.lexsort((belief.gene_ids[place_p].astype(str), -filled_p))]

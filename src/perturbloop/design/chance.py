@@ -1,12 +1,12 @@
 """The batch that every policy must beat."""
 
-from collections.abc import Collection
 from typing import final
 
 import numpy as np
-import pandas as pd
+from jaxtyping import Int
 
-from perturbloop.design.base import Acquisition, as_proposals, candidates
+from perturbloop.design.base import Acquisition, by_score
+from perturbloop.design.belief import Belief
 
 
 @final
@@ -14,13 +14,10 @@ class Chance(Acquisition):
     """Genes drawn at random, each as likely as any other."""
 
     name = "chance"
-    meaning = "drawn at random among genes that are neither spent nor pending"
+    meaning = "drawn at random among the open genes"
 
-    def choose(
-        self, ranking: pd.DataFrame, *, pending: Collection[str], budget: int, rng: np.random.Generator
-    ) -> pd.DataFrame:
+    def choose(self, belief: Belief, budget: int, rng: np.random.Generator) -> Int[np.ndarray, " p"]:
         """Draw genes at random; see `Acquisition.choose`."""
-        left = candidates(ranking, pending=pending, budget=budget)
-        drawn = left.iloc[rng.choice(len(left), size=budget, replace=False)]
-        reason = f"drawn at random among {len(left):,} genes that are neither measured nor in another batch"
-        return as_proposals(drawn, policy=self.name, reasons=[reason] * budget)
+        belief.require(budget)
+        by_id = by_score(belief, np.zeros(len(belief.gene_ids)))
+        return by_id[rng.choice(len(by_id), size=budget, replace=False)]

@@ -1,26 +1,22 @@
 """The genes that promise most."""
 
-from collections.abc import Collection
 from typing import final
 
 import numpy as np
-import pandas as pd
+from jaxtyping import Int
 
-from perturbloop.design.base import Acquisition, as_proposals, candidates
-from perturbloop.design.reasons import reasons_of
+from perturbloop.design.base import Acquisition, by_score
+from perturbloop.design.belief import Belief
 
 
 @final
 class Greedy(Acquisition):
-    """Highest benefit first: finds hits where the ranking is right, learns little where it is wrong."""
+    """Highest expected effect first: finds hits where the expectation is right, learns little where it is wrong."""
 
     name = "greedy"
-    meaning = "highest benefit among genes that are neither spent nor pending"
+    meaning = "highest expected effect toward the goal"
 
-    def choose(
-        self, ranking: pd.DataFrame, *, pending: Collection[str], budget: int, rng: np.random.Generator
-    ) -> pd.DataFrame:
-        """Choose the genes with the highest benefit; see `Acquisition.choose`."""
-        left = candidates(ranking, pending=pending, budget=budget)
-        chosen = left.head(budget)
-        return as_proposals(chosen, policy=self.name, reasons=reasons_of(chosen))
+    def choose(self, belief: Belief, budget: int, rng: np.random.Generator) -> Int[np.ndarray, " p"]:
+        """Choose the genes with the highest mean; see `Acquisition.choose`."""
+        belief.require(budget)
+        return by_score(belief, belief.mean_g)[:budget]

@@ -8,8 +8,9 @@ from itertools import islice
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 
+from perturbloop.design.coverage import covering
 from perturbloop.errors import DesignError, closest, some
 from perturbloop.evidence.kernels import Kernel
 
@@ -18,8 +19,6 @@ PanelRule = Literal["random", "hit-enriched", "coverage"]
 PANELS: tuple[PanelRule, ...] = ("random", "hit-enriched", "coverage")
 MOST_DRAWS = 10_000
 """Most draws of a panel."""
-CANDIDATES = 100
-"""Genes that each step of a coverage panel chooses from, drawn at random."""
 
 
 def panel(
@@ -61,9 +60,7 @@ def panel(
 
     Notes
     -----
-    Coverage is facility location: the next gene c has the largest gain
-    :math:`\sum_g \max(0, K_{gc} - \max_{p \in P} K_{gp})` over the panel P so far, by the stochastic greedy rule of
-    :cite:`mirzasoleiman2015`, which looks at `CANDIDATES` random genes a step and so gives another panel for each seed.
+    Coverage is facility location (`coverage.covering`), and looks at random genes a step, so that each seed gives another panel.
 
     Examples
     --------
@@ -80,7 +77,7 @@ def panel(
     elif how == "hit-enriched":
         order = _enriched(np.isin(gene_ids.astype(str), list(map(str, hits))), hit_share, rng)
     else:
-        order = _covering(_kernel_of(kernel, gene_ids), rng)
+        order = covering(_kernel_of(kernel, gene_ids), rng)
     return gene_ids[np.array(list(islice(order, k)), dtype=int)]
 
 
@@ -94,25 +91,6 @@ def _enriched(is_hit_g: np.ndarray, share: float, rng: np.random.Generator) -> I
     for place in range(len(is_hit_g)):
         due = int(share * (place + 1) + 1e-9) > int(share * place + 1e-9)
         yield (hits if (due and hits) or not others else others).pop()
-
-
-def _covering(kernel: Kernel, rng: np.random.Generator) -> Iterator[int]:
-    """Places by facility location; ties go to the first candidate drawn."""
-    n_genes = len(kernel.gene_ids)
-    near_g = np.zeros(n_genes)
-    free_g = np.ones(n_genes, dtype=bool)
-    for _ in range(n_genes):
-        left = np.flatnonzero(free_g)
-        drawn = rng.choice(left, size=min(CANDIDATES, len(left)), replace=False)
-        similar_gc = kernel.columns(drawn)
-        best = int(np.argmax(_gain(similar_gc, near_g)))
-        near_g = np.maximum(near_g, similar_gc[:, best])
-        free_g[drawn[best]] = False
-        yield int(drawn[best])
-
-
-def _gain(similar_gc: Float[np.ndarray, "g c"], near_g: Float[np.ndarray, " g"]) -> Float[np.ndarray, " c"]:
-    return np.maximum(similar_gc - near_g[:, None], 0).sum(axis=0)
 
 
 def _kernel_of(kernel: Kernel | None, gene_ids: Shaped[np.ndarray, " g"]) -> Kernel:

@@ -51,9 +51,17 @@ class Kernel:
 
     def columns(self, place_p: Int[np.ndarray, " p"]) -> Float[np.ndarray, "g p"]:
         """Similarity of every gene to the genes at these rows."""
-        product: Any = self.vector_gd @ self.vector_gd[place_p].T
-        dense_gp = product if isinstance(product, np.ndarray) else product.toarray()
-        return dense_gp.astype(float) ** self.power
+        return self._powers(self.vector_gd @ self.vector_gd[place_p].T)
+
+    def between(
+        self, place_d: Int[np.ndarray, " d"], place_p: Int[np.ndarray, " p"]
+    ) -> Float[np.ndarray, "d p"]:
+        """Similarity of the genes at some rows to those at others."""
+        return self._powers(self.vector_gd[place_d] @ self.vector_gd[place_p].T)
+
+    def _powers(self, product: Any) -> np.ndarray:
+        dense = product if isinstance(product, np.ndarray) else product.toarray()
+        return dense.astype(float) ** self.power
 
     def among(self, place_p: Int[np.ndarray, " p"]) -> Float[np.ndarray, "p p"]:
         """Similarity of the genes at these rows to each other."""

@@ -1,9 +1,9 @@
-"""The commands that need no campaign: a demo, a small model, and what is known of genes."""
+"""The commands that need no campaign: a demo, a small model, the replay of a finished screen, what is known of genes."""
 
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -12,6 +12,9 @@ from perturbloop.cli.output import progress
 from perturbloop.front.campaign import Campaign
 from perturbloop.front.given import named
 from perturbloop.schema.options import nested
+
+if TYPE_CHECKING:
+    from perturbloop.report.backtest import Backtest
 
 
 def demo(folder: str | PathLike[str] = "demo", *, seed: int = 0) -> Campaign:
@@ -72,6 +75,45 @@ def pretrain(
             gene_column=gene_column,
         )
     return Path(folder)
+
+
+def backtest(
+    screen: str | PathLike[str], *, out: str | PathLike[str] | None = None, **options: Any
+) -> "Backtest":
+    """Replay a finished screen: would the loop have paid on it?
+
+    Parameters
+    ----------
+    screen
+        Path of a text table with one score a gene.
+    out
+        Folder of the results; `backtest-SCREEN` in the working directory by default. What lies there is gone on with.
+    options
+        As of `perturbloop backtest`, for instance `top=0.05, cells=("cells.h5ad",), policies=("ridge", "posterior:both")`.
+
+    Returns
+    -------
+    What was found: `verdict`, `means` (table REPLAY_MEANS), `table` (REPLAY), `figure`; it shows itself.
+
+    Raises
+    ------
+    InputError, DesignError
+        If an option or a file does not fit, or there is nothing to replay.
+    """
+    from perturbloop.cli.backtest import REPLAYED, config_of, folder_of
+    from perturbloop.report.backtest import backtest as run
+
+    given = named(options, [option.name for option in REPLAYED])
+    config = config_of({name: _path(value) for name, value in given.items()} | {"screen": str(screen)})
+    with progress():
+        return run(config, folder_of(config) if out is None else Path(out))
+
+
+def _path(value: Any) -> Any:
+    """Paths as texts, lists as tuples."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_path, value))
+    return str(value) if isinstance(value, PathLike) else value
 
 
 def knowledge(

@@ -10,6 +10,7 @@ from perturbloop.plots.curves import learning_curves
 from perturbloop.plots.effects import measured_effects
 from perturbloop.plots.expression import shift_against_expression
 from perturbloop.plots.ranking import shift_against_null
+from perturbloop.plots.replay import replay_curves
 from perturbloop.plots.scoreboard import scoreboard
 from perturbloop.plots.state_axis import state_axis
 from perturbloop.plots.theme import png, svg
@@ -20,6 +21,7 @@ __all__ = [
     "learning_curves",
     "measured_effects",
     "png",
+    "replay_curves",
     "scoreboard",
     "shift_against_expression",
     "shift_against_null",

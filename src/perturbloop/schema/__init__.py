@@ -5,6 +5,7 @@ action named beside it (`inhibit` or `activate`). Inside, measured effects are a
 effect of *raising* the gene product, so that modalities can be compared without guessing signs.
 """
 
+from perturbloop.schema.backtest import BacktestConfig, First
 from perturbloop.schema.checks import file_fields
 from perturbloop.schema.columns import Column, Table, concat
 from perturbloop.schema.configuration import (
@@ -36,6 +37,7 @@ from perturbloop.schema.methods import (
 )
 from perturbloop.schema.recorded import Recorded, RecordedCells, RecordedScreen, frozen, recorded_from
 from perturbloop.schema.recording import PerturbedConfig, RecordedFile, ScreenConfig, name_of, options_of
+from perturbloop.schema.replay import REPLAY, REPLAY_MEANS
 from perturbloop.schema.tables import (
     COMBINATIONS,
     EFFECTS,
@@ -102,6 +104,8 @@ TABLES = (
     SCREEN,
     CURVES,
     CURVE_MEANS,
+    REPLAY,
+    REPLAY_MEANS,
 )
 """Every table that a campaign keeps or a report shows."""
 
@@ -118,6 +122,7 @@ __all__ = [
     "Verdict",
     "failure",
     "sources",
+    "BacktestConfig",
     "CampaignConfig",
     "CellsConfig",
     "DesignConfig",
@@ -150,6 +155,8 @@ __all__ = [
     "PROPOSALS",
     "RANKING",
     "RANK_CORRELATIONS",
+    "REPLAY",
+    "REPLAY_MEANS",
     "REPLICATES",
     "SCREEN",
     "SHIFTS",
@@ -173,6 +180,7 @@ __all__ = [
     "DeTest",
     "Design",
     "EngineName",
+    "First",
     "HigherIs",
     "KINDS",
     "Kind",
