@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from perturbloop.data.annotations import Annotations
 from perturbloop.data.gene_sets import GeneSets, read_gene_list
 from perturbloop.data.genes import GeneNames
 from perturbloop.data.library import GuideLibrary, read_library
 from perturbloop.data.states import StateCells
-from perturbloop.evidence.alike import alike
+from perturbloop.evidence.alike import alike, every_set
 from perturbloop.evidence.kernels import Kernel
 from perturbloop.schema import EFFECTS, RANKING, CampaignConfig, DesignConfig, Textbook, concat
 from perturbloop.store.files import read_json, read_table
@@ -57,7 +58,7 @@ def read_known(
     *,
     states: StateCells,
     names: GeneNames,
-    sets: GeneSets | None,
+    annotations: Annotations,
     textbook: Textbook | None,
     trials: pd.DataFrame,
     gate: str,
@@ -70,8 +71,8 @@ def read_known(
         Folder of a round that is evaluated.
     config, design
         Options of the campaign, and what is asked for.
-    states, names, sets, textbook
-        The campaign's cells; which symbol means which gene; gene sets, and genes that are known to act, where there are any.
+    states, names, annotations, textbook
+        The campaign's cells; which symbol means which gene; what is known of genes, and which are known to act in these states.
     trials, gate
         See `Known`.
     """
@@ -79,6 +80,7 @@ def read_known(
     def table(name: str) -> pd.DataFrame:
         return read_table(folder / f"{name}.parquet", todo=PLAY_AGAIN)
 
+    sets = every_set(annotations, names=names)
     measured = (folder / "effects.parquet").is_file()
     effects = table("effects") if measured else concat(EFFECTS, [])
     recorded = read_json(folder / "recorded.json", todo=PLAY_AGAIN) if measured else []

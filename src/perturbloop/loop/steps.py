@@ -137,7 +137,7 @@ def known_of(campaign: CampaignFolder, inputs: Inputs, number: int, design: Desi
         design,
         states=inputs.states,
         names=inputs.names,
-        sets=inputs.annotations.gene_sets,
+        annotations=inputs.annotations,
         textbook=inputs.textbook,
         trials=campaign.store.trials(),
         gate=gate_failure(folder),
