@@ -98,7 +98,10 @@ def test_a_campaign_is_opened_again_and_asked(study):
     name = again.ranking["gene_name"].iloc[0]
     assert again.gene(name).ranking
     assert repr(again.gene(name)).splitlines()[0].startswith(name)
-    assert len(again.propose(3, anyway=True)) == 6
+    batch = again.propose(3, anyway=True, goal="both")
+    assert len(batch) == 3
+    assert any("Expected hits" in line for line in batch.attrs["lines"])
+    assert again.trials.empty
     assert again.check()
     assert again.perturb(dry_run=True)
 
@@ -156,3 +159,17 @@ def test_reading_a_campaign_loads_no_torch(study):
 
 def test_importing_perturbloop_loads_nothing_heavy():
     assert not {"torch", "pandas", "anndata", "matplotlib", "typer"} & loaded_by("import perturbloop")
+
+
+def test_a_batch_is_taken_told_and_counted(study, tmp_path):
+    out = tmp_path / "plate.csv"
+    batch = study.propose(3, anyway=True, out=out)
+    assert pd.read_csv(out)["role"].value_counts()["target"] == 3
+    assert study.trials["gene_id"].tolist() == batch["gene_id"].tolist()
+    study.mark("running", [batch["gene_name"][0]])
+    told = study.tell({batch["gene_name"][0]: True, batch["gene_id"][1]: False})
+    assert told["hit"].tolist() == [True, False]
+    assert study.trials["status"].tolist() == ["done", "done", "proposed"]
+    study.mark("abandoned")
+    assert study.trials["status"].tolist() == ["done", "done", "abandoned"]
+    assert any("were predicted" in line for line in study.propose(2, anyway=True).attrs["lines"])

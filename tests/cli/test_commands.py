@@ -12,10 +12,6 @@ from typer.testing import CliRunner
 from perturbloop.cli import app
 
 FOUND = SimpleNamespace(lines=lambda: ["All that is known."], to_dict=lambda: {"known": float("nan")})
-BATCH = pd.DataFrame(
-    [["greedy", 1, "inhibit", "CD3E", 0.5, "best", "ambient"]],
-    columns=["policy", "place", "action", "gene_name", "benefit", "reason", "flags"],
-)
 FULL = Path("new").resolve()
 
 
@@ -27,8 +23,6 @@ FULL = Path("new").resolve()
         ("unrecord study il2", "campaign.unrecord", {"name": "il2"}, ["Taken back."]),
         ("relocate study --cells new", "campaign.relocate", {"cells": FULL, "model": None}, ["Moved."]),
         ("relocate study --model new", "campaign.relocate", {"cells": None, "model": FULL}, ["Moved."]),
-        ("propose study", "campaign.proposals", {"budget": None, "anyway": False}, BATCH),
-        ("propose study --budget 32 --anyway", "campaign.proposals", {"budget": 32, "anyway": True}, BATCH),
     ],
 )
 def test_a_command_asks_what_was_typed_and_says_the_answer(monkeypatch, line, function, asked, answer):
@@ -42,19 +36,38 @@ def test_a_command_asks_what_was_typed_and_says_the_answer(monkeypatch, line, fu
     done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
     assert (done.exit_code, done.stderr) == (0, "")
     assert came == [(Path("study"), list(asked.values()))]
-    assert done.stdout.split()[-1] in ("known.", "back.", "Moved.", "them.")
+    assert done.stdout.split()[-1] in ("known.", "back.", "Moved.")
     spoken = CliRunner().invoke(app, shlex.split(f"{line} --json"), catch_exceptions=False)
     tree = json.loads(spoken.stdout)  # a missing number is null
     assert tree.get("known") is None
-    assert set(tree) & {"known", "lines", "proposals"}
+    assert set(tree) & {"known", "lines"}
 
 
-def test_a_batch_goes_to_the_file_that_is_named_and_to_no_other_kind(monkeypatch, tmp_path):
-    monkeypatch.setattr("perturbloop.loop.campaign.proposals", lambda *_, **__: BATCH)
-    out = tmp_path / "batch.csv"
-    done = CliRunner().invoke(app, ["propose", "study", "--out", str(out)], catch_exceptions=False)
-    assert done.stdout.endswith(f"Batch: {out}\n")
-    assert pd.read_csv(out).equals(BATCH)
-    refused = CliRunner().invoke(app, ["propose", "study", "--out", "batch.txt"], catch_exceptions=False)
+def test_a_batch_goes_to_the_file_that_is_named_and_only_then_it_is_taken(monkeypatch, tmp_path):
+    batch, came = SimpleNamespace(plate=pd.DataFrame({"well": ["A1"]})), []
+    monkeypatch.setattr("perturbloop.asktell.ask", lambda folder, **asked: came.append(asked) or batch)
+    monkeypatch.setattr(
+        "perturbloop.asktell.take", lambda *_: came.append("taken") or pd.DataFrame({"batch": [0]})
+    )
+    monkeypatch.setattr("perturbloop.cli.batch.batch_lines", lambda *_: ["The batch."])
+    monkeypatch.setattr("perturbloop.cli.batch.batch_tree", lambda *_: {})
+    out = tmp_path / "plate.csv"
+    run = CliRunner().invoke
+    looked = run(app, ["propose", "study", "-n", "32", "--goal", "learn", "--anyway"], catch_exceptions=False)
+    assert came == [{"anyway": True, "budget": 32, "aim": "learn"}]
+    assert "Nothing is written down" in looked.stdout
+    taken = run(app, ["propose", "study", "-o", str(out), "--library", "guides.txt"], catch_exceptions=False)
+    assert came[1:] == [{"anyway": False, "library": str(Path("guides.txt").resolve())}, "taken"]
+    assert f"Plate: {out}" in taken.stdout
+    assert out.read_text() == "well\nA1\n"
+    accepted = run(app, ["propose", "study", "--accept"], catch_exceptions=False)
+    assert "Batch 0 is taken" in accepted.stdout
+    refused = run(app, ["propose", "study", "--out", "batch.txt"], catch_exceptions=False)
     assert refused.exit_code == 1
     assert "`batch.txt` is neither" in refused.stderr
+
+
+def test_typed_outcomes_go_alone():
+    done = CliRunner().invoke(app, ["record", "study", "--outcomes", "a.csv", "--screen", "b.tsv"])
+    assert done.exit_code == 1
+    assert "`--outcomes` goes alone; '--screen' came too" in done.stderr

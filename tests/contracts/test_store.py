@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from perturbloop.errors import InputError, StoreError
-from perturbloop.schema import METRICS, PROPOSALS
+from perturbloop.schema import METRICS, PROPOSALS, TRIALS
 from perturbloop.store import Input, Target, create_store, open_store, step_key
 
 CONFIG = {"cells": {"path": "cells.h5ad"}, "evaluate": {"fdr": 0.05, "kinds": ["delete"]}}
@@ -123,17 +123,51 @@ def test_an_empty_ledger_gives_empty_tables(store):
     assert store.scores().empty
     assert list(store.scores().columns) == ["round", *METRICS.names]
     assert store.proposals().empty
+    assert store.trials().empty
     assert (store.rounds(), store.inputs(), store.steps(), store.targets()) == ((), (), (), ())
 
 
 def test_proposals_come_back_as_they_were(store):
     store.open_round()
     proposals = pd.DataFrame(
-        [["greedy", 1, "ENSG01", "STAT1", "delete", "inhibit", 1.5, "best", "ambient"]],
+        [["find", 1, "ENSG01", "STAT1", "delete", "inhibit", 0.3, 0.1, 0.6, 0.0, 1.5, "best", "ambient"]],
         columns=PROPOSALS.names,
     )
     store.save_proposals(0, proposals)
     pd.testing.assert_frame_equal(store.proposals().drop(columns="round"), proposals)
+
+
+def test_trials_come_back_as_they_were_and_one_is_changed_alone(store, reopen):
+    when = pd.Timestamp("2026-01-02T03:04:05", tz="Europe/Berlin")
+    rows = [
+        [
+            0,
+            place,
+            "find",
+            f"ENSG{place}",
+            "STAT1",
+            "delete",
+            "inhibit",
+            0.3,
+            0.0,
+            "proposed",
+            None,
+            "",
+            when,
+            None,
+        ]
+        for place in (2, 1)
+    ]
+    made = pd.DataFrame(rows, columns=TRIALS.names)
+    store.save_trials(made)
+    store.save_trials(made.tail(1).assign(status="done", hit=True, source="by hand", told=when))
+    found = reopen().trials()
+    assert list(found.columns) == TRIALS.names
+    assert found["place"].tolist() == [1, 2]
+    assert found["status"].tolist() == ["done", "proposed"]
+    assert found["hit"].tolist() == [True, pd.NA]
+    assert found["proposed"].eq(when).all()
+    assert found["told"].isna().tolist() == [False, True]
 
 
 def test_a_table_without_a_round_or_a_column_is_refused(store):

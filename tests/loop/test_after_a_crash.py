@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from perturbloop.asktell import ask, trials
 from perturbloop.errors import StoreError
-from perturbloop.loop.campaign import checked, dry_run, init, play, proposals, record, show
+from perturbloop.loop.campaign import checked, dry_run, init, play, record, show
 from perturbloop.loop.folder import open_campaign
 from perturbloop.store import lock
 
@@ -149,7 +150,7 @@ def test_a_clock_that_was_set_back_opens_no_rounds(folder):
     for _ in range(3):
         again = play(folder)
         assert (again.round, again.done) == (1, ())
-    proposals(folder)
+    ask(folder)
     assert rounds(folder) == ["000", "001"]
 
 
@@ -252,7 +253,8 @@ def test_a_campaign_that_may_only_be_read_can_be_read(made, read_only):
     assert scores["metrics"]
     assert checked(read_only)
     assert dry_run(read_only)
-    assert not proposals(read_only).empty
+    assert not ask(read_only).proposals.empty
+    assert trials(read_only).empty
     for command in (play, lambda place: record(place, made.perturbed())):
         with pytest.raises(
             StoreError, match=r"needs permission to write there.*`report`, `check`.*only read"
@@ -266,7 +268,8 @@ def test_reading_writes_nothing(folder):
     show(folder)
     checked(folder)
     dry_run(folder)
-    proposals(folder)
+    ask(folder, budget=3, aim="learn")
+    trials(folder)
     assert state(folder) == before
 
 

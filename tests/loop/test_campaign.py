@@ -168,9 +168,10 @@ def test_the_frozen_shards_of_round_0_are_not_computed_again(campaign, made):
     assert len(now) > len(campaign.shards_of_round_0)
 
 
-def test_proposals_are_a_greedy_and_a_chance_batch_of_genes_that_nobody_measured(campaign):
+def test_proposals_are_a_batch_beside_one_of_chance_of_genes_that_nobody_measured(campaign):
     proposals = campaign.table(1, "proposals")
-    assert set(proposals["policy"]) == {"greedy", "chance"}
+    assert set(proposals["policy"]) == {"find", "chance"}
+    assert proposals["gene_id"].is_unique
     assert not set(campaign.effects["gene_id"]) & set(proposals["gene_id"])
 
 

@@ -9,9 +9,10 @@ import pytest
 from anndata import read_h5ad
 from typer.testing import CliRunner
 
+from perturbloop.asktell import ask, mark, take, tell, told, trials
 from perturbloop.cli import app
-from perturbloop.errors import DesignError, InputError, StoreError
-from perturbloop.loop.campaign import checked, play, proposals, record, relocate, unrecord
+from perturbloop.errors import DesignError, GeneIdError, InputError, StoreError
+from perturbloop.loop.campaign import checked, play, record, relocate, unrecord
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.last import recorded_since
 from perturbloop.loop.status import gene, status
@@ -110,40 +111,46 @@ def test_moved_cells_are_found_again_and_others_refused(folder, made, tmp_path):
         relocate(folder)
 
 
-def test_a_batch_of_another_size_is_chosen_in_the_same_round(folder):
+def test_a_look_writes_nothing_and_a_batch_that_is_taken_awaits_its_outcome(folder, tmp_path):
     before = seen(folder)
-    table = proposals(folder, budget=7, anyway=True)
-    assert table.groupby("policy").size().to_dict() == {"greedy": 7, "chance": 7}
-    changed = {path.name for path, when in seen(folder).items() if before.get(path) != when}
-    assert {"proposals.parquet", "propose.json", "report.html"} <= changed
-    assert not changed & {"ranking.parquet", "metrics.parquet", "evaluate.json"}
-    assert not (folder / "rounds" / "002").exists()
-    assert "budget = 7" in (folder / "campaign.toml").read_text()
+    batch = ask(folder, budget=7, anyway=True)
+    assert len(batch.proposals) == 7
+    assert seen(folder) == before
+    rows = take(folder, batch)
+    assert trials(folder)["status"].eq("proposed").all()
     assert status(folder).stale == ()
+    assert status(folder).next == f"perturbloop record {folder}"
+    assert any("7 genes of a batch await" in line for line in status(folder).lines())
+    other = ask(folder, budget=7, anyway=True)
+    assert not set(other.proposals["gene_id"]) & set(rows["gene_id"])
+    with pytest.raises(DesignError, match="were taken meanwhile"):
+        take(folder, batch)
+    first, second, third = rows["gene_name"][:3]
+    mark(folder, "abandoned", [first.lower()])
+    assert first in set(ask(folder, budget=7, anyway=True).proposals["gene_name"])
+    with pytest.raises(GeneIdError, match="'NONE' was not"):
+        mark(folder, "failed", ["NONE"])
+    typed = tmp_path / "typed.csv"
+    typed.write_text(f"gene,hit\n{second},yes\n{third},no\n{rows['gene_name'][3]},\n")
+    assert tell(folder, typed)["hit"].tolist() == [True, False]
+    (one,) = told(folder)
+    assert (one.expected.n_genes, one.observed, one.expected.n_batches) == (2, 1, 0)
+    assert status(folder).stale == ("propose", "report")
+    assert play(folder).done == ("propose", "report")
+    page = (folder / "rounds" / "001" / "report.html").read_text()
+    assert "1 were found" in page
+    assert "4 genes of earlier batches await their outcome." in page
 
 
-def test_a_failed_gate_names_no_batch_unless_that_is_asked_for(folder):
-    facts = folder / "rounds" / "001" / "facts.json"
-    tree = json.loads(facts.read_text())
-    tree["verdicts"] = [{"check": "state head", "passed": False, "sentence": "State head: FAILED."}]
-    facts.write_text(json.dumps(tree))
-    with open_campaign(folder).store as store:
-        step = store.steps(1)
-    assert step
-    with pytest.raises(DesignError, match=r"CONTROL GATE FAILED.*no gene is named.*`--anyway`"):
-        _proposed(folder)
-    assert len(_proposed(folder, anyway=True))
-
-
-def _proposed(folder, **options):
-    """Ask for the batch of a round whose facts were changed by hand, as nothing else was."""
-    from perturbloop.loop import campaign as module
-
-    stale, module._stale = module._stale, lambda *_: ()
-    try:
-        return proposals(folder, **options)
-    finally:
-        module._stale = stale
+def test_a_failed_gate_names_no_batch_that_rests_on_the_model_unless_that_is_asked_for(folder, monkeypatch):
+    monkeypatch.setattr("perturbloop.loop.steps.gate_failure", lambda _: "CONTROL GATE FAILED.")
+    with pytest.raises(
+        DesignError, match=r"CONTROL GATE FAILED.*no gene is named.*`--goal learn`.*`--anyway`"
+    ):
+        ask(folder)
+    for batch in (ask(folder, anyway=True), ask(folder, aim="learn")):
+        assert batch.head()[0].startswith("CONTROL GATE FAILED")
+        assert len(batch.proposals)
 
 
 def test_of_a_gene_is_said_where_it_stands_what_was_measured_and_why_it_is_missing(folder):

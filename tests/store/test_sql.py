@@ -4,6 +4,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pytest
 from sqlalchemy import event
 
@@ -26,7 +27,17 @@ def execute(path, statement):
 def test_the_file_is_a_write_ahead_log_with_every_table(path):
     assert execute(path, "PRAGMA journal_mode") == [("wal",)]
     tables = {name for (name,) in execute(path, "SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"migration", "campaign", "round", "input", "step", "score", "target", "proposal"}
+    assert tables == {
+        "migration",
+        "campaign",
+        "round",
+        "input",
+        "step",
+        "score",
+        "target",
+        "proposal",
+        "trial",
+    }
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -115,8 +126,10 @@ def test_scores_of_version_0_1_are_kept_and_get_the_new_columns(path):
 
 
 def test_proposals_of_an_older_ledger_are_kept_without_flags(path):
-    execute(path, "DELETE FROM migration WHERE name = 'm004_flags_of_proposals'")
-    execute(path, "ALTER TABLE proposal DROP COLUMN flags")
+    execute(path, "DELETE FROM migration WHERE name IN ('m004_flags_of_proposals', 'm005_trials')")
+    execute(path, "DROP TABLE trial")
+    for column in ("flags", "probability", "ci_low", "ci_high", "shift"):
+        execute(path, f"ALTER TABLE proposal DROP COLUMN {column}")
     execute(path, "INSERT INTO round VALUES (0, '2026-01-01 00:00:00.000000', NULL)")
     execute(
         path,
@@ -125,7 +138,9 @@ def test_proposals_of_an_older_ledger_are_kept_without_flags(path):
     for _ in range(2):
         with open_store(path) as store:
             row = store.proposals().iloc[0]
+            assert store.trials().empty
     assert (row["gene_name"], row["reason"], row["flags"]) == ("STAT1", "best", "")
+    assert pd.isna(row["probability"])
 
 
 def test_a_new_migration_is_applied_once(path, monkeypatch):

@@ -39,6 +39,8 @@ CAMPAIGN = options(
     },
 )
 """Options of a new campaign."""
+PROPOSED = options({"design": SECTIONS["design"]}, names={"design.aim": "goal"})
+"""Options of a batch: they hold for the question, those of the campaign stay as they are."""
 PRETRAINING = options({"pretrain": PretrainConfig})
 
 app = typer.Typer(
@@ -136,28 +138,58 @@ def play(folder: Folder, workers: Workers = 0) -> Answer:
     return Answer(done.tree, [done.lines[0], *summary(shown, width(), folder=folder)])
 
 
-@command(app)
+@command(app, *PROPOSED, panels=PANELS, short={"budget": "-n"})
 def propose(
     folder: Folder,
-    budget: Annotated[
-        int | None, typer.Option(help="Genes of a batch; `design.budget` of the campaign by default.")
-    ] = None,
+    given: dict[str, Any],
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Name genes although the control gate failed.")
+        bool, typer.Option("--anyway", help="Let a batch rest on a ranking whose control gate failed.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the batch to this .csv or .xlsx file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Take the batch, and write its plate to this .csv or .xlsx file."),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Take the batch: its genes await their outcome.")
+    ] = False,
 ) -> Answer:
-    """List a greedy and a chance batch of experiments."""
-    from perturbloop.cli.batch import batch_lines, require_writable, write_batch
-    from perturbloop.loop.campaign import proposals
+    """Choose the genes to measure next; without `-o` or `--accept` nothing is written down."""
+    from perturbloop.asktell import ask, take
+    from perturbloop.cli.batch import batch_lines, batch_tree, require_writable, taken_lines, write_batch
 
     require_writable(out)
-    table = proposals(folder, budget=budget, anyway=anyway)
-    lines = batch_lines(table)
+    asked = nested(PROPOSED, given).get("design", {})
+    batch = ask(folder, anyway=anyway, **asked)
+    rows = None
+    if out is not None or accept:
+        rows = take(folder, batch)
     if out is not None:
-        write_batch(table, out)
-        lines.append(f"Batch: {out}")
-    return Answer({"proposals": table.to_dict("records")}, lines)
+        write_batch(batch.plate, out)
+    lines = [*batch_lines(batch, width()), *taken_lines(folder, rows, out)]
+    return Answer(batch_tree(batch, rows), lines)
+
+
+@command(app)
+def trials(
+    folder: Folder,
+    status: Annotated[
+        str | None, typer.Option(help="Only those that are proposed, running, done, failed or abandoned.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--set", help="Set them to running, failed or abandoned.", metavar="STATUS")
+    ] = None,
+    genes: Annotated[
+        list[str] | None,
+        typer.Argument(help="Genes that `--set` is for; all that await an outcome without any."),
+    ] = None,
+) -> Answer:
+    """List the genes that were taken into batches, and predicted against found hits; abandoned ones may be proposed again."""
+    from perturbloop import asktell
+    from perturbloop.cli.batch import trial_lines, trial_tree
+
+    changed = asktell.mark(folder, to, genes or []) if to is not None else None  # type: ignore[arg-type]
+    rows, told = asktell.trials(folder, status=status), asktell.told(folder)
+    return Answer(trial_tree(rows, told), trial_lines(rows, told, changed, width()))
 
 
 command(app, *RECORDED, panels=PANELS)(record)

@@ -1,38 +1,134 @@
-"""A proposed batch for people: lines on the terminal, and a file for the bench."""
+"""A batch for people: lines on the terminal, a plate for the bench; and the trials that came of batches."""
 
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perturbloop.errors import DesignError
+from perturbloop.report.layout import Grid, count, interval, listed, number, text
+from perturbloop.report.lines import table_lines, wrapped
 from perturbloop.store.files import whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_GUIDES = "Genes of the mitochondrial genome (MT-…) are in no batch: no guide edits them."
+    from perturbloop.design.ask import Batch
+    from perturbloop.design.calibration import Told
 
 
-def batch_lines(table: "pd.DataFrame") -> list[str]:
-    """Write one line a gene of a table of PROPOSALS, its reason and its cautions below it."""
-    lines = []
-    for row in table.itertuples():
-        lines.append(
-            f"{row.policy:8} {row.place:3d}  {row.action:8} {row.gene_name:12} {row.benefit:+.3f}  {row.reason}"
+def batch_lines(batch: "Batch", width: int) -> list[str]:
+    """Say what to know before the genes, then each gene with its probability, its reason and its cautions, then the controls."""
+    lines = [line for sentence in batch.head() for line in wrapped(sentence, width, indent="  ")]
+    for row in batch.proposals.itertuples():
+        reach = interval(row.ci_low, row.ci_high)
+        caution = f"  caution: {row.flags.replace(',', ', ')}" if row.flags else ""
+        head = f"{row.place:3d}  {row.gene_name:10} {row.action:8}  P(hit) {number(row.probability)} {reach}{caution}"
+        lines += [head, *wrapped(f"     {row.reason}", width, indent="     ")]
+    ends = [
+        *batch.pool.lines(),
+        _controls(batch.plate),
+        *([f"Library: {batch.library}."] if batch.library else []),
+    ]
+    return [*lines, *(line for sentence in ends for line in wrapped(sentence, width, indent="  "))]
+
+
+def _controls(plate: "pd.DataFrame") -> str:
+    known = plate.loc[plate["role"].eq("positive control"), "gene_name"]
+    none = int(plate["role"].eq("non-targeting").sum())
+    said = f"Controls to put beside them: {count(none, 'well')} with guides that hit no gene"
+    return f"{said}, and genes known to act: {listed(list(known))}." if len(known) else f"{said}."
+
+
+def batch_tree(batch: "Batch", rows: "pd.DataFrame | None") -> dict[str, Any]:
+    """Turn a batch into plain values, for JSON; a failed gate stands first."""
+    expected = {**vars(batch.expected), "sentence": batch.expected.sentence, "by_chance": batch.by_chance}
+    return {
+        "gate": batch.gate,
+        "rests_on": batch.rests_on,
+        "expected": expected,
+        "told": [_told(one) for one in batch.told],
+        "proposals": batch.proposals.to_dict("records"),
+        "chance": batch.chance.to_dict("records"),
+        "left_out": {reason: list(names) for reason, names in batch.pool.left_out.items()},
+        "plate": batch.plate.to_dict("records"),
+        "taken": rows is not None,
+    }
+
+
+def taken_lines(folder: Path | str, rows: "pd.DataFrame | None", out: Path | None) -> list[str]:
+    """Say whether the batch was taken, and what to type next."""
+    if rows is None:
+        return [f"Nothing is written down. To take this batch: perturbloop propose {folder} -o plate.csv"]
+    said = f"Batch {rows['batch'].iloc[0]} is taken: {count(len(rows), 'gene')} await their outcome."
+    plate = [f"Plate: {out}"] if out is not None else []
+    return [said, *plate, f"Next: perturbloop record {folder}, with what was measured"]
+
+
+def trial_lines(
+    rows: "pd.DataFrame", told: "Sequence[Told]", changed: "pd.DataFrame | None", width: int
+) -> list[str]:
+    """Trials as a table, predicted against found hits below it."""
+    head = [] if changed is None else [f"{count(len(changed), 'trial')} set to {changed['status'].iloc[0]}."]
+    if rows.empty:
+        return [*head, "No trials: no batch was taken with `perturbloop propose DIR -o plate.csv`."]
+    columns = ("batch", "#", "gene", "action", "P(hit)", "status", "hit", "told by")
+    cells = tuple(
+        (
+            str(row.batch),
+            str(row.place),
+            text(row.gene_name, row.gene_id),
+            row.action,
+            number(row.predicted),
+            row.status,
+            {True: "hit", False: "no hit"}.get(row.hit, "") if row.status == "done" else "",
+            row.source,
         )
-        if isinstance(row.flags, str) and row.flags:
-            lines.append(f"{'':14}caution: {row.flags.replace(',', ', ')}")
-    return [*lines, NO_GUIDES]
+        for row in rows.itertuples()
+    )
+    words = frozenset({"gene", "action", "status", "hit", "told by"})
+    table = table_lines(Grid("", columns, cells, words, spare=("#", "told by")), width, wrap=False)
+    return [*head, *table, *told_lines(told, width)]
+
+
+def told_lines(told: "Iterable[Told]", width: int) -> list[str]:
+    """Predicted against found hits of each batch, a sentence each."""
+    return [line for one in told for line in wrapped(one.sentence, width, indent="  ")]
+
+
+def trial_tree(rows: "pd.DataFrame", told: "Iterable[Told]" = ()) -> dict[str, Any]:
+    """Turn trials into plain values, for JSON; times as ISO 8601."""
+    plain = json.loads(rows.to_json(orient="records", date_format="iso"))
+    return {"trials": plain, "told": [_told(one) for one in told]}
+
+
+def _told(one: "Told") -> dict[str, Any]:
+    own = one.expected
+    return {
+        "batch": one.batch,
+        "n_genes": own.n_genes,
+        "predicted": own.mean,
+        "low": own.low,
+        "high": own.high,
+        "observed": one.observed,
+        "inside": one.inside,
+    }
 
 
 def require_writable(path: Path | None) -> None:
-    """Refuse a file that is neither CSV nor Excel, before any work."""
-    if path is not None and path.suffix.lower() not in (".csv", ".xlsx"):
+    """Refuse a file that is neither CSV nor Excel, or that exists, before any work."""
+    if path is None:
+        return
+    if path.suffix.lower() not in (".csv", ".xlsx"):
         msg = f"A batch is written to a .csv or .xlsx file; `{path}` is neither. Name one with `--out`."
+        raise DesignError(msg)
+    if path.exists():
+        msg = f"A new batch needs a new file, since the last plate may be in use; `{path}` exists. Name another with `--out`."
         raise DesignError(msg)
 
 
 def write_batch(table: "pd.DataFrame", path: Path) -> None:
-    """Write a table of PROPOSALS as CSV or Excel file, by the ending of its name."""
+    """Write a plate as CSV or Excel file, by the ending of its name."""
     with whole(path) as beside, beside.open("wb") as file:
         if path.suffix.lower() == ".csv":
             table.to_csv(file, index=False)

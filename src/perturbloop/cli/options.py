@@ -25,6 +25,7 @@ def command(
     *options: Option,
     panels: Mapping[str, str] | None = None,
     required: tuple[str, ...] = (),
+    short: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
     """Make a command of a function that returns what is to be said; `--json`, progress and refusals come with it.
 
@@ -38,12 +39,20 @@ def command(
         Heading in the help, by section of the options.
     required
         Options that must come although their field has a default.
+    short
+        Second way to type an option, by its name: -n.
     """
 
     def decorate(function: Callable[..., Answer]) -> Callable[..., Answer]:
         own = [one for one in inspect.signature(function).parameters.values() if one.name != "given"]
         made = [
-            _parameter(one, panel=_panel(one, panels or {}), required=one.name in required) for one in options
+            _parameter(
+                one,
+                panel=_panel(one, panels or {}),
+                required=one.name in required,
+                short=(short or {}).get(one.name),
+            )
+            for one in options
         ]
 
         def run(*, as_json: bool, **values: Any) -> None:
@@ -84,11 +93,14 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _parameter(option: Option, *, panel: str | None, required: bool) -> inspect.Parameter:
+def _parameter(
+    option: Option, *, panel: str | None, required: bool, short: str | None = None
+) -> inspect.Parameter:
     needed = required or option.default is MISSING
     written = flag(option.name)
     details = typer.Option(
         f"{written}/--no-{written[2:]}" if option.kind is bool else written,
+        *([short] if short else []),
         help=_meaning(option),
         metavar=_metavar(option),
         show_default=False if needed else _shown(option.default),

@@ -28,22 +28,54 @@ KINDS: dict[str, tuple[type, tuple[str, ...]]] = {
 def record(
     folder: Folder,
     given: dict[str, Any],
+    outcomes: Annotated[
+        Path | None,
+        typer.Option(help="Rather: a table `gene,hit` of genes that were proposed, typed by hand."),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace what was recorded of this file, or under this name.")
     ] = False,
 ) -> Answer:
     """Record what was measured, in perturbed cells or by a screen, and freeze what is held out."""
+    from perturbloop.asktell import told
+    from perturbloop.cli.batch import told_lines
     from perturbloop.loop.campaign import measured
     from perturbloop.loop.campaign import record as keep
     from perturbloop.report.recording import recording
 
+    if outcomes is not None:
+        return _by_hand(folder, outcomes, [name for name, value in given.items() if value is not None])
     recorded, new = keep(
         folder, entry({name: value for name, value in given.items() if value is not None}), replace=replace
     )
     effects = None if isinstance(recorded, RecordedScreen) else measured(folder, recorded.folder)
     lines = recording(recorded, effects, new=new, width=width())
     tree = recorded.to_dict() | ({} if effects is None else {"effects": effects.to_dict("records")})
+    lines += told_lines(told(folder), width())
     return Answer(tree, [*lines, f"Next: perturbloop play {folder}"])
+
+
+def _by_hand(folder: Path, path: Path, others: list[str]) -> Answer:
+    """Tell outcomes that were typed by hand."""
+    from perturbloop.asktell import tell, told
+    from perturbloop.cli.batch import told_lines, trial_tree
+    from perturbloop.report.layout import count
+
+    if others:
+        msg = (
+            f"`--outcomes` goes alone; {some(map(flag, others))} came too. Record the measured file with these and without it, or the "
+            "typed outcomes without them."
+        )
+        raise InputError(msg)
+    changed = tell(folder, path)
+    found = told(folder)
+    lines = [
+        f"Told by hand: {count(len(changed), 'gene')}, {count(int(changed['hit'].sum()), 'hit')}.",
+        "They say how well batches are foretold, and are not proposed again; the ranking learns from measured effects alone.",
+        *told_lines(found, width()),
+        f"Next: perturbloop propose {folder}",
+    ]
+    return Answer(trial_tree(changed, found), lines)
 
 
 def entry(given: dict[str, Any]) -> PerturbedConfig | ScreenConfig:

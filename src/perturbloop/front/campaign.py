@@ -1,14 +1,15 @@
 """A campaign as an object."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from perturbloop.cli.app import CAMPAIGN
+from perturbloop import asktell
+from perturbloop.cli.app import CAMPAIGN, PROPOSED
 from perturbloop.cli.output import progress
 from perturbloop.cli.record import RECORDED, entry
 from perturbloop.errors import InputError, closest, some
@@ -22,7 +23,7 @@ from perturbloop.loop.status import gene as gene_of
 from perturbloop.loop.status import status as status_of
 from perturbloop.report import compose, figure_of, render, since_lines, summary
 from perturbloop.report.answer import answer
-from perturbloop.schema import CampaignConfig, Recorded
+from perturbloop.schema import CampaignConfig, Recorded, TrialStatus
 from perturbloop.schema.options import nested
 
 if TYPE_CHECKING:
@@ -190,18 +191,78 @@ class Campaign:
         )
         return self
 
-    def propose(self, budget: int | None = None, *, anyway: bool = False) -> pd.DataFrame:
-        """Batches of genes to measure next; table `PROPOSALS`.
+    def propose(
+        self,
+        budget: int | None = None,
+        *,
+        anyway: bool = False,
+        accept: bool = False,
+        out: str | PathLike[str] | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Choose the genes to measure next; table `PROPOSALS`, best first. Without `accept` or `out` nothing is written down.
 
         Parameters
         ----------
         budget
-            Genes of a batch, kept for the next ones; the campaign's own by default.
+            Genes of the batch; the campaign's own number by default.
         anyway
-            Whether genes are named although the control gate failed.
+            Whether a batch may rest on a ranking whose control gate failed.
+        accept
+            Whether the batch is taken: its genes are then trials that await their outcome, and are not proposed again.
+        out
+            File of the plate, .csv or .xlsx; naming one takes the batch too.
+        options
+            `goal`, `action`, `library`, `exclude`, `max_per_set`, `controls` and `essential`, as of `perturbloop propose`.
+
+        Returns
+        -------
+        The batch; its `attrs["lines"]` say what to know before the genes: a failed gate, what the choice rests on, the hits to
+        expect, and what came of earlier batches.
         """
+        from perturbloop.cli.batch import require_writable, write_batch
+
+        given = named(options, [option.name for option in PROPOSED])
+        files = {"library", "exclude"} & {name for name, value in given.items() if value is not None}
+        given |= {name: str(Path(given[name]).resolve()) for name in files} | {"budget": budget}
+        place = None if out is None else Path(out)
+        require_writable(place)
         with progress():
-            return loop.proposals(self.folder, budget=budget, anyway=anyway)
+            batch = asktell.ask(self.folder, anyway=anyway, **nested(PROPOSED, given).get("design", {}))
+        if accept or place is not None:
+            asktell.take(self.folder, batch)
+        if place is not None:
+            write_batch(batch.plate, place)
+        table = batch.proposals.copy()
+        table.attrs["lines"] = batch.head()
+        return table
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Table `TRIALS`: every gene that was taken into a batch, and what became of it."""
+        return asktell.trials(self.folder)
+
+    def mark(self, status: TrialStatus, genes: Sequence[str] = ()) -> pd.DataFrame:
+        """Say what became of trials: running, failed or abandoned; table `TRIALS`, those that changed.
+
+        Parameters
+        ----------
+        status
+            What became of them. Genes of abandoned trials may be proposed again, those of failed ones are not.
+        genes
+            Symbols or Ensembl ids; all that await their outcome where it is empty.
+        """
+        return asktell.mark(self.folder, status, genes)
+
+    def tell(self, outcomes: str | PathLike[str] | Mapping[str, bool]) -> pd.DataFrame:
+        """Tell outcomes by hand; table `TRIALS`, those that changed.
+
+        Parameters
+        ----------
+        outcomes
+            Whether each gene was a hit toward the goal, by its symbol or Ensembl id; or the path of a table `gene,hit`.
+        """
+        return asktell.tell(self.folder, outcomes if isinstance(outcomes, Mapping) else Path(outcomes))
 
     def report(self) -> Page:
         """Page of the last round; shows itself in a notebook."""

@@ -2,20 +2,21 @@
 
 import dataclasses
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from perturbloop.errors import DesignError, InputError, StoreError, closest, some
+from perturbloop.design.trials import told, untold
+from perturbloop.errors import InputError, StoreError, closest, some
 from perturbloop.loop.arms import cost_of_arm
 from perturbloop.loop.folder import (
     CampaignFolder,
     create_campaign,
     kept,
     open_campaign,
-    read_of_round,
     refuse_taken,
     working,
 )
@@ -80,7 +81,8 @@ def record(folder: Path | str, entry: RecordedFile, *, replace: bool = False) ->
     InputError
         If it would replace something that was recorded.
     """
-    with working(Path(folder)) as campaign:
+    folder = Path(folder)
+    with working(folder) as campaign:
         before = campaign.same_place(entry)
         if before not in (None, entry) and not replace:
             changed = [name for name, value in vars(entry).items() if value != getattr(before, name)]
@@ -93,6 +95,9 @@ def record(folder: Path | str, entry: RecordedFile, *, replace: bool = False) ->
         inputs = inputs_of(campaign)
         campaign, recorded, new = record_file(campaign, inputs, entry)
         remeasure(campaign, inputs)  # what it is judged with is measured once, and kept
+        effects = kept(folder / recorded.folder, "effects" if recorded.role == "screen" else "effects_all")
+        trials, name, now = campaign.store.trials(), name_of(entry), datetime.now(UTC)
+        campaign.store.save_trials(told(trials, effects, source=name, when=now))
         return dataclasses.replace(recorded, judging=unjudged(campaign, inputs)), new
 
 
@@ -122,6 +127,8 @@ def unrecord(folder: Path | str, name: str) -> list[str]:
             )
             raise InputError(msg)
         campaign.without_recorded(found[0])
+        trials = campaign.store.trials()
+        campaign.store.save_trials(untold(trials, name_of(found[0]), when=datetime.now(UTC)))
     return [
         f"Taken back: {name_of(found[0])}. What it held out stays held out, should it be recorded again.",
         f"Next: perturbloop play {folder}",
@@ -253,49 +260,6 @@ def checked(folder: Path | str) -> list[str]:
     with open_campaign(Path(folder)) as campaign:
         inputs = inputs_of(campaign)
     return [*inputs.cautions(), *inputs.lines()]
-
-
-def proposals(folder: Path | str, *, budget: int | None = None, anyway: bool = False) -> pd.DataFrame:
-    """Batches of the current round, made, and told by its page, where they are stale; where they are not, nothing is written.
-
-    Parameters
-    ----------
-    folder
-        Campaign folder.
-    budget
-        Genes of a batch, kept as `design.budget`; the campaign's own by default.
-    anyway
-        Whether genes are named although the control gate failed.
-
-    Returns
-    -------
-    Table `PROPOSALS`.
-
-    Raises
-    ------
-    DesignError
-        If the gate failed and nobody said `anyway`.
-    """
-    folder = Path(folder)
-    with open_campaign(folder) as campaign:
-        design = campaign.config.design
-        asked = design if budget is None else replace(design, budget=budget)
-        keys = step_keys(campaign.config, inputs_of(campaign))
-        fresh = asked == design and not _stale(campaign, keys, "propose")
-        made = campaign.store.last_step("propose", key=keys["propose"]) if fresh else None
-    if asked != design:
-        with working(folder) as campaign:
-            campaign.with_config(replace(campaign.config, design=asked))
-    number = made.round if made is not None else play(folder).round
-    place = campaign.round_folder(number)
-    failed = gate_failure(place)
-    if failed and not anyway:
-        msg = (
-            f"{failed} So no gene is named to be measured. Published weights, longer pretraining or more cells may mend it; a "
-            "panel of genes that covers many pathways is worth more than this ranking. Type `--anyway` to see the batch as it is."
-        )
-        raise DesignError(msg)
-    return read_of_round(place, "proposals")
 
 
 def measured(folder: Path | str, of: str) -> pd.DataFrame:

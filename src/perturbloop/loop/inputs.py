@@ -1,6 +1,6 @@
 """What every step starts from: the cells of the two states, what a model sees of them, and what is known of their genes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class Inputs:
     """That the model has not learnt from these cells, where that is known."""
     annotations: Annotations
     """Gene sets and core-essential genes that the evaluation reads."""
+    told: str = ""
+    """Hash of the trials whose outcome is known."""
 
     @property
     def cells(self) -> Cells:
@@ -138,7 +140,9 @@ def inputs_of(campaign: CampaignFolder) -> Inputs:
                 f"`perturbloop relocate {campaign.folder} --{what} NEW`."
             )
             raise InputError(msg)
-    return read_inputs(config)
+    rows = campaign.store.trials().query("status in ('done', 'failed')")
+    told = rows[["gene_id", "hit", "batch"]].astype(str).to_csv(index=False)
+    return replace(read_inputs(config), told=step_key("told", config={"trials": told}))
 
 
 def read_inputs(config: CampaignConfig) -> Inputs:

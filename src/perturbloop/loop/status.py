@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from perturbloop.design.trials import pending
 from perturbloop.errors import PerturbloopError
 from perturbloop.loop.campaign import latest_round, stale_steps
 from perturbloop.loop.folder import open_campaign
@@ -15,7 +16,7 @@ def status(folder: Path | str) -> Status:
     """Say what a campaign holds: rounds, recorded files, what is stale, what comes next."""
     folder = Path(folder)
     with open_campaign(folder) as campaign:
-        config = campaign.config
+        config, awaited = campaign.config, len(pending(campaign.store.trials()))
         finished = tuple(entry.number for entry in campaign.store.rounds() if entry.finished is not None)
         try:
             stale, problem = stale_steps(campaign), ""
@@ -27,7 +28,7 @@ def status(folder: Path | str) -> Status:
     ]
     gate = gate_failure(campaign.round_folder(finished[-1])) if finished else ""
     question = f"Which genes move cells from '{config.cells.start}' to '{config.cells.goal}'"
-    return Status(str(folder), question, finished, tuple(recorded), stale, problem, gate)
+    return Status(str(folder), question, finished, tuple(recorded), stale, problem, awaited, gate)
 
 
 def gene(folder: Path | str, symbol: str) -> GeneAnswer:

@@ -7,18 +7,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from perturbloop import __version__, progress
-from perturbloop.design.propose import propose
+from perturbloop.design.ask import beside_chance
+from perturbloop.design.known import Known, read_known
 from perturbloop.evaluate.judgeable import judgeable
 from perturbloop.loop.arms import Arm, closed_arms, open_arms
-from perturbloop.loop.folder import CampaignFolder, read_of_round
+from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes, read_outcomes
 from perturbloop.loop.round import evaluate_round
-from perturbloop.report import compose, render, write_ranking
-from perturbloop.schema import RANKING, CampaignConfig, EvaluateConfig, TrainConfig, file_fields, options_of
+from perturbloop.report import compose, gate_failure, render, write_ranking
+from perturbloop.schema import (
+    CampaignConfig,
+    DesignConfig,
+    EvaluateConfig,
+    TrainConfig,
+    file_fields,
+    options_of,
+)
 from perturbloop.store import Input, step_key
 from perturbloop.store.campaign_file import digests_of
 from perturbloop.store.files import write_json, write_table, write_text
@@ -120,21 +126,31 @@ def _evaluate(work: Work, folder: Path) -> tuple[Path, ...]:
     return files
 
 
+def known_of(campaign: CampaignFolder, inputs: Inputs, number: int, design: DesignConfig) -> Known:
+    """What an evaluated round knows when a batch is asked for; nothing is written."""
+    folder = campaign.round_folder(number)
+    return read_known(
+        folder,
+        campaign.config,
+        design,
+        states=inputs.states,
+        names=inputs.names,
+        annotations=inputs.annotations,
+        textbook=inputs.textbook,
+        trials=campaign.store.trials(),
+        gate=gate_failure(folder),
+    )
+
+
 def _propose(work: Work, folder: Path) -> tuple[Path, ...]:
-    """Write a greedy batch and a chance batch."""
-    config, number = work.campaign.config, int(folder.name)
-    pool, outcomes = RANKING.completed(read_of_round(folder, "ranking")), work.outcomes
-    if outcomes is not None:  # held-out targets are measured too, so they are no proposals either
-        pool = pool[pool["kind"].isin(outcomes.kinds) & ~pool["gene_id"].isin(outcomes.fold_of)]
-    if (folder / "posterior.parquet").is_file():
-        known = read_of_round(folder, "posterior")[["gene_id", "kind", "neighbors"]]
-        pool = pool.merge(known, on=["gene_id", "kind"], how="left")
-    rng = np.random.default_rng([config.evaluate.seed, number])
-    proposals = propose(pool, budget=config.design.budget, rng=rng)
-    path = folder / "proposals.parquet"
-    write_table(path, proposals)
-    work.campaign.store.save_proposals(number, proposals)
-    return (path,)
+    """Write the batch that the campaign's options ask for beside one drawn at random, and the trials so far, for the report."""
+    campaign, number, design = work.campaign, int(folder.name), work.campaign.config.design
+    known = known_of(campaign, work.inputs, number, design)
+    tables = {"proposals": beside_chance(known, design, seed=number), "trials": known.trials}
+    for name, table in tables.items():
+        write_table(folder / f"{name}.parquet", table)
+    campaign.store.save_proposals(number, tables["proposals"])
+    return tuple(folder / f"{name}.parquet" for name in tables)
 
 
 def _report(work: Work, folder: Path) -> tuple[Path, ...]:
@@ -154,6 +170,12 @@ def _decides_evaluate(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
     screens = [[options_of(entry), digests_of(entry)] for entry in config.screen]
     judging = config.to_dict()["evaluate"] | where
     return {"evaluate": judging, "screens": screens, "annotations": inputs.annotations.digests}
+
+
+def _decides_propose(config: CampaignConfig, inputs: Inputs) -> dict[str, Any]:
+    where = dict.fromkeys(file_fields(DesignConfig), "")
+    files = digests_of(config.design)
+    return {"design": config.to_dict()["design"] | where, "files": files, "told": inputs.told}
 
 
 STEPS = (
@@ -186,9 +208,9 @@ STEPS = (
     Step(
         "propose",
         "evaluate",
-        lambda config, inputs: {"design": config.to_dict()["design"]},
+        _decides_propose,
         _propose,
-        ("proposals.parquet",),
+        ("proposals.parquet", "trials.parquet"),
     ),
     Step(
         "report",

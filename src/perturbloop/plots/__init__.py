@@ -11,6 +11,7 @@ from perturbloop.plots.effects import measured_effects
 from perturbloop.plots.expression import shift_against_expression
 from perturbloop.plots.ranking import shift_against_null
 from perturbloop.plots.replay import replay_curves
+from perturbloop.plots.rounds import hits_by_genes
 from perturbloop.plots.scoreboard import scoreboard
 from perturbloop.plots.state_axis import state_axis
 from perturbloop.plots.theme import png, svg
@@ -18,6 +19,7 @@ from perturbloop.plots.volcano import volcano
 
 __all__ = [
     "batch_forest",
+    "hits_by_genes",
     "learning_curves",
     "measured_effects",
     "png",

@@ -15,6 +15,7 @@ from perturbloop.schema import (
     PATHWAYS,
     POSTERIOR,
     PROPOSALS,
+    TRIALS,
     EvaluateConfig,
     Recorded,
     RecordedCells,
@@ -62,6 +63,7 @@ def compose(folder: Path) -> RoundReport:
         start=facts.config.cells.start,
         goal=facts.config.cells.goal,
         posterior=posterior,
+        trials=_trials(folder),
         gate=facts.verdicts,
         heads={title: model["heldout_auroc"] for title, model in facts.models.items()},
         recorded=recorded,
@@ -130,6 +132,12 @@ def _posterior(folder: Path) -> pd.DataFrame:
     path = folder / "posterior.parquet"
     table = read_table(path, todo=PLAY_AGAIN) if path.is_file() else pd.DataFrame()
     return POSTERIOR.completed(table)
+
+
+def _trials(folder: Path) -> pd.DataFrame:
+    """Table TRIALS; empty in a round of an older version, which had none."""
+    path = folder / "trials.parquet"
+    return read_table(path, todo=PLAY_AGAIN) if path.is_file() else pd.DataFrame(columns=TRIALS.names)
 
 
 def _warnings(facts: RoundFacts, recorded: Sequence[Recorded], de_test: str) -> tuple[str, ...]:

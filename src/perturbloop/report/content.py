@@ -18,6 +18,7 @@ from perturbloop.schema import (
     RANK_CORRELATIONS,
     RANKING,
     STRATA,
+    TRIALS,
     Recorded,
     Verdict,
     concat,
@@ -34,6 +35,7 @@ _TABLES = {
     "proposals": PROPOSALS,
     "curves": CURVE_MEANS,
     "posterior": POSTERIOR,
+    "trials": TRIALS,
 }
 
 
@@ -87,6 +89,8 @@ class RoundReport:
     """Name of the state they should move to."""
     posterior: pd.DataFrame = field(default_factory=lambda: concat(POSTERIOR, []))
     """POSTERIOR rows; empty before targets were measured."""
+    trials: pd.DataFrame = field(default_factory=lambda: concat(TRIALS, []))
+    """TRIALS rows when the round was played; empty before a batch was taken."""
     gate: tuple[Verdict, ...] = ()
     """Verdicts of the control gate."""
     heads: Mapping[str, float] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from perturbloop.data.flags import NO_GUIDE
+from perturbloop.design.calibration import calibration_of, stated
 from perturbloop.report.answer import WAY_OUT, Answer
 from perturbloop.report.basis import basis_of, shown
 from perturbloop.report.content import RoundReport
@@ -20,7 +21,7 @@ from perturbloop.report.layout import (
     number,
     text,
 )
-from perturbloop.schema import ACTION
+from perturbloop.schema import ACTION, PENDING
 
 NOTHING_PROPOSED = "No batch: `perturbloop propose` has not been run, or every gene that could be proposed has been measured."
 _TITLE = "What to measure next"
@@ -36,11 +37,11 @@ def proposal_section(report: RoundReport, found: Answer) -> Section:
     """The state of the gate, the first policy's batch with its doubts, and the genes of the others."""
     gate = _GATE[found.gate]
     if report.proposals.empty:
-        return Section("proposals", _TITLE, (gate, NOTHING_PROPOSED))
+        return Section("proposals", _TITLE, (gate, *told_lines(report), NOTHING_PROPOSED))
     batch = batch_of(report)
     policies = list(dict.fromkeys(batch["policy"]))
     first = batch[batch["policy"].eq(policies[0])]
-    lines = [gate, *_why_these_kinds(report, batch), *no_guide(report)]
+    lines = [gate, *_expected(report, first), *_why_these_kinds(report, batch), *no_guide(report)]
     for policy in policies[1:]:
         names = listed(batch.loc[batch["policy"].eq(policy), "gene_name"], most=len(batch))
         lines.append(
@@ -51,7 +52,17 @@ def proposal_section(report: RoundReport, found: Answer) -> Section:
     )
     if len(policies) > 1 and in_all:
         lines.append(f"In every batch, so to be ordered once: {listed(sorted(in_all), most=20)}.")
-    columns = ("#", "gene", "action", _head(first), "95 % interval", "cautions", "log2FC")
+    columns = (
+        "#",
+        "gene",
+        "action",
+        "P(hit)",
+        "90 % interval",
+        _head(first),
+        "95 % interval",
+        "cautions",
+        "log2FC",
+    )
     rows = tuple(_line(row) for row in first.itertuples())
     grid = Grid(
         f"{str(policies[0]).capitalize()} batch: {count(len(rows), 'gene')}",
@@ -59,7 +70,7 @@ def proposal_section(report: RoundReport, found: Answer) -> Section:
         rows,
         _WORDS,
         gene_ids=tuple(first["gene_id"].astype(str)),
-        spare=("log2FC", "#", "95 % interval"),
+        spare=("log2FC", "#", "95 % interval", "90 % interval"),
     )
     picture = Picture(
         f"What each gene of the batch promises, with 95 % intervals. Filled: {policies[0]}; open: {listed(policies[1:]) or 'no other policy'}.",
@@ -114,8 +125,8 @@ def batch_of(report: RoundReport) -> pd.DataFrame:
 
     Returns
     -------
-    `policy`, `place`, `gene_name`, `gene_id`, `kind`, `action`, `benefit`; `quantity` (mean or shift), its `value`, `ci_low` and
-    `ci_high`; `cautions` and `log2fc`. First policy first, best first.
+    `policy`, `place`, `gene_name`, `gene_id`, `kind`, `action`, `benefit`, `probability` with its interval `p_low` and `p_high`;
+    `quantity` (mean or shift), its `value`, `ci_low` and `ci_high`; `cautions` and `log2fc`. First policy first, best first.
     """
     parts = []
     for kind in dict.fromkeys(report.proposals["kind"]):
@@ -125,7 +136,8 @@ def batch_of(report: RoundReport) -> pd.DataFrame:
         parts.append(
             known[["gene_id", "kind", "quantity", "value", "ci_low", "ci_high", "cautions", "log2fc"]]
         )
-    batch = report.proposals.merge(pd.concat(parts), on=["gene_id", "kind"], how="left")
+    own = report.proposals.rename(columns={"ci_low": "p_low", "ci_high": "p_high"})
+    batch = own.merge(pd.concat(parts), on=["gene_id", "kind"], how="left")
     order = {policy: place for place, policy in enumerate(dict.fromkeys(batch["policy"]))}
     batch = batch.assign(order=batch["policy"].map(order), cautions=batch["cautions"].fillna(""))
     return batch.sort_values(["order", "place"], kind="stable", ignore_index=True)
@@ -145,11 +157,29 @@ def _line(row: Any) -> tuple[str, ...]:
         number(row.place, 0),
         text(row.gene_name, str(row.gene_id)),
         text(row.action),
+        number(row.probability),
+        interval(row.p_low, row.p_high),
         value,
         interval(row.ci_low, row.ci_high, digits, sign=True),
         text(row.cautions),
         number(row.log2fc, sign=True),
     )
+
+
+def _expected(report: RoundReport, batch: pd.DataFrame) -> tuple[str, ...]:
+    """Hits to expect in the batch, and what came of earlier ones."""
+    if batch["probability"].isna().all():  # a round of an older version
+        return told_lines(report)
+    odds = batch["probability"].to_numpy(float), batch["shift"].fillna(0).to_numpy(float)
+    calibration, _ = calibration_of(report.trials)
+    return (calibration.expected(stated(*odds)).sentence, *told_lines(report))
+
+
+def told_lines(report: RoundReport) -> tuple[str, ...]:
+    """Predicted against found hits of each batch that was told, and how many genes await their outcome; empty without any."""
+    awaited = int(report.trials["status"].isin(PENDING).sum())
+    waits = (f"{count(awaited, 'gene')} of earlier batches await their outcome.",) if awaited else ()
+    return (*(one.sentence for one in calibration_of(report.trials)[1]), *waits)
 
 
 def _why_these_kinds(report: RoundReport, batch: pd.DataFrame) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ class Status:
     """Steps that the next `play` does; empty where nothing is new."""
     problem: str
     """Why that cannot be told, for instance since the cells were moved; empty where it can."""
+    awaited: int
+    """Genes of batches that were taken, whose outcome is not known."""
     gate: str
     """What failed at the control gate of the last round; empty where nothing did."""
 
@@ -27,7 +29,8 @@ class Status:
         """Command to type."""
         if self.problem or self.stale:
             return f"perturbloop play {self.folder}"
-        return f"perturbloop propose {self.folder}" if self.recorded else f"perturbloop record {self.folder}"
+        verb = "propose" if self.recorded and not self.awaited else "record"
+        return f"perturbloop {verb} {self.folder}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, for JSON."""
@@ -47,6 +50,10 @@ class Status:
         ]
         if not self.recorded:
             said.append("Nothing is recorded yet.")
+        if self.awaited:
+            said.append(
+                f"{self.awaited:,} genes of a batch await their outcome: perturbloop trials {self.folder}"
+            )
         if self.gate:
             said.append(self.gate)
         if self.problem:

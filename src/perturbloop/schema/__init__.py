@@ -6,6 +6,7 @@ effect of *raising* the gene product, so that modalities can be compared without
 """
 
 from perturbloop.schema.backtest import BacktestConfig, First
+from perturbloop.schema.batches import CLOSED, PENDING, PROPOSALS, TRIAL_STATUS, TRIALS, TrialStatus
 from perturbloop.schema.checks import file_fields
 from perturbloop.schema.columns import Column, Table, concat
 from perturbloop.schema.configuration import (
@@ -45,7 +46,6 @@ from perturbloop.schema.tables import (
     GUIDES,
     POSTERIOR,
     PREDICTIONS,
-    PROPOSALS,
     RANKING,
     REPLICATES,
     SCREEN,
@@ -63,7 +63,9 @@ from perturbloop.schema.words import (
     MODALITIES,
     SIGNS,
     STATUS,
+    Action,
     AfterDelete,
+    Aim,
     CallRule,
     ClosedLoop,
     Compat,
@@ -100,6 +102,7 @@ TABLES = (
     RANK_CORRELATIONS,
     PATHWAYS,
     PROPOSALS,
+    TRIALS,
     COMBINATIONS,
     SCREEN,
     CURVES,
@@ -152,7 +155,12 @@ __all__ = [
     "PATHWAYS",
     "POSTERIOR",
     "PREDICTIONS",
+    "CLOSED",
+    "PENDING",
     "PROPOSALS",
+    "TRIALS",
+    "TRIAL_STATUS",
+    "TrialStatus",
     "RANKING",
     "RANK_CORRELATIONS",
     "REPLAY",
@@ -171,7 +179,9 @@ __all__ = [
     "recorded_from",
     "ACTION",
     "ARMS",
+    "Action",
     "AfterDelete",
+    "Aim",
     "CallRule",
     "ClosedLoop",
     "Compat",

@@ -21,7 +21,9 @@ from perturbloop.schema.checks import (
 from perturbloop.schema.recording import PerturbedConfig, RecordedFile, ScreenConfig
 from perturbloop.schema.words import (
     DEFAULT_KINDS,
+    Action,
     AfterDelete,
+    Aim,
     CallRule,
     ClosedLoop,
     Design,
@@ -230,6 +232,20 @@ class DesignConfig:
 
     budget: Count = 20
     """Genes of a proposed batch."""
+    aim: Aim = "find"
+    """find: most hits; learn: a panel that stands for as many other genes as possible; both: some of each."""
+    action: Action | None = None
+    """What is to be done to the genes; where none is named, what was measured, and inhibit before anything was."""
+    library: FileName | None = None
+    """Guide library, or list of genes that can be perturbed: others are not proposed, and the plate names its guides."""
+    exclude: FileName | None = None
+    """List of genes that are not to be proposed, one a line."""
+    max_per_set: Count = 4
+    """Most genes of a batch that are near each other by gene sets."""
+    controls: Annotated[int, Interval(ge=0, le=MOST)] = 4
+    """Wells with a guide that hits no gene, and most wells with a gene that is known to act."""
+    essential: Literal["leave-out", "keep"] = "leave-out"
+    """What becomes of genes that every cell needs where they would be inhibited: they are left out, or kept with a caution."""
 
     def __post_init__(self) -> None:
         """Refuse an empty batch."""

@@ -271,25 +271,6 @@ POSTERIOR = Table(
     ),
 )
 
-PROPOSALS = Table(
-    "proposals",
-    "one gene proposed for an experiment by one policy",
-    (
-        Column("policy", "greedy or chance", "greedy"),
-        Column("place", "1 = first", 1),
-        *_GENE,
-        Column("kind", "delete, overexpress, inhibit or activate", "delete"),
-        Column("action", "inhibit or activate", "inhibit"),
-        Column("benefit", "benefit in the default ranking", 1.9),
-        Column(
-            "reason",
-            "what the ranking rests on, in words",
-            "expected effect +0.31 toward the goal [+0.02, +0.60]; by measured genes: +0.21 by JAK2; log2FC −1.2: higher in the start",
-        ),
-        Column("flags", "caution flags of RANKING, separated by commas", "interferon"),
-    ),
-)
-
 COMBINATIONS = Table(
     "combinations",
     "one perturbation of one or several genes at once: a gene, a pair, a set or a drug",

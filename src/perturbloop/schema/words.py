@@ -33,6 +33,9 @@ Level = Literal["frozen", "lora", "full"]
 """What of an encoder is trained: nothing but the head, low-rank adapters that are merged afterwards, or every weight."""
 ClosedLoop = Literal["auto", "always"]
 """Whether perturbed cells train models where too few held-out hits could tell what that gains: auto spares them, always does not."""
+Aim = Literal["find", "learn", "both"]
+"""What a batch is chosen for: most hits, most to be learnt of the other genes, or some of both."""
+Action = Literal["inhibit", "activate"]
 Variant = Literal["open", "closed", "shuffled", "unperturbed"]
 """Which cells train a level. open: state cells alone; closed: with perturbed cells; shuffled: their labels are exchanged;
 unperturbed: control cells of their study in their place."""

@@ -206,6 +206,14 @@ class CampaignStore(ABC):
         """PROPOSALS rows of all rounds, with the column `round` in front."""
 
     @abstractmethod
+    def save_trials(self, trials: pd.DataFrame) -> None:
+        """Record TRIALS rows; one of the same batch and place is replaced, others stay as they are."""
+
+    @abstractmethod
+    def trials(self) -> pd.DataFrame:
+        """TRIALS rows, by batch and place; `hit` is true, false or missing (pandas' `boolean`)."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of the database."""
 

@@ -14,7 +14,7 @@ import tomlkit
 from tomlkit.items import AoT, Table
 
 from perturbloop.errors import StoreError
-from perturbloop.schema import CampaignConfig, RecordedFile, file_fields
+from perturbloop.schema import CampaignConfig, file_fields
 from perturbloop.store.files import file_digest, write_text
 
 CONFIG_FILE = "campaign.toml"
@@ -159,8 +159,8 @@ def _identity(section: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(entry[name] for name in _KNOWN_BY[section])
 
 
-def digests_of(entry: RecordedFile) -> list[str]:
-    """Role and digest of a recorded file and of those that its options name."""
+def digests_of(entry: Any) -> list[str]:
+    """Role and digest of each file that the options of a section or of a recorded file name."""
     named = {role: getattr(entry, role) for role in file_fields(type(entry))}
     return [
         f"{role} {file_digest(Path(path)) if Path(path).is_file() else ''}"

@@ -70,6 +70,16 @@ def m004_flags_of_proposals(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE proposal ADD COLUMN flags TEXT NOT NULL DEFAULT ''")
 
 
+@migration
+def m005_trials(connection: Connection) -> None:
+    """Keep what was expected of a proposed gene, and what became of the genes that were taken into a batch."""
+    known = {column["name"] for column in inspect(connection).get_columns("proposal")}
+    for name in ("probability", "ci_low", "ci_high", "shift"):
+        if name not in known:
+            connection.exec_driver_sql(f"ALTER TABLE proposal ADD COLUMN {name} FLOAT")
+    tables.trial.create(connection, checkfirst=True)
+
+
 def migrate(engine: Engine) -> None:
     """Apply what is missing; refuse a ledger that a newer perturbloop wrote."""
     done = _applied(engine)

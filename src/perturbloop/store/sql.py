@@ -305,6 +305,25 @@ class SqlStore(CampaignStore):
         """PROPOSALS rows of all rounds."""
         return self._frame(tables.proposal, schema.PROPOSALS, ["round", "policy", "place"])
 
+    def save_trials(self, trials: pd.DataFrame) -> None:
+        """Record TRIALS rows."""
+        rows = _plain_rows(schema.TRIALS.checked(trials))
+        with self._write() as connection:
+            for row in rows:
+                _upsert(connection, tables.trial, row)
+
+    def trials(self) -> pd.DataFrame:
+        """TRIALS rows, by batch and place."""
+        names = schema.TRIALS.names
+        query = select(*(tables.trial.c[name] for name in names)).order_by(
+            tables.trial.c.batch, tables.trial.c.place
+        )
+        with self._read() as connection:
+            rows = [tuple(row) for row in connection.execute(query)]
+            frame = pd.DataFrame(rows, columns=pd.Index(names))
+            times = {name: pd.to_datetime(frame[name], utc=True) for name in ("proposed", "told")}
+            return frame.astype({"predicted": float, "shift": float, "hit": "boolean"}).assign(**times)
+
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
@@ -320,11 +339,7 @@ class SqlStore(CampaignStore):
             yield connection
 
     def _replace(self, table: Table, number: int, rows: pd.DataFrame) -> None:
-        filled = rows.assign(round=number).astype(object)
-        values = [
-            dict(zip(map(str, filled.columns), row, strict=True))
-            for row in filled.where(filled.notna(), None).itertuples(index=False, name=None)
-        ]
+        values = _plain_rows(rows.assign(round=number))
         with self._write() as connection:
             _require_round(connection, number)
             connection.execute(table.delete().where(table.c.round == number))
@@ -338,8 +353,21 @@ class SqlStore(CampaignStore):
             rows = connection.execute(query).all()
             frame = pd.DataFrame([tuple(row) for row in rows], columns=pd.Index(names))
             return frame.astype(
-                {name: float for name in ("value", "ci_low", "ci_high", "benefit") if name in names}
+                {
+                    name: float
+                    for name in ("value", "ci_low", "ci_high", "benefit", "probability", "shift")
+                    if name in names
+                }
             )
+
+
+def _plain_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain values by column, `None` where one is missing."""
+    filled = rows.astype(object)
+    return [
+        dict(zip(map(str, filled.columns), row, strict=True))
+        for row in filled.where(filled.notna(), None).itertuples(index=False, name=None)
+    ]
 
 
 def _rounds(connection: Connection) -> tuple[Round, ...]:

@@ -133,4 +133,27 @@ proposal = Table(
     Column("benefit", Float),
     Column("reason", Text, nullable=False),
     Column("flags", Text, nullable=False, server_default=""),
+    Column("probability", Float),
+    Column("ci_low", Float),
+    Column("ci_high", Float),
+    Column("shift", Float),
+)
+
+trial = Table(
+    "trial",
+    metadata,
+    Column("batch", Integer, primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("policy", Text, nullable=False),
+    Column("gene_id", Text, nullable=False),
+    Column("gene_name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("predicted", Float),
+    Column("shift", Float),
+    Column("status", Text, nullable=False),
+    Column("hit", Boolean),
+    Column("source", Text, nullable=False),
+    Column("proposed", UtcTime, nullable=False),
+    Column("told", UtcTime),
 )

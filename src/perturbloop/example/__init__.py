@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from perturbloop import progress
@@ -10,11 +11,17 @@ from perturbloop.data import toy
 from perturbloop.data.cells import read_cells
 from perturbloop.data.tokens import vocabulary_of
 from perturbloop.evaluate.metrics import auroc, average_precision
+from perturbloop.evidence.alike import alike
+from perturbloop.example.rounds import DE, OPEN, hits_by_round, rounds_line
 from perturbloop.loop.campaign import init, play, record, show
-from perturbloop.loop.folder import read_of_round
-from perturbloop.report import RoundReport
+from perturbloop.loop.folder import open_campaign, read_of_round
+from perturbloop.loop.inputs import inputs_of
+from perturbloop.loop.round import differential_of, networks
+from perturbloop.plots import hits_by_genes, svg
+from perturbloop.report import RoundReport, gate_failure
 from perturbloop.report.basis import method_of
 from perturbloop.schema import METHODS, CampaignConfig, PerturbedConfig
+from perturbloop.store.files import write_text
 from perturbloop.train.pretrain import pretrain
 from perturbloop.train.pretrain_config import PretrainConfig
 
@@ -57,7 +64,10 @@ def demo(
     record(campaign, perturbed_config(data))
     played = play(campaign)
     path, report, _ = show(campaign)
-    answer = against_truth(campaign / "rounds" / f"{played.round:03d}", pd.read_csv(data / "truth.csv"))
+    place, truth = campaign / "rounds" / f"{played.round:03d}", pd.read_csv(data / "truth.csv")
+    answer = against_truth(place, truth)
+    rounds, n_hits = more_rounds(campaign, place, truth, seed=seed)
+    write_text(folder / "rounds.svg", svg(hits_by_genes(rounds)))
     auroc_of = answer.set_index("method")["auroc"]
     known = ", ".join(
         f"{name} {auroc_of[name]:.2f}"
@@ -66,10 +76,47 @@ def demo(
     )
     lines = [
         f"Known answer, {int(answer['n_hits'].max())} hits among {int(answer['n_genes'].max())} genes that no method was trained on, "
-        f"AUROC: {known}. One simulated network is no benchmark."
+        f"AUROC: {known}. One simulated network is no benchmark.",
+        f"{rounds_line(rounds, n_hits)} Figure: {folder / 'rounds.svg'}",
     ]
-    tree = {"report": str(path), "pretraining": learned.to_dict(), "answer": answer.to_dict("records")}
+    tree = {
+        "report": str(path),
+        "pretraining": learned.to_dict(),
+        "answer": answer.to_dict("records"),
+        "rounds": rounds.to_dict("records"),
+    }
     return tree, report, lines
+
+
+def more_rounds(campaign: Path, place: Path, truth: pd.DataFrame, *, seed: int) -> tuple[pd.DataFrame, int]:
+    """Play three rounds from nothing by the evidence channel, see `hits_by_round`, and count the hits that there are.
+
+    A measured effect is the true one in the unit of the recorded effects, with the noise that these have around it.
+    """
+    with open_campaign(campaign) as opened:
+        inputs = inputs_of(opened)
+    known = networks(inputs, differential_of(inputs, campaign))
+    scores = read_of_round(place, "predictions").query("kind == 'delete' and fold == -1")
+    scores = scores.pivot_table("score", "gene_id", "method")[["frozen", "de"]].set_axis([OPEN, DE], axis=1)
+    answer = (
+        truth.query("start == 'stimulated' and kind == 'delete'").set_index("gene_id").reindex(known.gene_ids)
+    )
+    measured = read_of_round(place, "effects").query("level == 'gene'").set_index("gene_id")
+    true_p = answer["effect"].reindex(measured.index).to_numpy(float)
+    unit = float(measured["effect_to_goal"].to_numpy(float) @ true_p / (true_p @ true_p))
+    noise = float(np.std(measured["effect_to_goal"].to_numpy(float) - unit * true_p))
+    hit_g = answer["hit"].fillna(False).to_numpy(bool)
+    table = hits_by_round(
+        known,
+        alike(inputs.states, None).aligned(known.gene_ids),
+        scores,
+        effect_g=unit * answer["effect"].fillna(0).to_numpy(float),
+        hit_g=hit_g,
+        se=noise,
+        with_model=not gate_failure(place),
+        seed=seed,
+    )
+    return table, int(hit_g.sum())
 
 
 def campaign_config(data: Path, model: Path, *, seed: int) -> CampaignConfig:
