@@ -29,7 +29,7 @@ from perturbloop.loop import campaign
 from perturbloop.loop.folder import open_campaign
 from perturbloop.loop.inputs import read_inputs
 from perturbloop.loop.recorded import Outcomes, read_outcomes
-from perturbloop.loop.round import background, networks
+from perturbloop.loop.round import networks
 from perturbloop.schema import EFFECTS, PREDICTIONS, concat
 from perturbloop.stats.resample import bootstrap_interval
 
@@ -170,7 +170,7 @@ def main(
     unlearned = written["method"].isin(["frozen", "de", "expression", "detection", "chance"])
     base = PREDICTIONS.checked(written[unlearned & written["kind"].eq("delete")])
     de = signed_de(inputs.cells, inputs.states.is_goal_n)
-    predictions = leave_one_out(base, networks(inputs, de, background(inputs)), outcomes, seed)
+    predictions = leave_one_out(base, networks(inputs, de), outcomes, seed)
     metrics = scoreboard(predictions, outcomes.judged, config=opened.config.evaluate)
     rho = correlations(predictions, EFFECTS.checked(outcomes.judged), seed, opened.config.evaluate.bootstrap)
     ranking = pd.read_parquet(place / "ranking.parquet")

@@ -25,7 +25,7 @@ from perturbloop.loop.execute import perturb_arm, train_arm, training_cells
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes
-from perturbloop.loop.round import background, differential_of, networks, rank_arm
+from perturbloop.loop.round import differential_of, networks, rank_arm
 from perturbloop.loop.steps import step_keys
 from perturbloop.perturb.ranking import predictions_of
 from perturbloop.schema import CURVES, PREDICTIONS, Kind, concat
@@ -129,7 +129,7 @@ class Ground:
     @cached_property
     def networks(self) -> Networks:
         """Which genes are alike; the first network is co-expression."""
-        return networks(self.inputs, self.de, background(self.inputs))
+        return networks(self.inputs, self.de)
 
     @cached_property
     def cells(self) -> TrainingCells:

@@ -18,6 +18,7 @@ from perturbloop.evaluate import chosen_test, static_pathway
 from perturbloop.evaluate.controls import textbook_lines, textbook_of
 from perturbloop.evaluate.de import mean_z
 from perturbloop.evaluate.gate import require_known_controls
+from perturbloop.evidence.background import Background, background_of
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.models.view import ModelView
 from perturbloop.perturb.ranking import few_cells
@@ -100,6 +101,12 @@ class Inputs:
             named=asked.positive_controls,
             pathway=asked.pathway,
         )
+
+    @cached_property
+    def background(self) -> Background:
+        """What collections, gene sets and references say of the genes."""
+        known, config = self.annotations, self.config.knowledge
+        return background_of(known, self.cells, self.states.start, config=config, names=self.names)
 
     @cached_property
     def key(self) -> str:

@@ -29,7 +29,6 @@ from perturbloop.evaluate.comparisons import gains, moved_since_first
 from perturbloop.evaluate.controls import Recognized, stimulus_of
 from perturbloop.evaluate.judgeable import spared_lines
 from perturbloop.evaluate.power import judged_targets
-from perturbloop.evidence.background import Background, background_of
 from perturbloop.evidence.channel import Evidence, Networks, evidence_of, evidence_predictions, networks_of
 from perturbloop.evidence.kernels import vector_kernel
 from perturbloop.evidence.ranking import posteriors, ranked
@@ -88,11 +87,10 @@ def evaluate_round(
     frozen, edits = rankings[opened], perturbed[opened]
     de = differential_of(inputs, campaign.folder)
     found = recognize(de, inputs.cells.gene_names)
-    known = background(inputs)
-    base = _base(inputs, rankings, de, found, known, rng)
+    base = _base(inputs, rankings, de, found, rng)
     verdicts = _gate(inputs, frozen, models[opened]["heldout_auroc"], found)
     with_model = not failure(verdicts)
-    evidence = _evidence(inputs, outcomes, de, known, found, passed=with_model)
+    evidence = _evidence(inputs, outcomes, de, found, passed=with_model)
     parts = [evidence_predictions(base, entry, kind=kind, rng=rng) for kind, entry in evidence.items()]
     predictions = concat(PREDICTIONS, [base, *parts])
     names = dict(zip(inputs.cells.gene_ids, inputs.cells.gene_names, strict=True))
@@ -127,7 +125,7 @@ def evaluate_round(
         design=inputs.states.design,
         n_start=int((~inputs.states.is_goal_n).sum()),
         n_goal=int(inputs.states.is_goal_n.sum()),
-        check_lines=(*inputs.lines(), *known.lines),
+        check_lines=(*inputs.lines(), *inputs.background.lines),
         warnings=(*inputs.left_out, *mixtures(inputs.states, config.cells), *inputs.states.warnings, *spared),
         model_lines=inputs.view.lines,
         models={arm.title: dict(model) for arm, model in models.items()},
@@ -184,21 +182,11 @@ def differential_of(inputs: Inputs, folder: Path) -> pd.DataFrame:
     return read_table(path)
 
 
-def background(inputs: Inputs) -> Background:
-    """What collections, gene sets and references say of the genes."""
-    known, config = inputs.annotations, inputs.config.knowledge
-    return background_of(known, inputs.cells, inputs.states.start, config=config, names=inputs.names)
-
-
-def networks(
-    inputs: Inputs, de: pd.DataFrame, known: Background, found: tuple[Recognized, ...] = ()
-) -> Networks:
+def networks(inputs: Inputs, de: pd.DataFrame, found: tuple[Recognized, ...] = ()) -> Networks:
     """Which genes are alike, in the user's own cells, to the encoder and by collections; and which may act more than others."""
-    sets = inputs.annotations.gene_sets
-    pathway = pathway_scales(
-        inputs.cells, static_pathway(inputs.config.evaluate.pathway, found, gene_sets=sets)
-    )
-    embeddings = inputs.view.model.gene_embeddings()
+    asked, sets = inputs.config.evaluate.pathway, inputs.annotations.gene_sets
+    pathway = pathway_scales(inputs.cells, static_pathway(asked, found, gene_sets=sets))
+    known, embeddings = inputs.background, inputs.view.model.gene_embeddings()
     learned = vector_kernel("gene embeddings", inputs.vocabulary.gene_ids, embeddings)
     return networks_of(inputs.states, de, [learned, *known.kernels], [*known.scales, *pathway])
 
@@ -208,11 +196,10 @@ def _base(
     rankings: Mapping[Arm, pd.DataFrame],
     de: pd.DataFrame,
     found: tuple[Recognized, ...],
-    known: Background,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """PREDICTIONS of every arm and of the baselines that know no effect."""
-    config, sets = inputs.config, inputs.annotations.gene_sets
+    config, sets, known = inputs.config, inputs.annotations.gene_sets, inputs.background
     others = baselines(
         inputs.cells,
         inputs.states.is_goal_n,
@@ -244,14 +231,13 @@ def _evidence(
     inputs: Inputs,
     outcomes: Outcomes | None,
     de: pd.DataFrame,
-    background: Background,
     found: tuple[Recognized, ...],
     *,
     passed: bool,
 ) -> dict[Kind, Evidence]:
     if outcomes is None:
         return {}
-    known, seed = networks(inputs, de, background, found), inputs.config.evaluate.seed
+    known, seed = networks(inputs, de, found), inputs.config.evaluate.seed
     kinds: list[Kind] = [kind for kind in inputs.config.perturb.kinds if kind in outcomes.kinds]
     return {
         kind: evidence_of(known, outcomes.effects, kind, fold_of=outcomes.fold_of, seed=seed, passed=passed)

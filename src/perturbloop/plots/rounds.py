@@ -22,21 +22,23 @@ def hits_by_genes(table: pd.DataFrame) -> Figure:
     """
     drawn = figure(4.6, 3.2)
     ax = drawn.subplots()
+    last: list[float] = []
     for place, (policy, rows) in enumerate(table.groupby("policy", sort=False)):
         rows = rows.sort_values("genes")
-        style = {"color": COLORS[place % len(COLORS)], "linewidth": 2.2 if place == 0 else 1.2}
         ax.plot(
             [0, *rows["genes"]],
             [0, *rows["hits"]],
             marker="o",
             markersize=4,
             label=plain(str(policy)),
-            **style,
+            color=COLORS[place % len(COLORS)],
+            linewidth=2.2 if place == 0 else 1.2,
         )
+        last.append(float(rows["hits"].iloc[-1]))
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
     handles, labels = ax.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda place: -float(handles[place].get_ydata()[-1]))
+    order = sorted(range(len(labels)), key=lambda place: -last[place])
     ax.legend([handles[place] for place in order], [labels[place] for place in order], frameon=False)
     tidy(ax, x="measured genes", y="hits found")
     return drawn
