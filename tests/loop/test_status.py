@@ -14,10 +14,11 @@ from perturbloop.cli import app
 from perturbloop.errors import DesignError, GeneIdError, InputError, StoreError
 from perturbloop.loop.campaign import checked, play, record, relocate, unrecord
 from perturbloop.loop.folder import open_campaign
-from perturbloop.loop.last import recorded_since
-from perturbloop.loop.status import gene, status
+from perturbloop.loop.last import latest_round, recorded_since
+from perturbloop.loop.status import status
 from perturbloop.progress import heard_by
 from perturbloop.report import compose, render
+from perturbloop.report.gene import of_round
 
 
 @pytest.fixture
@@ -156,16 +157,16 @@ def test_a_failed_gate_names_no_batch_that_rests_on_the_model_unless_that_is_ask
 def test_of_a_gene_is_said_where_it_stands_what_was_measured_and_why_it_is_missing(folder):
     ranking = pd.read_parquet(folder / "rounds" / "001" / "ranking.parquet")
     best = ranking[ranking["status"] == "scored"].iloc[0]
-    found = gene(folder, best["gene_name"].lower())
+    found = of_round(latest_round(folder), best["gene_name"].lower())
     assert found.gene_id == best["gene_id"]
     assert found.ranking[0]["place"] == 1
     assert found.why == ""
     assert found.lines()[0] == f"{best['gene_name']} ({best['gene_id']})"
     spent = ranking[ranking["status"] == "spent"].iloc[0]
-    of_spent = gene(folder, spent["gene_id"])
+    of_spent = of_round(latest_round(folder), spent["gene_id"])
     assert of_spent.measured
     assert "memory, not prediction" in of_spent.why
-    assert "does not hold it" in gene(folder, "STAT99").why
+    assert "does not hold it" in of_round(latest_round(folder), "STAT99").why
     json.dumps(found.to_dict(), default=str)
 
 

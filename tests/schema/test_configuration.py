@@ -157,7 +157,7 @@ def test_the_options_that_name_a_file_are_marked():
         "train": ("model", "vocabulary"),
         "perturb": (),
         "evaluate": ("gene_sets", "essential_genes"),
-        "design": (),
+        "design": ("library", "exclude"),
         "knowledge": (),
         "perturbed": ("path", "targets", "label_table"),
         "screen": ("path", "hits", "targets"),

@@ -237,9 +237,10 @@ def gene(
     symbol: Annotated[str, typer.Argument(help="Symbol or Ensembl id.")],
 ) -> Answer:
     """Say all that is known of one gene, also why it is missing."""
-    from perturbloop.loop.status import gene as ask
+    from perturbloop.loop.last import latest_round
+    from perturbloop.report.gene import of_round
 
-    found = ask(folder, symbol)
+    found = of_round(latest_round(folder), symbol)
     return Answer(found.to_dict(), found.lines())
 
 

@@ -36,7 +36,12 @@ def demo(
 ) -> tuple[dict[str, Any], RoundReport, list[str]]:
     """Simulate, pretrain, play a round, record perturbed cells, play again, and look the answer up.
 
-    `misleading` simulates a world whose co-expression points away from the causes.
+    Parameters
+    ----------
+    folder, seed
+        Folder to make, and seed of the simulated world.
+    misleading
+        Whether co-expression points away from the causes.
 
     Returns
     -------
@@ -92,6 +97,13 @@ def more_rounds(campaign: Path, place: Path, truth: pd.DataFrame, *, seed: int) 
     """Play three rounds from nothing by the evidence channel, see `hits_by_round`, and count the hits that there are.
 
     A measured effect is the true one in the unit of the recorded effects, with the noise that these have around it.
+
+    Parameters
+    ----------
+    campaign, place
+        Folder of the campaign, and of its last round.
+    truth, seed
+        True effects of all genes, and the seed of panels and noise.
     """
     with open_campaign(campaign) as opened:
         inputs = inputs_of(opened)
@@ -120,7 +132,13 @@ def more_rounds(campaign: Path, place: Path, truth: pd.DataFrame, *, seed: int) 
 
 
 def campaign_config(data: Path, model: Path, *, seed: int) -> CampaignConfig:
-    """Ask which knock-downs take stimulated cells back to rest."""
+    """Ask which knock-downs take stimulated cells back to rest.
+
+    Parameters
+    ----------
+    data, model, seed
+        Folder of the simulated cells, folder of the pretrained model, and seed of all steps.
+    """
     return CampaignConfig.from_dict(
         {
             "cells": {

@@ -18,11 +18,11 @@ from perturbloop.front.shown import Drawing, Page
 from perturbloop.loop import campaign as loop
 from perturbloop.loop.folder import refuse_taken
 from perturbloop.loop.last import recorded_since
-from perturbloop.loop.status import GeneAnswer, Status
-from perturbloop.loop.status import gene as gene_of
+from perturbloop.loop.status import Status
 from perturbloop.loop.status import status as status_of
 from perturbloop.report import compose, figure_of, render, since_lines, summary
 from perturbloop.report.answer import answer
+from perturbloop.report.gene import GeneAnswer, of_round
 from perturbloop.schema import CampaignConfig, Recorded, TrialStatus
 from perturbloop.schema.options import nested
 
@@ -285,7 +285,7 @@ class Campaign:
         symbol
             Symbol or Ensembl id.
         """
-        return gene_of(self.folder, symbol)
+        return of_round(loop.latest_round(self.folder), symbol)
 
     def combine(self, genes: "str | PathLike[str] | Sequence[str]", **options: Any) -> pd.DataFrame:
         """Perturb gene sets, pairs and drugs in silico; table `COMBINATIONS`.

@@ -183,7 +183,13 @@ def differential_of(inputs: Inputs, folder: Path) -> pd.DataFrame:
 
 
 def networks(inputs: Inputs, de: pd.DataFrame, found: tuple[Recognized, ...] = ()) -> Networks:
-    """Which genes are alike, in the user's own cells, to the encoder and by collections; and which may act more than others."""
+    """Which genes are alike, in the user's own cells, to the encoder and by collections; and which may act more than others.
+
+    Parameters
+    ----------
+    inputs, de, found
+        Cells, options and model; differential expression; what the states were recognized as.
+    """
     asked, sets = inputs.config.evaluate.pathway, inputs.annotations.gene_sets
     pathway = pathway_scales(inputs.cells, static_pathway(asked, found, gene_sets=sets))
     known, embeddings = inputs.background, inputs.view.model.gene_embeddings()

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from perturbloop.design.trials import pending
 from perturbloop.errors import PerturbloopError
-from perturbloop.loop.campaign import latest_round, stale_steps
+from perturbloop.loop.campaign import stale_steps
 from perturbloop.loop.folder import open_campaign
 from perturbloop.report import gate_failure
-from perturbloop.report.gene import GeneAnswer, of_round
 from perturbloop.report.status import Status
 from perturbloop.schema import ScreenConfig, name_of
 
@@ -29,16 +28,3 @@ def status(folder: Path | str) -> Status:
     gate = gate_failure(campaign.round_folder(finished[-1])) if finished else ""
     question = f"Which genes move cells from '{config.cells.start}' to '{config.cells.goal}'"
     return Status(str(folder), question, finished, tuple(recorded), stale, problem, awaited, gate)
-
-
-def gene(folder: Path | str, symbol: str) -> GeneAnswer:
-    """Say all that the last round knows of one gene, also why it is missing.
-
-    Parameters
-    ----------
-    folder
-        Campaign folder.
-    symbol
-        Symbol or Ensembl id.
-    """
-    return of_round(latest_round(folder), symbol)

@@ -127,7 +127,13 @@ def _evaluate(work: Work, folder: Path) -> tuple[Path, ...]:
 
 
 def known_of(campaign: CampaignFolder, inputs: Inputs, number: int, design: DesignConfig) -> Known:
-    """What an evaluated round knows when a batch is asked for; nothing is written."""
+    """What an evaluated round knows when a batch is asked for; nothing is written.
+
+    Parameters
+    ----------
+    campaign, inputs, number, design
+        The campaign, its cells and model, the round, and the options of the batch.
+    """
     folder = campaign.round_folder(number)
     return read_known(
         folder,
