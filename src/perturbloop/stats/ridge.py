@@ -62,7 +62,8 @@ def ridges(feature_pd: Features, target_pt: Float[np.ndarray, "p t"]) -> tuple[R
     (True, True)
     """
     product: Any = feature_pd @ feature_pd.T
-    gram_pp = np.asarray(product.todense() if sparse.issparse(product) else product, dtype=float)
+    dense_pp = product if isinstance(product, np.ndarray) else product.toarray()
+    gram_pp = dense_pp.astype(float)
     row_p = gram_pp.mean(axis=0)
     value_r, vector_pr = np.linalg.eigh(gram_pp - row_p - row_p[:, None] + gram_pp.mean())
     kept = value_r > _LEAST_SHARE * max(float(value_r[-1]), 1e-300)
