@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -50,10 +49,10 @@ def steps(inputs: Path, bootstrap: int) -> dict[str, Callable[[], pd.DataFrame]]
     genes = read["covariates"]["gene_id"].to_numpy(object)
     covariates = read["covariates"].set_index("gene_id")
     sets = gene_sets(read["sets"], genes)
-    exact = [
-        Shifted(name, -1, said[said["method"] == name], table)
-        for name, table in read["shifts"].groupby("method", sort=False)
-    ]
+    exact = []
+    for name, table in read["shifts"].groupby("method", sort=False):
+        ranking = said[said["method"] == name].assign(shift_to_goal=lambda rows: rows["score"])
+        exact.append(Shifted(name, -1, ranking, table))
     expression = dict(zip(genes, covariates["expression"], strict=True))
     called: list[pd.DataFrame] = []
 
@@ -73,7 +72,8 @@ def steps(inputs: Path, bootstrap: int) -> dict[str, Callable[[], pd.DataFrame]]
         called.append(with_calls(said, by_kind, exact, null_genes=100, token_of=token_of))
         return called[0]
 
-    evidence = {kind: SimpleNamespace() for kind in read["controls"]["kind"].unique()}
+    unread = object.__new__(comparisons.Evidence)  # only its shuffles are asked for, and those are at hand
+    evidence = dict.fromkeys(read["controls"]["kind"].unique(), unread)
     return {
         "calls": calls,
         "metrics": lambda: scoreboard(called[0], judged, config=config, gene_sets=sets),

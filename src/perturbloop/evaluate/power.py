@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from perturbloop.schema import Judged
-from perturbloop.stats.delong import auroc_difference, auroc_interval
+from perturbloop.stats.delong import components, difference_of, interval_of
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,10 @@ def power(
     widths, detected = np.empty(simulations), np.empty(simulations, dtype=bool)
     for study in range(simulations):
         weak_n, strong_n = _correlated(rng, n_genes, correlation) + np.outer(shift, hit_n)
-        interval = auroc_interval(hit_n, strong_n)
+        at_hit_rh, at_other_ro = components(hit_n, np.stack([strong_n, weak_n]))
+        interval = interval_of(at_hit_rh[0], at_other_ro[0])
         widths[study] = (interval.high - interval.low) / 2
-        detected[study] = auroc_difference(hit_n, strong_n, weak_n).low > 0
+        detected[study] = difference_of(at_hit_rh, at_other_ro).low > 0
     return Power(n_hits, n_genes, low, high, float(widths.mean()), float(detected.mean()), simulations)
 
 

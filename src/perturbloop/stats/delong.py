@@ -79,12 +79,18 @@ def auroc_interval(
     >>> perfect.value, round(perfect.low, 2), perfect.high, perfect.method
     (1.0, 0.74, 1.0, 'newcombe')
     """
-    n_hits, n_other = int(hit_n.sum()), int((~hit_n).sum())
-    if not n_hits or not n_other:
+    if not hit_n.any() or hit_n.all():
         return AurocInterval(np.nan, np.nan, np.nan, np.nan, "")
     at_hit_rh, at_other_ro = components(hit_n, score_n[None])
-    value, (se, df) = float(at_hit_rh.mean()), _error(at_hit_rh[0], at_other_ro[0])
-    return _interval(value, se, df, n_hits, n_other, level)
+    return interval_of(at_hit_rh[0], at_other_ro[0], level=level)
+
+
+def interval_of(
+    at_hit_h: Float[np.ndarray, " h"], at_other_o: Float[np.ndarray, " o"], *, level: float = 0.95
+) -> AurocInterval:
+    """AUROC with its interval from the components of one ranking: see `auroc_interval` and `components`."""
+    value, (se, df) = float(at_hit_h.mean()), _error(at_hit_h, at_other_o)
+    return _interval(value, se, df, at_hit_h.size, at_other_o.size, level)
 
 
 def stratified_auroc(
@@ -180,10 +186,15 @@ def auroc_difference(
     >>> found.value > 0, found.pvalue < 0.05
     (True, True)
     """
-    n_hits, n_other = int(hit_n.sum()), int((~hit_n).sum())
-    if not n_hits or not n_other:
+    if not hit_n.any() or hit_n.all():
         return AurocDifference(np.nan, np.nan, np.nan, np.nan, np.nan)
-    at_hit_rh, at_other_ro = components(hit_n, np.stack([score_n, other_n]))
+    return difference_of(*components(hit_n, np.stack([score_n, other_n])), level=level)
+
+
+def difference_of(
+    at_hit_rh: Float[np.ndarray, "2 h"], at_other_ro: Float[np.ndarray, "2 o"], *, level: float = 0.95
+) -> AurocDifference:
+    """Comparison of two rankings from the components of both: see `auroc_difference` and `components`."""
     at_hit_h, at_other_o = at_hit_rh[0] - at_hit_rh[1], at_other_ro[0] - at_other_ro[1]
     value, (se, df) = float(at_hit_h.mean()), _error(at_hit_h, at_other_o)
     if np.isnan(se) or (se < _NO_ERROR and abs(value) > _NO_ERROR):
