@@ -1,11 +1,14 @@
 """Gene sets of several sources as one."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
 from perturbloop.data.annotations import Annotations
 from perturbloop.data.gene_sets import GeneSets
 from perturbloop.data.genes import NO_NAMES
+from perturbloop.data.knowledge import collections
 from perturbloop.evidence import alike
 from perturbloop.evidence.alike import every_set
 
@@ -19,9 +22,7 @@ def test_sets_of_several_sources_stand_side_by_side(monkeypatch):
     one = of("A", ["g1", "g2"], np.array([[1.0], [1.0]]))
     other = of("B", ["g2", "g3"], np.array([[1.0, 0.0], [1.0, 1.0]]))
 
-    class Shipped:
-        kind, name = "sets", "B"
-
+    shipped = next(collection for collection in collections() if collection.kind == "sets")
     monkeypatch.setattr(
         alike,
         "by_gene_id",
@@ -29,7 +30,7 @@ def test_sets_of_several_sources_stand_side_by_side(monkeypatch):
             "C", (), {"columns": other.set_names, "labels": other.gene_ids, "value_gc": other.member_gs}
         ),
     )
-    found = every_set(Annotations(gene_sets=one, collections=(Shipped(),)), names=NO_NAMES)
+    found = every_set(Annotations(gene_sets=one, collections=(replace(shipped, name="B"),)), names=NO_NAMES)
     assert found.gene_ids.tolist() == ["g1", "g2", "g3"]
     assert found.set_names.tolist() == ["A0", "B0", "B1"]
     assert found.member_gs.toarray().tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]

@@ -118,7 +118,7 @@ class Question:
         rows, known = self.rows, self.known
         open_g = np.arange(len(rows)) < len(self.pool.rows)
         gene_ids = rows["gene_id"].to_numpy(object)
-        mean_g, sd_g = rows["mean"].fillna(0).to_numpy(float), rows["sd"].fillna(0).to_numpy(float)
+        mean_g, sd_g = (np.nan_to_num(rows[name].to_numpy(float)) for name in ("mean", "sd"))
         stated_g = np.full(len(rows), BASE_RATE)
         for kind in self.kinds:
             here = rows["kind"].eq(kind).to_numpy() & rows["mean"].notna().to_numpy()
