@@ -18,11 +18,11 @@ FULL = Path("new").resolve()
 @pytest.mark.parametrize(
     ("line", "function", "asked", "answer"),
     [
-        ("status study", "status.status", {}, FOUND),
-        ("gene study STAT1", "status.gene", {"symbol": "STAT1"}, FOUND),
-        ("unrecord study il2", "campaign.unrecord", {"name": "il2"}, ["Taken back."]),
-        ("relocate study --cells new", "campaign.relocate", {"cells": FULL, "model": None}, ["Moved."]),
-        ("relocate study --model new", "campaign.relocate", {"cells": None, "model": FULL}, ["Moved."]),
+        ("status study", "loop.status.status", {}, FOUND),
+        ("gene study STAT1", "report.gene.of_round", {"symbol": "STAT1"}, FOUND),
+        ("unrecord study il2", "loop.campaign.unrecord", {"name": "il2"}, ["Taken back."]),
+        ("relocate study --cells new", "loop.campaign.relocate", {"cells": FULL, "model": None}, ["Moved."]),
+        ("relocate study --model new", "loop.campaign.relocate", {"cells": None, "model": FULL}, ["Moved."]),
     ],
 )
 def test_a_command_asks_what_was_typed_and_says_the_answer(monkeypatch, line, function, asked, answer):
@@ -32,7 +32,8 @@ def test_a_command_asks_what_was_typed_and_says_the_answer(monkeypatch, line, fu
         came.append((folder, [*names, *options.values()]))
         return answer
 
-    monkeypatch.setattr(f"perturbloop.loop.{function}", stand_in)
+    monkeypatch.setattr("perturbloop.loop.last.latest_round", lambda folder: folder)
+    monkeypatch.setattr(f"perturbloop.{function}", stand_in)
     done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
     assert (done.exit_code, done.stderr) == (0, "")
     assert came == [(Path("study"), list(asked.values()))]

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from perturbloop.design import ACQUISITIONS, Belief
+from perturbloop.design.belief import Belief
+from perturbloop.design.registry import ACQUISITIONS
 from perturbloop.errors import DesignError
 from perturbloop.evidence.kernels import vector_kernel
 

@@ -6,7 +6,14 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import betabinom
 
-from perturbloop.design.calibration import Calibration, _shortest, calibrate, calibration_of, stated
+from perturbloop.design.calibration import (
+    Calibration,
+    _beta_binomial,
+    _shortest,
+    calibrate,
+    calibration_of,
+    stated,
+)
 from perturbloop.schema import TRIALS
 
 
@@ -94,3 +101,13 @@ def test_before_any_batch_nothing_is_corrected():
     assert (now.n_batches, told) == (0, [])
     assert now.probability(np.array([0.3])) == pytest.approx(0.3)
     assert "uncalibrated" in now.expected(np.array([0.3, np.nan])).sentence
+
+
+@pytest.mark.parametrize(("n", "toward", "away"), [(1, 0.3, 2.0), (20, 1.5, 6.0), (128, 3e8, 7e8)])
+def test_probabilities_of_hits_are_those_of_scipy(n, toward, away):
+    np.testing.assert_allclose(
+        _beta_binomial(n, toward, away),
+        betabinom.pmf(np.arange(n + 1), n, toward, away),
+        rtol=1e-5,
+        atol=1e-12,
+    )

@@ -8,10 +8,3 @@ idea in one file), and the mixtures behind `--goal` are in `choice`. `chance` al
 cannot beat it has learnt nothing. Experiments that are planned but not measured (*pending*) are closed in the belief, never proposed
 twice. `replay` plays policies on a finished screen.
 """
-
-from perturbloop.design.base import Acquisition
-from perturbloop.design.belief import Belief
-from perturbloop.design.choice import choose, first_batch
-from perturbloop.design.registry import ACQUISITIONS
-
-__all__ = ["ACQUISITIONS", "Acquisition", "Belief", "choose", "first_batch"]
