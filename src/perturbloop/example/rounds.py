@@ -91,7 +91,7 @@ def _played(
     for _ in range(ROUNDS - 1):
         effect_p = rng.permutation(measured_g[place_p]) if permuted else measured_g[place_p]
         rows = pd.DataFrame({"gene_id": known.gene_ids[place_p], "effect_to_goal": effect_p, "se": se})
-        found = posterior_of(Evidence(known, rows, {}), insilico, rows)
+        found = posterior_of(Evidence(known, rows, {}, passed=with_model), insilico, rows)
         belief = Belief(known.gene_ids, found.mean_g, found.sd_g, found.probability_g, open_g, likeness)
         more_p = choose(belief.without(place_p), BATCH, rng, aim="find")
         place_p = np.append(place_p, more_p)
