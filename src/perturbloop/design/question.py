@@ -43,6 +43,7 @@ class Question:
         ]
         every = pd.concat([self.pool.rows, others.drop_duplicates("gene_id")], ignore_index=True)
         own = self.known.posterior[["gene_id", "kind", "mean", "sd", "neighbors"]]
+        own = own.astype({"mean": float, "sd": float})  # empty tables have no types
         return every.merge(own, on=["gene_id", "kind"], how="left")
 
     @property

@@ -47,7 +47,7 @@ def hits_by_round(
 
     Returns
     -------
-    `policy`, `genes` (measured so far), `hits`: mean over `DRAWS` draws of the noise.
+    `policy`, `genes` (measured so far), `hits`: mean over `DRAWS` draws of the noise, and `se`, its standard error (0 without draws).
     """
     genes = pd.Index(known.gene_ids)
     by_score = {name: scores[name].reindex(genes).fillna(-np.inf).to_numpy(float) for name in (OPEN, DE)}
@@ -66,7 +66,8 @@ def hits_by_round(
             rows.append((name, int(genes_so_far), float(hit_g[best_p].sum())))
         rows.append((CHANCE, int(genes_so_far), float(genes_so_far * hit_g.mean())))
     table = pd.DataFrame(rows, columns=["policy", "genes", "hits"])
-    return table.groupby(["policy", "genes"], sort=False, as_index=False)["hits"].mean()
+    found = table.groupby(["policy", "genes"], sort=False)["hits"].agg(["mean", "sem"]).fillna(0)
+    return found.set_axis(["hits", "se"], axis=1).reset_index()
 
 
 def _played(
@@ -91,7 +92,7 @@ def _played(
     for _ in range(ROUNDS - 1):
         effect_p = rng.permutation(measured_g[place_p]) if permuted else measured_g[place_p]
         rows = pd.DataFrame({"gene_id": known.gene_ids[place_p], "effect_to_goal": effect_p, "se": se})
-        found = posterior_of(Evidence(known, rows, {}), insilico, rows)
+        found = posterior_of(Evidence(known, rows, {}, passed=with_model), insilico, rows)
         belief = Belief(known.gene_ids, found.mean_g, found.sd_g, found.probability_g, open_g, likeness)
         more_p = choose(belief.without(place_p), BATCH, rng, aim="find")
         place_p = np.append(place_p, more_p)
@@ -99,17 +100,23 @@ def _played(
 
 
 def rounds_line(table: pd.DataFrame, n_hits: int) -> str:
-    """Say what each policy found in the end, and whether the loop is ahead.
+    """Say what each policy found in the end, and whom the loop is ahead of by more than two standard errors.
 
-    >>> rows = [("loop", 60, 12.4), ("open loop", 60, 9.0), ("chance", 60, 6.0)]
-    >>> rounds_line(pd.DataFrame(rows, columns=["policy", "genes", "hits"]), 36)
+    Parameters
+    ----------
+    table
+        What `hits_by_round` gives.
+    n_hits
+        Hits that there are.
+
+    >>> rows = [("loop", 60, 12.4, 0.5), ("open loop", 60, 9.0, 0.0), ("chance", 60, 6.0, 0.0)]
+    >>> rounds_line(pd.DataFrame(rows, columns=["policy", "genes", "hits", "se"]), 36)
     'Three rounds of 20 genes from nothing, mean of 5 noise draws, hits found of 36: loop 12.4, open loop 9.0, chance 6.0. The loop is ahead.'
     """
-    last = table[table["genes"].eq(table["genes"].max())].set_index("policy")["hits"]
-    others = last.drop(LOOP)
-    ahead = "The loop is ahead."
-    if others.max() >= last[LOOP]:
-        names = [str(name) for name in others.index[others >= last[LOOP]]]
-        ahead = f"The loop is NOT ahead of {' and '.join(names)} here."
-    said = ", ".join(f"{name} {hits:.1f}" for name, hits in last.items())
-    return f"Three rounds of {BATCH} genes from nothing, mean of {DRAWS} noise draws, hits found of {n_hits}: {said}. {ahead}"
+    last = table[table["genes"].eq(table["genes"].max())].set_index("policy")
+    loop, others = last.loc[LOOP], last.drop(LOOP)
+    margin = 2 * np.hypot(others["se"].to_numpy(float), float(loop["se"]))
+    behind = [str(name) for name in others.index[float(loop["hits"]) - others["hits"] <= margin]]
+    verdict = f"The loop is NOT clearly ahead of {' and '.join(behind)}." if behind else "The loop is ahead."
+    said = ", ".join(f"{name} {hits:.1f}" for name, hits in last["hits"].items())
+    return f"Three rounds of {BATCH} genes from nothing, mean of {DRAWS} noise draws, hits found of {n_hits}: {said}. {verdict}"

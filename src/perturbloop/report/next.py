@@ -5,7 +5,6 @@ from typing import Any
 import pandas as pd
 
 from perturbloop.data.flags import NO_GUIDE
-from perturbloop.design.calibration import calibration_of, stated
 from perturbloop.report.answer import WAY_OUT, Answer
 from perturbloop.report.basis import basis_of, shown
 from perturbloop.report.content import RoundReport
@@ -170,6 +169,8 @@ def _expected(report: RoundReport, batch: pd.DataFrame) -> tuple[str, ...]:
     """Hits to expect in the batch, and what came of earlier ones."""
     if batch["probability"].isna().all():  # a round of an older version
         return told_lines(report)
+    from perturbloop.design.calibration import calibration_of, stated  # reading a round loads no scipy
+
     odds = batch["probability"].to_numpy(float), batch["shift"].fillna(0).to_numpy(float)
     calibration, _ = calibration_of(report.trials)
     return (calibration.expected(stated(*odds)).sentence, *told_lines(report))
@@ -177,6 +178,8 @@ def _expected(report: RoundReport, batch: pd.DataFrame) -> tuple[str, ...]:
 
 def told_lines(report: RoundReport) -> tuple[str, ...]:
     """Predicted against found hits of each batch that was told, and how many genes await their outcome; empty without any."""
+    from perturbloop.design.calibration import calibration_of
+
     awaited = int(report.trials["status"].isin(PENDING).sum())
     waits = (f"{count(awaited, 'gene')} of earlier batches await their outcome.",) if awaited else ()
     return (*(one.sentence for one in calibration_of(report.trials)[1]), *waits)
