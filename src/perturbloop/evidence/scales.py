@@ -74,7 +74,7 @@ def change_scale(gene_ids: Shaped[np.ndarray, " g"], change_g: Float[np.ndarray,
     >>> change_scale(np.array(["a", "b", "c"]), np.array([-3.0, 1.0, np.nan])).value_g
     array([-1.,  1.,  0.])
     """
-    return Scale("change", gene_ids, -_limited(np.abs(change_g)), CHANGE_WEIGHT, CHANGE_DOUBT)
+    return Scale("change", gene_ids, 0.0 - _limited(np.abs(change_g)), CHANGE_WEIGHT, CHANGE_DOUBT)
 
 
 def listed_scale(name: str, gene_ids: Shaped[np.ndarray, " g"], is_listed_g: Bool[np.ndarray, " g"]) -> Scale:

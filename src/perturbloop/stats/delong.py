@@ -88,7 +88,15 @@ def auroc_interval(
 def interval_of(
     at_hit_h: Float[np.ndarray, " h"], at_other_o: Float[np.ndarray, " o"], *, level: float = 0.95
 ) -> AurocInterval:
-    """AUROC with its interval from the components of one ranking: see `auroc_interval` and `components`."""
+    """AUROC with its interval from the components of one ranking: see `auroc_interval` and `components`.
+
+    Parameters
+    ----------
+    at_hit_h, at_other_o
+        Of each hit the share of other genes below it, and of each other gene the share of hits above it.
+    level
+        Probability that the interval holds.
+    """
     value, (se, df) = float(at_hit_h.mean()), _error(at_hit_h, at_other_o)
     return _interval(value, se, df, at_hit_h.size, at_other_o.size, level)
 
@@ -194,7 +202,15 @@ def auroc_difference(
 def difference_of(
     at_hit_rh: Float[np.ndarray, "2 h"], at_other_ro: Float[np.ndarray, "2 o"], *, level: float = 0.95
 ) -> AurocDifference:
-    """Comparison of two rankings from the components of both: see `auroc_difference` and `components`."""
+    """Comparison of two rankings from the components of both: see `auroc_difference` and `components`.
+
+    Parameters
+    ----------
+    at_hit_rh, at_other_ro
+        Of each hit the share of other genes below it, and of each other gene the share of hits above it, ranking by ranking.
+    level
+        Probability that the interval holds.
+    """
     at_hit_h, at_other_o = at_hit_rh[0] - at_hit_rh[1], at_other_ro[0] - at_other_ro[1]
     value, (se, df) = float(at_hit_h.mean()), _error(at_hit_h, at_other_o)
     if np.isnan(se) or (se < _NO_ERROR and abs(value) > _NO_ERROR):

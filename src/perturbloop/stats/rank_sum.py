@@ -96,9 +96,9 @@ def _pool(value_n: np.ndarray) -> np.ndarray:
     """Draw as the published tool does from a list in this order."""
     if len(value_n) <= POOL_LIMIT:
         return value_n
-    return value_n[_sample(len(value_n))]
+    return value_n[_sample(len(value_n), POOL_LIMIT)]
 
 
 @lru_cache(maxsize=4)
-def _sample(n: int) -> np.ndarray:
-    return np.array(random.Random(42).sample(range(n), k=POOL_LIMIT))
+def _sample(n: int, k: int) -> np.ndarray:
+    return np.array(random.Random(42).sample(range(n), k=k))
