@@ -14,7 +14,7 @@ WORKERS := logical
 PYTHONS := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 python3.14 python)
 NEW_ENOUGH := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help setup demo test types lint format docs clean
+.PHONY: help setup demo test coverage types lint format docs clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -40,9 +40,12 @@ $(BIN)/python:
 demo: $(READY)  ## the whole loop on embedded simulated cells, in minutes
 	@$(BIN)/perturbloop demo
 
-test: $(READY)  ## lint, layers, types and docs, then tests and docstring examples in random order, with coverage
+test: $(READY)  ## lint, layers, types and docs, then tests and docstring examples in random order
 	@$(MAKE) --no-print-directory --jobs 2 types lint docs
-	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal $(REPORT)
+
+coverage: REPORT := --cov --cov-report=term:skip-covered
+coverage: test  ## the same with coverage, which doubles the time
 
 types: $(READY)  ## mypy
 	@$(BIN)/mypy

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from perturbloop import asktell  # noqa: F401 - what names `latest_round` is loaded before a test stands in for it
 from perturbloop.cli import app
+from perturbloop.loop import last
 
 FOUND = SimpleNamespace(lines=lambda: ["All that is known."], to_dict=lambda: {"known": float("nan")})
 FULL = Path("new").resolve()
@@ -32,7 +34,7 @@ def test_a_command_asks_what_was_typed_and_says_the_answer(monkeypatch, line, fu
         came.append((folder, [*names, *options.values()]))
         return answer
 
-    monkeypatch.setattr("perturbloop.loop.last.latest_round", lambda folder: folder)
+    monkeypatch.setattr(last, "latest_round", lambda folder: folder)
     monkeypatch.setattr(f"perturbloop.{function}", stand_in)
     done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
     assert (done.exit_code, done.stderr) == (0, "")
