@@ -157,7 +157,7 @@ def test_a_new_migration_is_applied_once(path, monkeypatch):
 
 
 def test_a_write_that_waits_too_long_says_who_is_in_the_way(path, monkeypatch):
-    monkeypatch.setattr("perturbloop.store.sql.BUSY_SECONDS", 0)
+    monkeypatch.setattr("perturbloop.store.sqlite.BUSY_SECONDS", 0)
     with open_store(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="is busy: another process is writing"):

@@ -1,18 +1,15 @@
 """The ledger on SQLite, through SQLAlchemy Core; the statements are those that PostgreSQL has too."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, TypeVar, final, get_args, get_origin, get_type_hints
+from typing import Any, final
 
 import pandas as pd
-from sqlalchemy import Connection, Engine, NullPool, StaticPool, Table, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, Table, func, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import SQLAlchemyError
 
 from perturbloop import schema
 from perturbloop.errors import StoreError, some
@@ -20,11 +17,7 @@ from perturbloop.store import tables
 from perturbloop.store.base import Campaign, CampaignStore, Input, Round, Step, Target, frozen_hash
 from perturbloop.store.files import contents, plain_mode, sync
 from perturbloop.store.migrations import migrate
-
-Noun = TypeVar("Noun", Campaign, Round, Input, Step, Target)
-
-BUSY_SECONDS = 20
-"""How long a statement waits for another process's transaction."""
+from perturbloop.store.sqlite import connect, damaged, noun, snapshot, spoken
 
 
 def create_store(
@@ -59,7 +52,7 @@ def create_store(
         raise StoreError(msg)
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)
-    with _spoken(path):
+    with spoken(path):
         engine = connect(beside)
         migrate(engine)
         beside.chmod(plain_mode(path.parent))  # SQLite asks for permissions of its own
@@ -95,15 +88,15 @@ def open_store(path: Path | str, *, writes: bool = True) -> CampaignStore:
             "the path."
         )
         raise StoreError(msg)
-    with _spoken(path):
-        engine = connect(path) if writes else _snapshot(path)
+    with spoken(path):
+        engine = connect(path) if writes else snapshot(path)
     store = SqlStore(engine, path)
     try:
-        with _spoken(path), engine.connect() as connection:
+        with spoken(path), engine.connect() as connection:
             state = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if state != "ok":
-            raise StoreError(_damaged(path, state))
-        with _spoken(path):
+            raise StoreError(damaged(path, state))
+        with spoken(path):
             migrate(engine)
             if not writes:
                 with engine.connect() as connection:
@@ -114,42 +107,6 @@ def open_store(path: Path | str, *, writes: bool = True) -> CampaignStore:
         store.close()
         raise
     return store
-
-
-def _snapshot(path: Path) -> Engine:
-    """Copy the ledger into memory; where its folder is read-only, SQLite must be told that nobody writes."""
-    memory = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-    place = path.resolve().as_uri()
-    modes = ["rw", "ro"] + ["ro&immutable=1"] * (not path.with_name(f"{path.name}-wal").exists())
-    for mode in modes:
-        try:
-            with closing(sqlite3.connect(f"{place}?mode={mode}", uri=True, timeout=BUSY_SECONDS)) as source:
-                source.backup(memory)
-            break
-        except sqlite3.Error as error:
-            if not isinstance(error, sqlite3.OperationalError) or mode == modes[-1]:
-                memory.close()
-                raise
-    return create_engine("sqlite://", creator=lambda: memory, poolclass=StaticPool)
-
-
-def connect(path: Path) -> Engine:
-    """Connect to SQLite: foreign keys, write-ahead log, busy timeout, and transactions that hold table changes too."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _settings(raw: Any, _: Any) -> None:
-        raw.isolation_level = None  # sqlite3 would begin by itself, and not for table changes
-        raw.execute("PRAGMA foreign_keys = ON")
-        raw.execute("PRAGMA journal_mode = WAL")
-        raw.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
 
 
 @final
@@ -165,9 +122,9 @@ class SqlStore(CampaignStore):
         """Return the campaign."""
         with self._read() as connection:
             rows = connection.execute(select(tables.campaign)).mappings()
-            row = next((_noun(Campaign, row) for row in rows), None)
+            row = next((noun(Campaign, row) for row in rows), None)
         if row is None:
-            raise StoreError(_damaged(self._path, "it holds no campaign"))
+            raise StoreError(damaged(self._path, "it holds no campaign"))
         return row
 
     def save_config(self, config: Mapping[str, Any]) -> None:
@@ -208,7 +165,7 @@ class SqlStore(CampaignStore):
         """All files that were read."""
         with self._read() as connection:
             rows = connection.execute(select(tables.input_).order_by(tables.input_.c.place)).mappings()
-            return tuple(_noun(Input, row) for row in rows)
+            return tuple(noun(Input, row) for row in rows)
 
     def start_step(self, number: int, name: str, *, key: str, config: Mapping[str, Any]) -> Step:
         """Record that a step begins."""
@@ -259,7 +216,7 @@ class SqlStore(CampaignStore):
         if number is not None:
             query = query.where(tables.step.c.round == number)
         with self._read() as connection:
-            return tuple(_noun(Step, row) for row in connection.execute(query).mappings())
+            return tuple(noun(Step, row) for row in connection.execute(query).mappings())
 
     def save_scores(self, number: int, metrics: pd.DataFrame) -> None:
         """Record METRICS rows of a round."""
@@ -294,7 +251,7 @@ class SqlStore(CampaignStore):
         for one_hash in {one.frozen_hash for one in found}:
             if frozen_hash(one for one in found if one.frozen_hash == one_hash) != one_hash:
                 state = "the held-out targets are not those that were frozen"
-                raise StoreError(_damaged(self._path, state))
+                raise StoreError(damaged(self._path, state))
         return found
 
     def save_proposals(self, number: int, proposals: pd.DataFrame) -> None:
@@ -330,12 +287,12 @@ class SqlStore(CampaignStore):
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        with _spoken(self._path), self._engine.connect() as connection:
+        with spoken(self._path), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        with _spoken(self._path), self._writer.begin() as connection:
+        with spoken(self._path), self._writer.begin() as connection:
             yield connection
 
     def _replace(self, table: Table, number: int, rows: pd.DataFrame) -> None:
@@ -372,37 +329,13 @@ def _plain_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _rounds(connection: Connection) -> tuple[Round, ...]:
     rows = connection.execute(select(tables.round_).order_by(tables.round_.c.number)).mappings()
-    return tuple(_noun(Round, row) for row in rows)
+    return tuple(noun(Round, row) for row in rows)
 
 
 def _targets(connection: Connection) -> tuple[Target, ...]:
     query = select(tables.target).order_by(tables.target.c.gene_id, tables.target.c.modality)
     rows = connection.execute(query).mappings()
-    return tuple(_noun(Target, row) for row in rows)
-
-
-def _noun(kind: type[Noun], row: Mapping[Any, Any]) -> Noun:
-    """Build a noun from a row whose cells hold what its fields say; SQLite itself takes anything anywhere."""
-    cells = {name: row[name] for name in get_type_hints(kind)}
-    for name, hint in get_type_hints(kind).items():
-        _require_type(cells[name], hint, name)
-    return kind(**cells)
-
-
-def _require_type(value: Any, hint: Any, name: str) -> None:
-    parts = get_args(hint)
-    if get_origin(hint) is Literal:
-        fits = value in parts
-    elif isinstance(hint, UnionType):
-        fits = isinstance(value, parts)
-    else:
-        fits = isinstance(value, get_origin(hint) or hint)
-    if fits and isinstance(value, dict) and parts[1] is not Any:
-        for item in value.values():
-            _require_type(item, parts[1], name)
-    if not fits:
-        msg = f"a cell of `{name}` holds {value!r}"
-        raise ValueError(msg)
+    return tuple(noun(Target, row) for row in rows)
 
 
 def _next_place(connection: Connection, table: Table) -> int:
@@ -438,44 +371,6 @@ def _upsert(
     keys = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in row if name not in {*keys, *keep}}
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
-
-
-_OF_ROWS = (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError)
-"""What SQLAlchemy and JSON raise where a cell of the ledger does not hold what it should."""
-
-
-@contextmanager
-def _spoken(path: Path) -> Iterator[None]:
-    """Turn the database's errors into one that says which file, what came and what to do."""
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error, *_OF_ROWS) as error:
-        cause = getattr(error, "orig", None) or error
-        code = str(getattr(cause, "sqlite_errorname", ""))
-        said = next((said for start, said in _SAID.items() if code.startswith(start)), None)
-        msg = _damaged(path, cause) if said is None else f"The ledger `{path}` {said}"
-        raise StoreError(msg) from error
-
-
-_SAID = {
-    "SQLITE_BUSY": "is busy: another process is writing to it. Wait until it ends and try again.",
-    "SQLITE_LOCKED": "is busy: another process is writing to it. Wait until it ends and try again.",
-    "SQLITE_FULL": "needs room: the disk is full. Make room and run the same command again; nothing is lost.",
-    "SQLITE_READONLY": "may not be written to by this user. Ask its owner for permission, or work in a copy; nothing is lost.",
-    "SQLITE_CANTOPEN": (
-        "cannot be opened: this user may not read it or write beside it, or too many files are open. Ask its owner for "
-        "permission, or close other programs; nothing is lost."
-    ),
-    "SQLITE_IOERR": "cannot be read or written: the disk refuses or is full. Make room, or check it, and run the same command again; nothing is lost.",
-}
-"""What is no damage, by the start of SQLite's name of the error."""
-
-
-def _damaged(path: Path, state: object) -> str:
-    return (
-        f"The campaign ledger `{path}` cannot be used: {state}. Restore it from a copy, or start the campaign anew "
-        "with `perturbloop init` in another folder; finished tables in `rounds/` stay readable."
-    )
 
 
 def _now() -> datetime:
