@@ -12,7 +12,6 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from networks import edge_kernel
-from scipy import sparse
 
 from perturbloop.data.gene_sets import GeneSets, read_gmt
 from perturbloop.data.genes import GeneNames
@@ -21,7 +20,7 @@ from perturbloop.data.reference import Reference, read_reference, reference_of
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import closest
 from perturbloop.evidence.kernels import Kernel, gene_set_kernel
-from perturbloop.evidence.knowledge import by_gene_id
+from perturbloop.evidence.knowledge import gene_sets_of
 
 SETS = {
     "Reactome": "ReactomePathways.gmt",
@@ -126,9 +125,6 @@ def _of_files(folder: Path, names: GeneNames) -> Knowledge:
 
 
 def _of_package(names: GeneNames) -> Knowledge:
-    sets = []
-    for one in chosen(kinds=("sets",)):
-        known = by_gene_id(one, names)
-        sets.append(GeneSets(one.name, known.columns, known.labels, sparse.csr_matrix(known.value_gc)))
+    sets = [gene_sets_of(one, names) for one in chosen(kinds=("sets",))]
     references = tuple(reference_of(one, names=names) for one in chosen(kinds=("reference",)))
     return Knowledge(tuple(gene_set_kernel(one) for one in sets), tuple(sets), (), references)

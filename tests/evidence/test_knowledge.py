@@ -6,7 +6,7 @@ import pytest
 from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.knowledge import shipped
 from perturbloop.data.knowledge.adding import add
-from perturbloop.evidence.knowledge import LEAST_GENES, knowledge_kernels, set_degree
+from perturbloop.evidence.knowledge import LEAST_GENES, gene_sets_of, knowledge_kernels, set_degree
 
 
 def ids(count):
@@ -42,7 +42,7 @@ def test_a_collection_that_hardly_knows_the_genes_says_nothing(added_sets):
 
 
 def test_the_degree_of_a_gene_counts_its_sets(added_sets):
-    degree = set_degree([added_sets], ids(31), names=NO_NAMES)
+    degree = set_degree([gene_sets_of(added_sets, NO_NAMES)], ids(31))
     assert degree[[0, 5, 30]].tolist() == [3, 5, 0]  # set 0, the pair and all; four sets and all; none
 
 

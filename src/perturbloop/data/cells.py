@@ -72,6 +72,11 @@ class Cells:
         normalized.data = np.log1p(normalized.data)
         return normalized
 
+    def log_cpm(self) -> np.ndarray:
+        """log2(1 + counts per million) of each gene in all cells together."""
+        total_g = np.asarray(self.counts_ng.sum(axis=0, dtype=np.float64)).ravel()
+        return np.log2(1 + total_g / max(total_g.sum(), 1.0) * 1e6)
+
     def detection(self) -> np.ndarray:
         """Share of cells that express each gene, 0 to 1."""
         return np.asarray((self.counts_ng > 0).sum(axis=0)).ravel() / max(self.n_cells, 1)

@@ -61,6 +61,12 @@ class StateCells:
         """Cells of the start state, in file order."""
         return self.cells.select(~self.is_goal_n)
 
+    @property
+    def group_n(self) -> np.ndarray:
+        """State of each cell, and its donor where there are any: what co-expression is read within."""
+        state_n = self.is_goal_n.astype(int).astype(str)
+        return state_n if self.donor_n is None else state_n + np.char.add(" ", self.donor_n.astype(str))
+
 
 def state_cells(cells: Cells, config: CellsConfig, *, seed: int) -> StateCells:
     """Select the two states and split them.

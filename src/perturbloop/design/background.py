@@ -68,7 +68,7 @@ def background(
         gene_ids,
         kernels,
         numbers,
-        references={one.name: _levels(one, gene_ids) for one in references},
+        references={one.name: one.aligned(gene_ids) for one in references},
         prior_g=prior_g,
         expressed_g=np.ones(len(gene_ids), dtype=bool) if raised else expressed_g,
         scales=scales,
@@ -79,12 +79,6 @@ def background(
         f"collections: {words}; references: {types}; numbers: {', '.join(numbers) or 'none'}",
         *facts,
     ]
-
-
-def _levels(reference: Reference, gene_ids: np.ndarray) -> Float[np.ndarray, "g c"]:
-    """Log expression in each cell type, in this order of genes; NaN where not known."""
-    table = pd.DataFrame(reference.log_expression_gc, index=reference.gene_ids)
-    return table.reindex(gene_ids).to_numpy(float)
 
 
 def _degree(kernels: Sequence[Kernel], gene_ids: np.ndarray) -> Float[np.ndarray, " g"]:
@@ -115,7 +109,7 @@ def _prior(
     scales = [expression_scale(gene_ids, log_g)] if config.cells else []
     _require_cell_type(config.cell_type, references)
     for reference in references:
-        table = _levels(reference, gene_ids)
+        table = reference.aligned(gene_ids)
         own_c = np.array([name == config.cell_type for name in reference.cell_types], dtype=bool)
         if config.cell_type is None and config.cells:
             own_c = own_types(likeness(table, log_g))

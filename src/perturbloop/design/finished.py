@@ -131,8 +131,7 @@ def _expression(
     facts = []
     for path in config.cells:
         cells, _ = read_cells(path, names=names)
-        total_g = np.asarray(cells.counts_ng.sum(axis=0, dtype=np.float64)).ravel()
-        level = pd.Series(np.log2(1 + 1e6 * total_g / max(total_g.sum(), 1)), index=cells.gene_ids)
+        level = pd.Series(cells.log_cpm(), index=cells.gene_ids)
         best = pd.concat([best, level.reindex(gene_ids)], axis=1).max(axis=1)
         facts.append(
             f"{cells.source}: {cells.n_cells:,} cells, {int(level.index.isin(gene_ids).sum()):,} genes of the screen"

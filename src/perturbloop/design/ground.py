@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Shaped
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
-from perturbloop.evidence.kernels import Kernel, aligned
+from perturbloop.evidence.kernels import Kernel, aligned, vector_kernel
 from perturbloop.evidence.scales import Scale
 from perturbloop.stats.scale import standardized, unit
 from perturbloop.stats.streams import stream
@@ -58,10 +58,7 @@ class Ground:
         if not self.kernels:
             return None
         stacked = sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(one.vector_gd) for one in self.kernels]))
-        length_g = np.sqrt(np.asarray(stacked.multiply(stacked).sum(axis=1)).ravel())
-        scale_g = np.divide(1.0, length_g, out=np.zeros_like(length_g), where=length_g > 0)
-        vector_gd = sparse.csr_matrix(sparse.diags_array(scale_g) @ stacked)
-        return Kernel("all collections", self.gene_ids, vector_gd)
+        return vector_kernel("all collections", self.gene_ids, stacked, power=1)
 
 
 def ground(

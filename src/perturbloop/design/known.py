@@ -11,8 +11,9 @@ from perturbloop.data.gene_sets import GeneSets, read_gene_list
 from perturbloop.data.genes import GeneNames
 from perturbloop.data.library import GuideLibrary, read_library
 from perturbloop.data.states import StateCells
-from perturbloop.evidence.alike import alike, every_set
+from perturbloop.evidence.alike import alike, joined
 from perturbloop.evidence.kernels import Kernel
+from perturbloop.evidence.knowledge import every_set
 from perturbloop.schema import EFFECTS, RANKING, CampaignConfig, DesignConfig, Textbook, concat
 from perturbloop.store.files import read_json, read_table
 
@@ -80,7 +81,7 @@ def read_known(
     def table(name: str) -> pd.DataFrame:
         return read_table(folder / f"{name}.parquet", todo=PLAY_AGAIN)
 
-    sets = every_set(annotations, names=names)
+    sets = joined(every_set(annotations, names=names))
     measured = (folder / "effects.parquet").is_file()
     effects = table("effects") if measured else concat(EFFECTS, [])
     recorded = read_json(folder / "recorded.json", todo=PLAY_AGAIN) if measured else []

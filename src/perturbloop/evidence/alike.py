@@ -1,15 +1,15 @@
 """Which genes are alike before anything was measured, and without any model: what a panel covers, and what a batch spreads over."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from perturbloop.data.annotations import Annotations
 from perturbloop.data.gene_sets import GeneSets
-from perturbloop.data.genes import GeneNames
 from perturbloop.data.states import StateCells
 from perturbloop.evidence.kernels import Kernel, coexpression_kernel, gene_set_kernel
-from perturbloop.evidence.knowledge import LEAST_GENES, by_gene_id
+from perturbloop.evidence.knowledge import LEAST_GENES
 
 
 def alike(states: StateCells, sets: GeneSets | None) -> Kernel:
@@ -28,27 +28,17 @@ def alike(states: StateCells, sets: GeneSets | None) -> Kernel:
         and np.isin(cells.gene_ids.astype(str), sets.gene_ids.astype(str)).sum() >= LEAST_GENES
     ):
         return gene_set_kernel(sets)
-    group_n = states.is_goal_n.astype(int).astype(str)
-    if states.donor_n is not None:
-        group_n = group_n + np.char.add(" ", states.donor_n.astype(str))
-    return coexpression_kernel(cells.log_normalized(), cells.gene_ids, group_n)
+    return coexpression_kernel(cells.log_normalized(), cells.gene_ids, states.group_n)
 
 
-def every_set(annotations: Annotations, *, names: GeneNames) -> GeneSets | None:
-    """All gene sets that a campaign knows, of its collections and of the file that it names, as one; `None` where there are none.
+def joined(parts: Sequence[GeneSets]) -> GeneSets | None:
+    """Gene sets of several sources as one; `None` where there are none.
 
     Parameters
     ----------
-    annotations
-        What is known of genes in the campaign.
-    names
-        Which symbol means which gene.
+    parts
+        Gene sets, source by source.
     """
-    parts = [annotations.gene_sets] if annotations.gene_sets else []
-    for one in annotations.collections:
-        if one.kind == "sets":
-            known = by_gene_id(one, names)
-            parts.append(GeneSets(one.name, known.columns, known.labels, sparse.csr_matrix(known.value_gc)))
     if len(parts) < 2:
         return parts[0] if parts else None
     gene_ids = np.array(sorted({str(gene) for part in parts for gene in part.gene_ids}), dtype=object)

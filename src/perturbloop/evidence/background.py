@@ -13,7 +13,7 @@ from perturbloop.data.genes import GeneNames
 from perturbloop.data.reference import Reference, references_of
 from perturbloop.errors import InputError
 from perturbloop.evidence.kernels import Kernel
-from perturbloop.evidence.knowledge import annotated_kernels, set_degree
+from perturbloop.evidence.knowledge import annotated_kernels, every_set, set_degree
 from perturbloop.evidence.lineage import Lineage, lineage_of
 from perturbloop.evidence.scales import Scale, lineage_scale
 from perturbloop.schema import KnowledgeConfig
@@ -52,14 +52,9 @@ def background_of(
     """
     gene_ids = cells.gene_ids
     kernels = annotated_kernels(annotations, gene_ids, names=names)
-    degree_g = set_degree(annotations.collections, gene_ids, names=names)
-    if annotations.gene_sets is not None:
-        own = pd.Series(annotations.gene_sets.degree_g, index=annotations.gene_sets.gene_ids)
-        degree_g = degree_g + own.reindex(gene_ids).fillna(0).to_numpy(float)
+    degree_g = set_degree(every_set(annotations, names=names), gene_ids)
     references = references_of(annotations, cells, named=config.reference, names=names)
-    counts_g = np.asarray(start.counts_ng.sum(axis=0, dtype=np.float64)).ravel()
-    log_g = np.log2(1 + counts_g / max(counts_g.sum(), 1.0) * 1e6)
-    lineage = recognized(references, gene_ids, log_g, cell_type=config.cell_type)
+    lineage = recognized(references, gene_ids, start.log_cpm(), cell_type=config.cell_type)
     return Background(
         tuple(kernels),
         () if lineage is None else (lineage_scale(gene_ids, lineage.score_g),),
@@ -104,9 +99,11 @@ def recognized(
             f"{', '.join(cell_type)} came. Name it with `--cell-type`, or add a reference with `perturbloop knowledge add`."
         )
         raise InputError(msg)
-    found = [
-        lineage for one in able if (lineage := _of(one, gene_ids, log_expression_g, cell_type)) is not None
+    each = [
+        lineage_of(one.aligned(gene_ids), one.cell_types, log_expression_g, cell_type=cell_type)
+        for one in able
     ]
+    found = [lineage for lineage in each if lineage is not None]
     if not found:
         return None
     own, others = (
@@ -115,10 +112,3 @@ def recognized(
     )
     mean = pd.DataFrame([lineage.score_g for lineage in found]).mean()
     return Lineage(mean.to_numpy(float), own, others)
-
-
-def _of(
-    reference: Reference, gene_ids: np.ndarray, log_g: np.ndarray, cell_type: Sequence[str]
-) -> Lineage | None:
-    table = pd.DataFrame(reference.log_expression_gc, index=reference.gene_ids).reindex(gene_ids)
-    return lineage_of(table.to_numpy(float), reference.cell_types, log_g, cell_type=cell_type)

@@ -82,10 +82,7 @@ def networks_of(
         More reasons why genes may act: a declared pathway, the lineage.
     """
     cells = states.cells
-    group_n = states.is_goal_n.astype(int).astype(str)
-    if states.donor_n is not None:
-        group_n = group_n + np.char.add(" ", states.donor_n.astype(str))
-    found = [coexpression_kernel(cells.log_normalized(), cells.gene_ids, group_n), *others]
+    found = [coexpression_kernel(cells.log_normalized(), cells.gene_ids, states.group_n), *others]
     start_g = np.asarray(states.start.log_normalized().mean(axis=0)).ravel().astype(float)
     change_g = de.set_index("gene_id")["z"].reindex(cells.gene_ids).to_numpy(float)
     known = [expression_scale(cells.gene_ids, start_g), change_scale(cells.gene_ids, change_g), *scales]
@@ -93,7 +90,7 @@ def networks_of(
         cells.gene_ids,
         aligned(found, cells.gene_ids),
         tuple(scale.aligned(cells.gene_ids) for scale in known),
-        coexpression(cells, group_n),
+        coexpression(cells, states.group_n),
     )
 
 

@@ -67,27 +67,39 @@ def annotated_kernels(
     return [*found, *([gene_set_kernel(named)] if named else [])]
 
 
-def set_degree(
-    collections: Iterable[Collection], gene_ids: Shaped[np.ndarray, " g"], *, names: GeneNames
-) -> Float[np.ndarray, " g"]:
-    """Count the gene sets of all collections of sets that hold each gene: how well it is annotated; 0 where none does.
+def set_degree(sets: Iterable[GeneSets], gene_ids: Shaped[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
+    """Count the gene sets that hold each gene: how well it is annotated; 0 where none does.
 
     Parameters
     ----------
-    collections
-        As of `knowledge_kernels`.
+    sets
+        Gene sets of one source each.
     gene_ids
         Ensembl ids.
+    """
+    degree_g = np.zeros(len(gene_ids))
+    for one in sets:
+        degree_g += pd.Series(one.degree_g, index=one.gene_ids).reindex(gene_ids).fillna(0).to_numpy(float)
+    return degree_g
+
+
+def every_set(annotations: Annotations, *, names: GeneNames) -> list[GeneSets]:
+    """Gene sets that a campaign knows, source by source: of the file that it names, and of its collections.
+
+    Parameters
+    ----------
+    annotations
+        What is known of genes in the campaign.
     names
         Which symbol means which gene.
     """
-    degree_g = np.zeros(len(gene_ids))
-    for one in collections:
-        if one.kind == "sets":
-            known = by_gene_id(one, names)
-            counts = pd.Series(np.diff(sparse.csr_matrix(known.value_gc).indptr), index=known.labels)
-            degree_g += counts.reindex(gene_ids).fillna(0).to_numpy(float)
-    return degree_g
+    named = [annotations.gene_sets] if annotations.gene_sets else []
+    return named + [gene_sets_of(one, names) for one in annotations.collections if one.kind == "sets"]
+
+
+def gene_sets_of(collection: Collection, names: GeneNames) -> GeneSets:
+    """Gene sets of a collection of them; genes without an Ensembl id are left out."""
+    return _sets(collection.name, by_gene_id(collection, names))
 
 
 def by_gene_id(collection: Collection, names: GeneNames) -> Content:
@@ -100,10 +112,12 @@ def _kernel(collection: Collection, names: GeneNames) -> Kernel:
     return _KERNEL_OF[collection.kind](collection.name, by_gene_id(collection, names))
 
 
+def _sets(name: str, content: Content) -> GeneSets:
+    return GeneSets(name, content.columns, content.labels, sparse.csr_matrix(content.value_gc))
+
+
 def _of_sets(name: str, content: Content) -> Kernel:
-    return gene_set_kernel(
-        GeneSets(name, content.columns, content.labels, sparse.csr_matrix(content.value_gc))
-    )
+    return gene_set_kernel(_sets(name, content))
 
 
 def _of_edges(name: str, content: Content) -> Kernel:
