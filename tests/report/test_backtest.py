@@ -107,6 +107,13 @@ def test_without_any_knowledge_it_still_plays(files, tmp_path):
     assert list(found.means["policy"].unique()) == ["ridge", "ridge, permuted feedback", "chance"]
 
 
+def test_cells_that_share_no_gene_with_the_references_are_of_no_lineage(files, tmp_path):
+    given = SMALL | {"repeats": 1, "cells": (files / "cells.h5ad",), "leave_out": ()}
+    shown = "\n".join(pl.backtest(files / "screen.csv", out=tmp_path / "out", **given).facts)
+    assert "references: blood (18 cell types), tissue (54 cell types)" in shown
+    assert "prior: expression and number of sets; no lineage was recognized" in shown
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

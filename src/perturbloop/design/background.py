@@ -17,7 +17,7 @@ from perturbloop.design.ground import Ground, ground
 from perturbloop.errors import InputError, closest, some
 from perturbloop.evidence.kernels import Kernel, gene_set_kernel
 from perturbloop.evidence.knowledge import knowledge_kernels
-from perturbloop.evidence.lineage import likeness, lineage_prior, lineage_score, own_types
+from perturbloop.evidence.lineage import enough, likeness, lineage_prior, lineage_score, own_types
 from perturbloop.evidence.scales import Scale, expression_scale, lineage_scale
 from perturbloop.schema import BacktestConfig, raises
 
@@ -111,7 +111,7 @@ def _prior(
     for reference in references:
         table = reference.aligned(gene_ids)
         own_c = np.array([name == config.cell_type for name in reference.cell_types], dtype=bool)
-        if config.cell_type is None and config.cells:
+        if config.cell_type is None and config.cells and enough(table, log_g):
             own_c = own_types(likeness(table, log_g))
         if not own_c.any() or own_c.all():
             continue
