@@ -6,14 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from perturbloop.plots.ranking import shift_panel
-from perturbloop.plots.theme import BLUE, GRAY, INK, ORANGE, figure, name_points, tidy
+from perturbloop.plots.theme import BLUE, GRAY, ORANGE, figure, name_points, tidy
 from perturbloop.schema import ACTION, RANKING, WITH_MODEL, WITHOUT_MODEL
 
 SURE = 1.0
 """Standard deviations from zero beyond which a gene is drawn in color."""
 _AXES = {
     "posterior": (
-        "benefit: P(toward) (right = toward the goal)",
+        "benefit: P(toward)",
         "certainty: |expected effect| / its SD",
     ),
     "in silico": ("shift of the goal's logit (right = toward the goal)", "−log10 p against matched genes"),
@@ -56,7 +56,6 @@ def _belief_panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
     color_n = np.where(points["effect"] > 0, BLUE, ORANGE)
     color_n = np.where(points["y"] > SURE, color_n, GRAY)
     ax.scatter(points["x"], points["y"], s=9, color=color_n, alpha=0.6, linewidths=0, rasterized=True)
-    ax.axvline(0, color=INK, linewidth=0.8, linestyle=":")
     ax.margins(0.08)
     ax.autoscale_view()
     name_points(ax, points.sort_values("benefit", ascending=False, kind="stable").head(top))

@@ -137,7 +137,7 @@ def _best(report: RoundReport, kind: str, best: int) -> Grid:
     lines = []
     for row in rows.itertuples():
         numbers = (
-            (number(row.benefit, sign=True), number(row.mean, sign=True))
+            (number(row.benefit), number(row.mean, sign=True))
             if of_posterior
             else (number(row.shift, 3, sign=True),)
         )
