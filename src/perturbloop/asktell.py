@@ -120,6 +120,9 @@ def mark(folder: Path | str, status: TrialStatus, genes: Sequence[str] = ()) -> 
     """
     with working(Path(folder)) as campaign:
         rows = campaign.store.trials()
+        if rows.empty:
+            msg = f"A trial is a gene that was taken into a batch; none was yet. Take one with `perturbloop propose {folder} --accept`."
+            raise DesignError(msg)
         id_of = dict(zip(rows["gene_name"].str.upper(), rows["gene_id"], strict=True))
         id_of |= {gene: gene for gene in rows["gene_id"]}
         unknown = [gene for gene in genes if gene.upper() not in id_of]

@@ -117,6 +117,8 @@ def test_a_look_writes_nothing_and_a_batch_that_is_taken_awaits_its_outcome(fold
     batch = ask(folder, budget=7, anyway=True)
     assert len(batch.proposals) == 7
     assert seen(folder) == before
+    with pytest.raises(DesignError, match=r"none was yet.*--accept"):
+        mark(folder, "running")
     rows = take(folder, batch)
     assert trials(folder)["status"].eq("proposed").all()
     assert status(folder).stale == ()

@@ -164,7 +164,7 @@ def _table(path: Path) -> pd.DataFrame | None:
             io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
         )
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        msg = f"`{path}` must be a table with a header line; it cannot be read: {error}. Correct the file."
+        msg = f"`{path}` must be a table with a header line; it cannot be read: {str(error).strip()}. Correct the file."
         raise InputError(msg) from None
     return frame.rename(columns=lambda name: str(name).strip()).map(str.strip)
 

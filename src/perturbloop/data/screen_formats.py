@@ -94,9 +94,7 @@ def read_table(path: Path | str, *, as_text: bool = False) -> pd.DataFrame:
             keep_default_na=not as_text,
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        msg = (
-            f"`{path}` must be a text table with a header line; it cannot be read: {error}. Correct the file."
-        )
+        msg = f"`{path}` must be a text table with a header line; it cannot be read: {str(error).strip()}. Correct the file."
         raise InputError(msg) from None
     if frame.empty:
         msg = f"`{path}` must hold one row a gene; it has a header ({some(frame.columns)}) and no row. Correct the path."

@@ -101,6 +101,10 @@ def test_names_that_are_none_are_refused_with_the_nearest(sets):
         chosen(leave_out=["reactom"])
     with pytest.raises(InputError, match="came with the package"):
         remove("go-bp")
+    with pytest.raises(
+        InputError, match=r"of which there is none; 'nothing' came: `perturbloop knowledge` lists"
+    ):
+        remove("nothing")
 
 
 def test_a_damaged_file_is_not_read(sets):

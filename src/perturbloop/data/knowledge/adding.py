@@ -130,8 +130,10 @@ def remove(name: str) -> Collection:
             "it came with the package, leave it out of a campaign with `--knowledge-leave-out`"
             if name in {one.name for one in shipped()}
             else f"did you mean {closest(name, own)}?"
+            if own
+            else "`perturbloop knowledge` lists what there is"
         )
-        msg = f"A collection that was added on this machine is needed, {some(own, limit=20)}; '{name}' is none of them: {why}."
+        msg = f"A collection that was added on this machine is needed, {some(own, limit=20) if own else 'of which there is none'}; '{name}' came: {why}."
         raise InputError(msg)
     own[name].path.with_suffix(".json").unlink()
     own[name].path.unlink(missing_ok=True)
