@@ -96,15 +96,15 @@ def test_labels_that_are_no_genes_are_refused_with_what_to_do(tmp_path):
 
 
 def test_names_that_are_none_are_refused_with_the_nearest(sets):
+    with pytest.raises(
+        InputError, match=r"of which there is none; 'nothing' came: `perturbloop knowledge` lists"
+    ):
+        remove("nothing")
     add("mine", sets)
     with pytest.raises(InputError, match=r"'reactom' came. Did you mean 'reactome'"):
         chosen(leave_out=["reactom"])
     with pytest.raises(InputError, match="came with the package"):
         remove("go-bp")
-    with pytest.raises(
-        InputError, match=r"of which there is none; 'nothing' came: `perturbloop knowledge` lists"
-    ):
-        remove("nothing")
 
 
 def test_a_damaged_file_is_not_read(sets):
