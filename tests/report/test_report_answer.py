@@ -81,8 +81,8 @@ def test_one_failed_check_fails_the_gate(round_one, passed, word):
 
 def test_a_row_shows_the_quantity_it_is_ranked_by_and_no_other(round_one):
     by_belief, in_silico = (shown(round_one, kind) for kind in ("delete", "overexpress"))
-    assert {"benefit", "mean", "sd", "probability", "neighbors"} <= set(by_belief)
-    assert not {"shift", "padj", "call"} & set(by_belief)
+    assert {"benefit", "mean", "sd", "neighbors"} <= set(by_belief)
+    assert not {"shift", "padj", "call", "probability"} & set(by_belief)
     assert not {"benefit", "mean", "sd", "probability"} & set(in_silico)
     assert by_belief["gene_name"].iloc[0] == "JAK2"
     assert by_belief["ci_low"].iloc[0] == pytest.approx(0.9 - 1.96 * 0.3, abs=1e-3)
@@ -110,7 +110,9 @@ def test_benefit_has_one_meaning_and_its_unit_stands_beside_it(round_one, round_
             assert ("benefit" in grid.columns) == ("by benefit" in grid.title)
             assert ("benefit" in grid.columns) != ("shift" in grid.columns)
     lines = next(section for section in sections(round_one) if section.key == "ranking").lines
-    assert lines[0].startswith("Benefit (`delete`): probability of a worthwhile effect toward the goal, less")
+    assert lines[0].startswith(
+        "Benefit (`delete`): probability of a worthwhile effect toward the goal, 0 to 1"
+    )
     assert lines[1].startswith("Shift (`overexpress`): in-silico change in the logit")
 
 

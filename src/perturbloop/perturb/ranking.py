@@ -224,7 +224,7 @@ def by_posterior(
     ranking
         RANKING rows of the open loop, one kind.
     score_of
-        Benefit of each gene: the probability of a worthwhile effect less that of one away from the goal.
+        Benefit of each gene: the probability of a worthwhile effect toward the goal.
     posterior
         POSTERIOR rows of the kind.
     spent

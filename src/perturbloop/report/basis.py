@@ -32,8 +32,8 @@ POSTERIOR = Basis(
     "posterior",
     "benefit",
     "mean",
-    "probability of a worthwhile effect toward the goal, less that of one away from it; −1 to 1",
-    ("benefit", "mean", "sd", "ci_low", "ci_high", "probability", "neighbors"),
+    "probability of a worthwhile effect toward the goal, 0 to 1",
+    ("benefit", "mean", "sd", "ci_low", "ci_high", "neighbors"),
 )
 IN_SILICO = Basis(
     "in silico",

@@ -44,7 +44,6 @@ HEADS = {
     "shift": "shift",
     "effect": "effect ± SD",
     "interval": "95 % interval",
-    "probability": "P",
     "padj": "padj",
     "call": "call",
     "n_cells": "cells",
@@ -57,11 +56,10 @@ HEADS = {
 }
 """Head of each column."""
 MEANINGS = {
-    "benefit": "P(worthwhile effect toward the goal) − P(one away from it), −1 to 1",
+    "benefit": "probability of a worthwhile effect toward the goal, 0 to 1",
     "shift": "in-silico change in the logit of the goal state; positive = toward the goal",
     "effect ± SD": "expected effect, in the unit of the measured effects; positive = toward the goal",
     "95 % interval": "of the number to its left",
-    "P": "probability of a worthwhile effect toward the goal",
     "padj": "against genes of like rank and expression, Benjamini-Hochberg",
     "call": "toward or away: padj below the rate, and the interval excludes 0",
     "cells": "start cells in which the gene was edited",
@@ -72,14 +70,14 @@ MEANINGS = {
 }
 """What a column says, by its head."""
 _FRONT = {
-    POSTERIOR: ("place", "gene_name", "benefit", "effect", "probability", "cautions", "log2fc", "de_padj"),
+    POSTERIOR: ("place", "gene_name", "benefit", "effect", "cautions", "log2fc", "de_padj"),
     IN_SILICO: ("place", "gene_name", "shift", "interval", "padj", "call", "cautions", "log2fc", "de_padj"),
 }
 _FULL = {
     POSTERIOR: (*_FRONT[POSTERIOR], "neighbors", "detection"),
     IN_SILICO: (*_FRONT[IN_SILICO], "n_cells", "n_donors", "detection"),
 }
-_SPARE = ("detection", "donors", "DE padj", "call", "log2FC", "because of", "P", "padj", "#")
+_SPARE = ("detection", "donors", "DE padj", "call", "log2FC", "because of", "padj", "#")
 _WORDS = frozenset({"gene", "call", "cautions", "because of", "pathway", "kind", "status"})
 
 
@@ -269,7 +267,7 @@ def _cell(row: Any, name: str) -> str:
         return text(value, str(row.gene_id))
     if isinstance(value, str):
         return text(value)
-    return number(value, 3 if name == "shift" else 2, sign=name in ("benefit", "shift", "log2fc"))
+    return number(value, 3 if name == "shift" else 2, sign=name in ("shift", "log2fc"))
 
 
 def _action(kind: str) -> str:
