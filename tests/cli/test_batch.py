@@ -45,6 +45,7 @@ def batch(plate):
         0.58,
         0.0,
         0.2,
+        "+0.21 by JAK2",
         "expected effect +0.50",
         "ambient,HLA",
     ]
@@ -75,8 +76,19 @@ def test_another_ending_and_a_file_that_exists_are_refused_before_any_work(tmp_p
         require_writable(tmp_path / "old.csv")
 
 
-def test_a_failed_gate_stands_first_then_each_gene_its_reason_and_the_controls(batch):
+def test_a_gene_is_one_line_and_a_large_batch_fits_on_a_screen(batch):
+    batch.proposals = pd.concat([batch.proposals.assign(place=place) for place in range(1, 97)])
     lines = batch_lines(batch, 80)
+    place = next(at for at, line in enumerate(lines) if "SEPT1" in line)
+    words = ["1", "SEPT1", "inhibit", "0.31", "[0.12,", "0.58]", "+0.21", "by", "JAK2", "ambient,", "HLA"]
+    assert lines[place].split() == words
+    assert "76 more genes, and every gene's reasons: --full." in one_line(lines)
+    assert len(lines) <= 36
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_failed_gate_stands_first_then_each_gene_its_reason_and_the_controls(batch):
+    lines = batch_lines(batch, 80, full=True)
     assert lines[0].startswith("CONTROL GATE FAILED")
     assert "uncalibrated" in one_line(lines[1:3])
     place = next(at for at, line in enumerate(lines) if "SEPT1" in line)

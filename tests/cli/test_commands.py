@@ -52,7 +52,7 @@ def test_a_batch_goes_to_the_file_that_is_named_and_only_then_it_is_taken(monkey
     monkeypatch.setattr(
         "perturbloop.asktell.take", lambda *_: came.append("taken") or pd.DataFrame({"batch": [0]})
     )
-    monkeypatch.setattr("perturbloop.cli.batch.batch_lines", lambda *_: ["The batch."])
+    monkeypatch.setattr("perturbloop.cli.batch.batch_lines", lambda *_, **__: ["The batch."])
     monkeypatch.setattr("perturbloop.cli.batch.batch_tree", lambda *_: {})
     out = tmp_path / "plate.csv"
     run = CliRunner().invoke

@@ -14,7 +14,7 @@ from perturbloop.cli.app import CAMPAIGN, PRETRAINING
 from perturbloop.cli.options import flag
 from perturbloop.cli.record import RECORDED, entry
 from perturbloop.errors import InputError
-from perturbloop.schema import SECTIONS, CampaignConfig, PerturbConfig, TrainConfig, file_fields
+from perturbloop.schema import SECTIONS, CampaignConfig, DesignConfig, PerturbConfig, TrainConfig, file_fields
 from perturbloop.schema.options import field_docs, nested, options
 from perturbloop.train.pretrain_config import PretrainConfig
 
@@ -163,6 +163,13 @@ def test_options_of_one_name_are_apart_or_together():
     assert [option.name for option in together].count("seed") == 1
     assert "train_seed" not in {option.name for option in together}
     assert nested(together, {"seed": 3, "epochs": None}) == {"train": {"seed": 3}, "perturb": {"seed": 3}}
+
+
+def test_a_wrong_word_is_refused_by_the_name_that_was_typed():
+    renamed = options({"design": DesignConfig}, names={"design.aim": "goal"})
+    assert nested(renamed, {"goal": "both"}) == {"design": {"aim": "both"}}
+    with pytest.raises(InputError, match=r"`goal` must be among 'find', 'learn', 'both'; it is 'best'"):
+        nested(renamed, {"goal": "best"})
 
 
 def test_help_says_of_each_option_what_its_field_says_and_where_a_file_is_taken():

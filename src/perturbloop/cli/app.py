@@ -152,6 +152,7 @@ def propose(
     accept: Annotated[
         bool, typer.Option("--accept", help="Take the batch: its genes await their outcome.")
     ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Print every gene with all its reasons.")] = False,
 ) -> Answer:
     """Choose the genes to measure next; without `-o` or `--accept` nothing is written down."""
     from perturbloop.asktell import ask, take
@@ -165,7 +166,7 @@ def propose(
         rows = take(folder, batch)
     if out is not None:
         write_batch(batch.plate, out)
-    lines = [*batch_lines(batch, width()), *taken_lines(folder, rows, out)]
+    lines = [*batch_lines(batch, width(), full=full), *taken_lines(folder, rows, out)]
     return Answer(batch_tree(batch, rows), lines)
 
 

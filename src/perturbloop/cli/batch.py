@@ -17,20 +17,61 @@ if TYPE_CHECKING:
     from perturbloop.design.calibration import Told
 
 
-def batch_lines(batch: "Batch", width: int) -> list[str]:
-    """Say what to know before the genes, then each gene with its probability, its reason and its cautions, then the controls."""
+SHOWN = 20
+"""Genes of a batch on the terminal, unless all are asked for."""
+
+
+def batch_lines(batch: "Batch", width: int, *, full: bool = False) -> list[str]:
+    """Say what to know before the genes, then a line a gene, then what was left out and the controls.
+
+    Parameters
+    ----------
+    batch
+        What `ask` gave.
+    width
+        Letters of a line.
+    full
+        Whether every gene is shown, each with all its reasons.
+    """
+    rows = batch.proposals
     lines = [line for sentence in batch.head() for line in wrapped(sentence, width, indent="  ")]
-    for row in batch.proposals.itertuples():
-        reach = interval(row.ci_low, row.ci_high)
-        caution = f"  caution: {row.flags.replace(',', ', ')}" if row.flags else ""
-        head = f"{row.place:3d}  {row.gene_name:10} {row.action:8}  P(hit) {number(row.probability)} {reach}{caution}"
-        lines += [head, *wrapped(f"     {row.reason}", width, indent="     ")]
+    lines += _with_reasons(rows, width) if full else _gene_lines(rows.head(SHOWN), width)
+    more = f"{len(rows) - SHOWN} more genes, and every" if len(rows) > SHOWN else "Every"
     ends = [
+        *([] if full else [f"{more} gene's reasons: --full."]),
         *batch.pool.lines(),
         _controls(batch.plate),
         *([f"Library: {batch.library}."] if batch.library else []),
     ]
     return [*lines, *(line for sentence in ends for line in wrapped(sentence, width, indent="  "))]
+
+
+def _gene_lines(rows: "pd.DataFrame", width: int) -> list[str]:
+    columns = ("#", "gene", "action", "P(hit)", "90 % interval", "because", "caution")
+    cells = tuple(
+        (
+            str(row.place),
+            text(row.gene_name, row.gene_id),
+            row.action,
+            number(row.probability),
+            interval(row.ci_low, row.ci_high),
+            row.because,
+            row.flags.replace(",", ", "),
+        )
+        for row in rows.itertuples()
+    )
+    words = frozenset({"gene", "action", "because", "caution"})
+    return table_lines(Grid("", columns, cells, words, spare=("because", "90 % interval")), width)
+
+
+def _with_reasons(rows: "pd.DataFrame", width: int) -> list[str]:
+    lines = []
+    for row in rows.itertuples():
+        reach = interval(row.ci_low, row.ci_high)
+        caution = f"  caution: {row.flags.replace(',', ', ')}" if row.flags else ""
+        head = f"{row.place:3d}  {row.gene_name:10} {row.action:8}  P(hit) {number(row.probability)} {reach}{caution}"
+        lines += [head, *wrapped(f"     {row.reason}", width, indent="     ")]
+    return lines
 
 
 def _controls(plate: "pd.DataFrame") -> str:

@@ -11,7 +11,7 @@ from perturbloop.design.known import Known
 from perturbloop.design.plate import plate
 from perturbloop.design.pool import Pool
 from perturbloop.design.question import Question
-from perturbloop.design.reasons import reasons_of, set_reasons
+from perturbloop.design.reasons import chief_reasons, reasons_of, set_reasons
 from perturbloop.errors import DesignError
 from perturbloop.schema import PROPOSALS, DesignConfig, concat
 
@@ -136,6 +136,8 @@ def _proposals(
     low_p, high_p = asking.calibration.interval(stated_p)
     hits = _hit_names(asking.known)
     in_sets = set_reasons(rows["gene_id"], asking.known.sets, hits)
+    unscored = "chance" if policy == "chance" else "coverage"
+    by_rank = chief_reasons(rows) if asking.learnt else ["prior"] * len(rows)
     parts = zip(why_p, reasons_of(rows, n_scored=n_scored), in_sets, strict=True)
     return PROPOSALS.checked(
         rows.assign(
@@ -145,6 +147,7 @@ def _proposals(
             ci_low=low_p,
             ci_high=high_p,
             shift=asking.calibration.shift,
+            because=[*by_rank[:n_scored], *[unscored] * (len(rows) - n_scored)],
             reason=["; ".join(part for part in said if part) for said in parts],
         )
     )

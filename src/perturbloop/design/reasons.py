@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data.gene_sets import GeneSets
-from perturbloop.schema import EITHER_WAY
+from perturbloop.schema import EITHER_WAY, WITHOUT_MODEL
+
+_CHIEF_SHARE = 0.3
+"""Least share of the expected effect that a measured gene must bring to be called the chief reason."""
 
 
 def reasons_of(chosen: pd.DataFrame, *, n_scored: int | None = None) -> list[str]:
@@ -30,6 +33,35 @@ def reasons_of(chosen: pd.DataFrame, *, n_scored: int | None = None) -> list[str
     n_scored = len(chosen) if n_scored is None else n_scored
     rows = enumerate(chosen.to_dict("records"))
     return ["; ".join([*(_score(row) if place < n_scored else ()), *_facts(row)]) for place, row in rows]
+
+
+def chief_reasons(chosen: pd.DataFrame) -> list[str]:
+    """Say of each row, in a few words, what weighs most in its rank.
+
+    Parameters
+    ----------
+    chosen
+        As of `reasons_of`.
+
+    Examples
+    --------
+    >>> chief_reasons(pd.DataFrame({"ranked_by": ["posterior", "posterior", "logit_shift"], "effect": [0.3, 0.3, 0.08],
+    ...     "neighbors": ["+0.21 by JAK2, -0.02 by TYK2", "+0.01 by VAV1", ""], "logit_shift": [0.1, 0.2, 0.08]}))
+    ['+0.21 by JAK2', 'in silico +0.20', 'in silico +0.08']
+    """
+    return [_chief(row) for row in chosen.to_dict("records")]
+
+
+def _chief(row: dict[str, Any]) -> str:
+    if pd.isna(row["effect"]):
+        return ""
+    neighbors = row.get("neighbors")
+    nearest = neighbors.split(", ")[0] if isinstance(neighbors, str) else ""
+    if nearest and abs(float(nearest.split()[0])) >= _CHIEF_SHARE * abs(row["effect"]):
+        return nearest
+    if row["ranked_by"] != WITHOUT_MODEL and pd.notna(row.get("logit_shift")):
+        return f"in silico {row['logit_shift']:+.2f}"
+    return f"expected {row['effect']:+.2f}"
 
 
 def set_reasons(

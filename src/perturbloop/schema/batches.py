@@ -45,8 +45,13 @@ PROPOSALS = Table(
         ),
         Column("benefit", "benefit in the default ranking", 1.9),
         Column(
+            "because",
+            "the chief reason, for a line of a table: prior, coverage, chance, or what weighs most in its rank",
+            "+0.21 by JAK2",
+        ),
+        Column(
             "reason",
-            "what the choice rests on, in words",
+            "all that the choice rests on, in words",
             "expected effect +0.31 toward the goal [+0.02, +0.60]; by measured genes: +0.21 by JAK2; log2FC −1.2: higher in the start",
         ),
         Column("flags", "caution flags of RANKING, separated by commas", "interferon"),

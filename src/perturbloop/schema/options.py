@@ -9,7 +9,7 @@ from functools import cache, reduce
 from operator import or_
 from typing import Any, get_args, get_origin, get_type_hints
 
-from perturbloop.schema.checks import choices, file_fields
+from perturbloop.schema.checks import choices, file_fields, meant, require
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,20 @@ def nested(known: tuple[Option, ...], given: Mapping[str, Any]) -> dict[str, dic
     Returns
     -------
     Values by section and field.
+
+    Raises
+    ------
+    InputError
+        If a word of an option that goes by another name than its field is none of those it takes: the section would refuse it by
+        a name that was not typed.
     """
     tree: dict[str, dict[str, Any]] = {}
     for option in sorted(known, key=lambda one: -len(one.places)):  # what is said of one section wins
         value = given.get(option.name)
         if value is not None:
+            if option.words and option.name not in [field for _, field in option.places]:
+                need = f"`{option.name}` must be among {meant(option.words)}"
+                require(value in option.words, need, value, "Correct it.")
             for section, field in option.places:
                 tree.setdefault(section, {})[field] = value
     return tree
