@@ -68,7 +68,9 @@ def main(
     )
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "lineage.csv", index=False)
-    typer.echo(table.pivot(index="screen", columns="method", values="average_precision").round(3).to_string())
+    typer.echo(
+        table.pivot_table(index="screen", columns="method", values="average_precision").round(3).to_string()
+    )
 
 
 def judged(tried: Tried, folder: Path, log: pd.Series, known: Knowledge, names: GeneNames) -> pd.DataFrame:
