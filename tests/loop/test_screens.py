@@ -137,7 +137,7 @@ def test_the_same_name_with_another_rule_replaces_the_screen_and_opens_a_round(s
         record(folder, replace(entry, top=0.2))
     _, new = record(folder, replace(entry, top=0.2), replace=True)
     assert new
-    assert play(folder).done == ("evaluate", "propose", "report")
+    assert play(folder, until="evaluate").done == ("evaluate",)
     before, after = (table(folder, "effects", number) for number in (1, 2))
     assert after["hit"].sum() > before["hit"].sum()
     pd.testing.assert_series_equal(before["fold"], after["fold"])
@@ -171,6 +171,25 @@ def test_two_donors_of_a_screen_give_each_other_a_ceiling(screened, entry, tmp_p
     assert set(auroc["n_genes"]) == {int((effects["fold"] >= 0).sum())}
 
 
+def test_outcomes_typed_as_1_and_0_teach_as_a_screen(screened, entry, tmp_path):
+    folder, path = copied(screened[0], tmp_path), tmp_path / "typed.csv"
+    genes = table(folder, "effects")["gene_name"][:20]
+    pd.DataFrame({"gene": genes, "hit": [1, 0, 0, 0] * 5}).to_csv(path, index=False)
+    typed = ScreenConfig(
+        path=str(path),
+        name="typed",
+        modality="crispri",
+        higher_is="goal",
+        score_column="hit",
+        hit_column="hit",
+    )
+    recorded, _ = record(folder, typed)
+    effects = pd.read_parquet(folder / recorded.folder / "effects.parquet")
+    assert effects.loc[effects["hit"], "effect_to_goal"].gt(1).all()
+    assert effects.loc[~effects["hit"], "effect_to_goal"].eq(0).all()
+    assert 0 < effects["fold"].eq(-1).sum() < 20
+
+
 def test_a_changed_file_is_read_again_and_what_is_held_out_teaches_nothing(screened, entry, tmp_path):
     folder = copied(screened[0], tmp_path)
     effects = table(folder, "effects")
@@ -181,7 +200,7 @@ def test_a_changed_file_is_read_again_and_what_is_held_out_teaches_nothing(scree
     changed.to_csv(path, index=False)
     config = folder / "campaign.toml"
     config.write_text(config.read_text().replace(entry.path, str(path)))
-    play(folder)
+    play(folder, until="evaluate")
     before, after = (table(folder, "effects", number).set_index("gene_id")["effect"] for number in (1, 2))
     turned = np.where(effects.set_index("gene_id")["fold"][before.index] == 0, -1, 1)
     assert (np.sign(after[before.index]) == turned * np.sign(before)).all()
@@ -198,7 +217,7 @@ def test_beside_perturbed_cells_a_screen_trains_no_model_and_keeps_every_fold(ca
     folder = copied(campaign.folder, tmp_path)
     before = {path.name for path in folder.glob("models/*")}
     record(folder, entry)
-    play(folder)
+    play(folder, until="evaluate")
     effects = table(folder, "effects", 2)
     folds = effects[effects["level"] == "gene"].groupby("gene_id")["fold"].nunique()
     assert set(folds) == {1}
@@ -210,7 +229,7 @@ def test_beside_perturbed_cells_a_screen_trains_no_model_and_keeps_every_fold(ca
 def test_folds_that_hold_no_perturbed_cells_are_judged_too(campaign_of_few, entry, tmp_path):
     folder = copied(campaign_of_few.folder, tmp_path)
     record(folder, entry)
-    play(folder)
+    play(folder, until="evaluate")
     effects = table(folder, "effects", 2)
     assert -1 not in set(effects["fold"])
     judged = table(folder, "metrics", 2).query("denominator == 'all' and metric == 'auroc'")

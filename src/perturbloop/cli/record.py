@@ -1,7 +1,7 @@
 """`perturbloop record`: what was measured comes back into the campaign."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from perturbloop.cli.output import Answer, width
 from perturbloop.errors import InputError, some
 from perturbloop.schema import PerturbedConfig, RecordedScreen, ScreenConfig
 from perturbloop.schema.options import nested, options
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RECORDED = options(
     {"perturbed": PerturbedConfig, "screen": ScreenConfig},
@@ -71,11 +74,18 @@ def _by_hand(folder: Path, path: Path, others: list[str]) -> Answer:
     found = told(folder)
     lines = [
         f"Told by hand: {count(len(changed), 'gene')}, {count(int(changed['hit'].sum()), 'hit')}.",
-        "They say how well batches are foretold, and are not proposed again; the ranking learns from measured effects alone.",
+        "They say how well batches are foretold, and are not proposed again. The ranking learns from them where they are recorded as a "
+        "screen, with 1 and 0 in the column `hit`:",
+        f"  perturbloop record {folder} --screen {path} --score-column hit --hit-column hit --higher-is goal --modality {_done_by(changed)}",
         *told_lines(found, width()),
         f"Next: perturbloop propose {folder}",
     ]
     return Answer(trial_tree(changed, found), lines)
+
+
+def _done_by(changed: "pd.DataFrame") -> str:
+    """What was done to most of the genes, as a modality."""
+    return "crispra" if changed["action"].eq("activate").mean() > 1 / 2 else "crispri"
 
 
 def entry(given: dict[str, Any]) -> PerturbedConfig | ScreenConfig:
