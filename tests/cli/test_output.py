@@ -160,9 +160,9 @@ def test_an_interrupted_command_says_how_to_go_on(monkeypatch):
 
 
 def test_where_there_is_no_terminal_progress_is_lines_on_standard_error(monkeypatch):
-    done = told(monkeypatch, lambda: tell("train full\x1b[2J", 1, 40))
+    done = told(monkeypatch, lambda: tell("train full\x1b[2J", 0, 40))
     assert (done.exit_code, done.stdout) == (0, "All is well.\n")
-    assert done.stderr == "train full\\x1b[2J: 1 of 40\n"
+    assert done.stderr == "train full\\x1b[2J: 0 of 40\n"
 
 
 def test_lines_of_progress_are_few_and_say_the_beginning_and_the_end(capsys):
@@ -176,8 +176,8 @@ def test_lines_of_progress_are_few_and_say_the_beginning_and_the_end(capsys):
         lines(f"fold {short}", 1, 1)
     assert capsys.readouterr().err.splitlines() == [
         "perturb: 0 of 60",
-        "perturb: 20 of 60",
-        "perturb: 40 of 60",
+        "perturb: 20 of 60, about 40 s left",
+        "perturb: 40 of 60, about 20 s left",
         "perturb: done in 60 s",
     ]
 

@@ -22,6 +22,8 @@ from perturbloop.progress import heard_by
 UsageError: Any = typer.BadParameter.__bases__[0]
 """What Typer raises where a command was not typed as it takes it; it has no public name for it."""
 STOPPED = "Stopped. Type the same command to go on."
+TWO_MINUTES = 120.0
+"""Seconds from which the time that is left is told in minutes."""
 PAUSE = 2.0
 """Seconds between two lines of progress that say that a piece of work began or ended."""
 LONG_PAUSE = 20.0
@@ -189,7 +191,19 @@ class Lines:
             return
         self.last = now
         much = f"done in {now - begun:,.0f} s" if is_done else f"{done:,} of {total:,}"
-        typer.echo(printable(f"{work}: {much}"), err=True)
+        typer.echo(printable(f"{work}: {much}{_left(now - begun, done, total)}"), err=True)
+
+
+def _left(seconds: float, done: int, total: int) -> str:
+    """How long the rest takes at the pace so far; empty at the beginning and at the end.
+
+    >>> _left(40.0, 20, 60), _left(1200.0, 20, 60), _left(0.0, 0, 60)
+    (', about 80 s left', ', about 40 min left', '')
+    """
+    if not 0 < done < total or not seconds:
+        return ""
+    left = seconds / done * (total - done)
+    return f", about {left:,.0f} s left" if left < TWO_MINUTES else f", about {left / 60:,.0f} min left"
 
 
 def say(answer: Answer, *, as_json: bool) -> None:
