@@ -8,7 +8,7 @@ import pandas as pd
 from world import ARMS, Study
 
 from perturbloop.data.tokens import Tokens, tokenize
-from perturbloop.models.base import CellModel
+from perturbloop.models.cell_model import CellModel
 from perturbloop.models.readout import Readout
 from perturbloop.perturb.edit import Target
 from perturbloop.perturb.engines import engine_of

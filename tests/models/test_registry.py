@@ -79,6 +79,6 @@ def test_a_model_of_other_cells_says_so_where_its_card_lists_what_it_learnt():
     words = Vocabulary.of_genes(["ENSG00000115415"], ["STAT1"], [1.0], max_length=8)
     shape = Shape(layers=1, dim=8, heads=1, intermediate=8, positions=8)
     card = ModelCard("geneformer", "small", "x", words, shape, {"files": {"blood.h5ad": "d1"}})
-    assert "learnt from 'blood.h5ad', not from these cells" in card.unseen("d2")[0]
-    assert card.unseen("d1") == ()
-    assert ModelCard("geneformer", "published", "x", words, shape, {}).unseen("d2") == ()
+    assert "learnt from 'blood.h5ad', not from these cells" in card.cautions("d2")[0]
+    assert card.cautions("d1") == ()
+    assert ModelCard("geneformer", "published", "x", words, shape, {}).cautions("d2") == ()

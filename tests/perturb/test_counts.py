@@ -8,7 +8,7 @@ from scipy import sparse
 from perturbloop.data.cells import Cells
 from perturbloop.data.tokens import tokenize, vocabulary_of
 from perturbloop.errors import ModelError
-from perturbloop.models.base import CellModel
+from perturbloop.models.cell_model import CellModel
 from perturbloop.models.linear import Linear
 from perturbloop.models.readout import Readout
 from perturbloop.perturb.counts import CountsEngine, edited_counts

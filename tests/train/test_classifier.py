@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from perturbloop.errors import ModelError
-from perturbloop.models.base import CellModel
+from perturbloop.models.cell_model import CellModel
 from perturbloop.train.classifier import state_head, train_frozen
 
 

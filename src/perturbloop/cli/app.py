@@ -10,6 +10,7 @@ from perturbloop.cli.backtest import REPLAYED, backtest
 from perturbloop.cli.combine import combine
 from perturbloop.cli.curves import curves
 from perturbloop.cli.knowledge import knowledge
+from perturbloop.cli.models import models
 from perturbloop.cli.options import Folder, Workers, command
 from perturbloop.cli.output import Answer, Commands, width
 from perturbloop.cli.record import RECORDED, record
@@ -198,6 +199,7 @@ command(app, *REPLAYED, required=("screen",))(backtest)
 command(app)(combine)
 command(app)(curves)
 command(app)(knowledge)
+command(app)(models)
 
 
 @command(app)

@@ -1,6 +1,6 @@
 """The vocabulary of a checkpoint: token ids, gene medians, special tokens, length. Never global.
 
-Two published generations exist and must not be mixed: V1 (25,426 tokens, 2,048 genes, no special tokens around
+Two published encodings exist and must not be mixed: V1 (25,426 tokens, 2,048 genes, no special tokens around
 a cell) and V2 (20,275 tokens, 4,096 positions, `<cls>` first and `<eos>` last).
 """
 
@@ -10,34 +10,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from perturbloop.data.dictionaries import (
+    GENERATIONS,
+    LENGTHS,
+    MOST_TOKENS,
+    Generation,
+    Version,
+    files_of,
+    read_role,
+)
 from perturbloop.data.genes import GeneNames
-from perturbloop.data.pickles import read_dictionary
 from perturbloop.errors import InputError, VocabularyMismatch, some
-
-Version = Literal["geneformer-v1", "geneformer-v2"]
-
-_FILES: dict[Version, dict[str, tuple[str, ...]]] = {
-    "geneformer-v1": {
-        "token": ("token_dictionary_gc30M.pkl", "token_dictionary.pkl"),
-        "median": ("gene_median_dictionary_gc30M.pkl", "gene_median_dictionary.pkl"),
-        "name": ("gene_name_id_dict_gc30M.pkl", "gene_name_id_dict.pkl"),
-        "alias": ("ensembl_mapping_dict_gc30M.pkl", "ensembl_mapping_dict_gc104M.pkl"),
-    },
-    "geneformer-v2": {
-        "token": ("token_dictionary_gc104M.pkl",),
-        "median": ("gene_median_dictionary_gc104M.pkl",),
-        "name": ("gene_name_id_dict_gc104M.pkl",),
-        "alias": ("ensembl_mapping_dict_gc104M.pkl",),
-    },
-}
-_LENGTH: dict[Version, int] = {"geneformer-v1": 2048, "geneformer-v2": 4096}
 
 
 @dataclass(frozen=True)
@@ -62,20 +51,23 @@ class Vocabulary:
     """Most tokens a cell may have, special ones included."""
 
     @classmethod
-    def published(cls, folder: Path | str, *, version: Version = "geneformer-v1") -> "Vocabulary":
-        """Read the dictionaries of one generation from the folder they were published in."""
-        found: dict[str, Path | None] = {}
-        for role, files in _FILES[version].items():
-            paths = [Path(folder) / file for file in files]
-            found[role] = next((path for path in paths if path.is_file()), None)
-        missing = [_FILES[version][role][-1] for role in ("token", "median", "name") if found[role] is None]
-        if missing:
-            msg = (
-                f"The {version} vocabulary needs three dictionaries in `{folder}`; missing: {some(missing)}. "
-                "Give the folder that holds the files published with the model."
-            )
-            raise InputError(msg)
-        tables = {role: _dictionary(path, role) for role, path in found.items() if path is not None}
+    def published(
+        cls, folder: Path | str, *, version: Version = "geneformer-v1", generation: Generation | None = None
+    ) -> "Vocabulary":
+        """Read the dictionaries of one generation from the folder they were published in.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+        version
+            Encoding; of two generations that share it, the newer one that is there is read.
+        generation
+            Rather: the very generation, 30M, 95M or 104M.
+        """
+        version = version if generation is None else GENERATIONS[generation].version
+        found = files_of(Path(folder), version, generation)
+        tables = {role: read_role(path, role) for role, path in found.items()}
         specials = {key: int(value) for key, value in tables["token"].items() if str(key).startswith("<")}
         genes = [gene for gene in tables["token"] if not str(gene).startswith("<")]
         names = {gene: name for name, gene in reversed(list(tables["name"].items()))}
@@ -90,7 +82,7 @@ class Vocabulary:
             medians=np.array([float(tables["median"].get(gene, np.nan)) for gene in genes]),
             aliases={label: gene for label, gene in aliases.items() if gene in tables["token"]},
             specials=specials,
-            max_length=_LENGTH[version],
+            max_length=LENGTHS[version],
         )
         _require_sound(made, str(found["token"]))
         return made
@@ -244,33 +236,6 @@ class Vocabulary:
             raise InputError(msg) from None
         _require_sound(made, str(path))
         return made
-
-
-MOST_TOKENS = 10**7
-"""A token id at or beyond this is taken for damage: an embedding table has a row for each."""
-
-
-def _dictionary(path: Path, role: str) -> dict[str, Any]:
-    """Read one published dictionary, from texts to token ids, medians, or texts."""
-    found = read_dictionary(path, todo="Use the dictionary as it was published with the model.")
-    kinds = {"token": (int, np.integer), "median": (int, float, np.integer, np.floating)}
-    fits = kinds.get(role, (str,))
-    wrong = [
-        f"{key!r}: {value!r}"[:80]
-        for key, value in found.items()
-        if not isinstance(key, str)
-        or isinstance(value, bool)
-        or not isinstance(value, fits)
-        or (role == "token" and not 0 <= int(value) < MOST_TOKENS)
-    ]
-    if wrong or not found:
-        what = {"token": f"whole numbers below {MOST_TOKENS:,}", "median": "numbers"}.get(role, "texts")
-        msg = (
-            f"`{path.name}` must hold a dictionary from texts to {what}; {len(wrong):,} of its {len(found):,} entries are none: "
-            f"{some(wrong)}. Use the dictionary as it was published with the model."
-        )
-        raise InputError(msg)
-    return found
 
 
 def _require_sound(words: Vocabulary, source: str) -> None:

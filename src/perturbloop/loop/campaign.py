@@ -54,7 +54,7 @@ def init(folder: Path | str, config: CampaignConfig) -> Inputs:
     folder = Path(folder)
     refuse_taken(folder)  # before any work
     inputs = read_inputs(config)
-    create_campaign(folder, config)
+    create_campaign(folder, inputs.config)
     with working(folder) as campaign:
         note_inputs(campaign, inputs)
     return inputs
@@ -174,7 +174,7 @@ def relocate(
                 "init`."
             )
             raise InputError(msg)
-        campaign.with_config(config)
+        campaign.with_config(inputs.config)
         note_inputs(campaign, inputs)
     return [f"Found again: {', '.join(role for role, path in (('cells', cells), ('model', model)) if path)}."]
 

@@ -69,7 +69,7 @@ def combine(
         place = results_path(folder, path_or_genes, **cast("Any", options))
         precision = precision_of(place.parent, config.precision, trained.model.device)
         engine = ExactEngine(
-            inputs.view.model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
+            inputs.view.token_model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
         )
         table = combination_shifts(
             engine,

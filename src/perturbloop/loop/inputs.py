@@ -157,9 +157,10 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     if not config.train.model:
         msg = "A campaign needs a foundation model; none is named. Give its folder with `--model`."
         raise InputError(msg)
+    config = replace(config, train=replace(config.train, model=models.found_model(config.train.model)))
     folder, dictionaries, layer = config.train.model, config.train.vocabulary, config.train.emb_layer
     card = models.describe(folder, vocabulary=dictionaries, emb_layer=layer)
-    models.require_tokens(card)
+    models.require_foundation(card, config.perturb)
     words = card.vocabulary
     cells, genes = read_cells(config.cells.path, names=words.names, gene_column=config.cells.gene_column)
     states = state_cells(cells, config.cells, seed=config.train.seed)
@@ -171,6 +172,6 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     tokens = tokenize(states.cells, words, spare=int(config.perturb.after_delete == "refill"))
     require_some(tokens, cells.source)
     load = partial(models.load, folder, vocabulary=dictionaries, emb_layer=layer)
-    view = ModelView(card.name, card.digest, words, card.shape, tokens, load, card.lines)
-    said = left_out(cells, config.cells), card.unseen(cells.digest)
+    view = ModelView.of(card, states.cells, tokens, load)
+    said = left_out(cells, config.cells), card.cautions(cells.digest)
     return Inputs(config, states, genes, view, *said, annotations)

@@ -59,7 +59,8 @@ class Work:
             return arms
         kinds = tuple(kind for kind in config.perturb.kinds if kind in outcomes.kinds_of_cells)
         judged = any(judgeable(outcomes.judged, kind).comparable for kind in kinds)
-        if not kinds or not (judged or config.train.closed_loop == "always"):
+        teaches = self.inputs.view.reads == "tokens" and (judged or config.train.closed_loop == "always")
+        if not kinds or not teaches:
             return arms
         with_cells = outcomes.with_cells
         return [*arms, *closed_arms(outcomes.fold_of, kinds, config.train.levels, with_cells=with_cells)]

@@ -7,7 +7,18 @@ it, its `vocabulary.parquet` and `perturbloop.json`. A published folder is read 
 dictionaries beside it.
 """
 
-from perturbloop.models.registry import SPECS, describe, load, require_tokens, spec_of
+from perturbloop.models.published import found_model
+from perturbloop.models.registry import SPECS, describe, load, require_foundation, spec_of
 from perturbloop.models.spec import ModelCard, ModelSpec, Shape
 
-__all__ = ["SPECS", "ModelCard", "ModelSpec", "Shape", "describe", "load", "require_tokens", "spec_of"]
+__all__ = [
+    "SPECS",
+    "ModelCard",
+    "ModelSpec",
+    "Shape",
+    "describe",
+    "found_model",
+    "load",
+    "require_foundation",
+    "spec_of",
+]

@@ -1,52 +1,20 @@
-"""What every model of cells offers, and what those that read tokens offer beside it."""
+"""What models offer that read a row of tokens."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from perturbloop.data.cells import Cells
-from perturbloop.data.tokens import tokenize
-from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.data.tokens import Tokens, tokenize
+from perturbloop.models.cell_model import FoundationModel
 from perturbloop.models.encoder import Encoder
 from perturbloop.schema import Precision
 
 
-class CellModel(ABC):
-    """A model that turns a cell into an embedding; how it reads a cell is its family's own affair."""
-
-    vocabulary: Vocabulary
-    """Tokens, medians and length: names the genes that can be edited."""
-
-    @property
-    @abstractmethod
-    def dim(self) -> int:
-        """Length of an embedding."""
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """Where it computes."""
-
-    @property
-    @abstractmethod
-    def digest(self) -> str:
-        """Hash of all that decides an embedding."""
-
-    @abstractmethod
-    def embed_cells(self, cells: Cells) -> Float[np.ndarray, "n d"]:
-        """Embeddings of cells, in their order, float32."""
-
-    @abstractmethod
-    def save(self, folder: Path, card: Mapping[str, Any]) -> None:
-        """Write the model and its card; `models.load` reads them."""
-
-
-class TokenModel(CellModel):
+class TokenModel(FoundationModel):
     """A foundation model: it reads a row of tokens."""
 
     @abstractmethod
@@ -69,10 +37,6 @@ class TokenModel(CellModel):
         self, hidden_btd: Float[torch.Tensor, "b t d"], gate_bt: Float[torch.Tensor, "b t"] | None = None
     ) -> Float[torch.Tensor, "b d"]:
         """Cell embeddings from hidden states without padding; a gate is the weight of each token in a mean."""
-
-    @abstractmethod
-    def gene_embeddings(self) -> Float[np.ndarray, "g d"]:
-        """Input vector of each gene of the vocabulary, in its order: what the model knows of a gene before any cell."""
 
     def embed(
         self,
@@ -113,5 +77,8 @@ class TokenModel(CellModel):
 
     def embed_cells(self, cells: Cells) -> Float[np.ndarray, "n d"]:
         """Embeddings of cells, in their order, float32; each must express a gene that has a token."""
-        tokens = tokenize(cells, self.vocabulary)
-        return self.embed([tokens.row(cell) for cell in range(tokens.n_cells)])
+        return self.embed_encoded(cells, tokenize(cells, self.vocabulary))
+
+    def embed_encoded(self, cells: Cells, tokens: Tokens) -> Float[np.ndarray, "n d"]:
+        """Embeddings of cells whose tokens are known already."""
+        return self.embed(tokens.rows())

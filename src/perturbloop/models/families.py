@@ -13,13 +13,14 @@ from perturbloop.models.folder import (
     read_card,
     read_config,
     read_genes,
+    read_labels,
     read_vocabulary,
 )
 from perturbloop.models.spec import ModelCard, ModelSpec, Shape
-from perturbloop.models.weights import weight_files, weights_digest
+from perturbloop.models.weights import encoder_tensors, read_weights, unused_lines, weights_digest
 
 if TYPE_CHECKING:
-    from perturbloop.models.base import CellModel
+    from perturbloop.models.cell_model import CellModel
 else:  # its module loads torch
     CellModel = Any
 
@@ -43,18 +44,19 @@ def _load_geneformer(folder: Path, *, vocabulary: Path | str | None, emb_layer: 
 
 
 def _describe_geneformer(folder: Path, *, vocabulary: Path | str | None, emb_layer: int) -> ModelCard:
-    """Hash weights in safetensors as they lie; torch's own format is loaded to be hashed."""
+    """Hash weights as they lie; those in torch's own format are read by torch."""
     config = read_config(folder)
     words = fitted_vocabulary(folder, vocabulary, config)
     layers = depth_of(config["num_hidden_layers"], emb_layer)
-    files = weight_files(folder)
-    if files is None:
-        from perturbloop.models.geneformer import load_geneformer
-
-        digest = load_geneformer(folder, vocabulary=vocabulary, emb_layer=emb_layer).digest
-    else:
-        pooling = default_pooling(folder, words)
-        digest = weights_digest(files, config, layers=layers, pooling=pooling, vocabulary_digest=words.digest)
+    held, beside = encoder_tensors(read_weights(folder), config, folder)
+    digest = weights_digest(
+        held,
+        config,
+        layers=layers,
+        pooling=default_pooling(folder, words),
+        vocabulary_digest=words.digest,
+        folder=folder,
+    )
     shape = Shape(
         layers=layers,
         dim=config["hidden_size"],
@@ -62,7 +64,8 @@ def _describe_geneformer(folder: Path, *, vocabulary: Path | str | None, emb_lay
         intermediate=config["intermediate_size"],
         positions=config["max_position_embeddings"],
     )
-    return ModelCard(GENEFORMER.name, folder.name, digest, words, shape, read_card(folder))
+    notes = unused_lines(beside, read_labels(folder))
+    return ModelCard(GENEFORMER.name, folder.name, digest, words, shape, read_card(folder), notes)
 
 
 def _is_linear(folder: Path) -> bool:

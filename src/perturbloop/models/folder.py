@@ -9,8 +9,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.vocabulary import Version, Vocabulary
+from perturbloop.data.dictionaries import GENERATIONS, fitting, places_near
+from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import ModelError, VocabularyMismatch, some
+from perturbloop.store.files import is_lfs_pointer
 
 Pooling = Literal["mean", "cls", "inner"]
 """mean: over all tokens of a row; cls: its first position; inner: mean without its first and last position."""
@@ -110,6 +112,14 @@ def read_config(folder: Path, *, activations: Collection[str] | None = None) -> 
     return config | {"hidden_act": act}
 
 
+def read_labels(folder: Path) -> tuple[str, ...]:
+    """Classes of a fine-tuned classifier in the order of its outputs, as `id2label` of `config.json` numbers them; empty without."""
+    labels = json.loads((folder / CONFIG_FILE).read_bytes()).get("id2label")
+    if not isinstance(labels, dict) or not all(str(number).isdigit() for number in labels):
+        return ()
+    return tuple(str(labels[number]) for number in sorted(labels, key=int))
+
+
 def read_vocabulary(folder: Path, dictionaries: Path | str | None, *, n_tokens: int) -> Vocabulary:
     """Return the vocabulary of a model: its own, or the published one that is named.
 
@@ -118,9 +128,10 @@ def read_vocabulary(folder: Path, dictionaries: Path | str | None, *, n_tokens: 
     folder
         Folder of the model.
     dictionaries
-        Folder of the published dictionaries; needed where the model holds no vocabulary, and refused if it holds another.
+        Folder of the published dictionaries, refused if the model holds others; or the name of a generation (30M, 95M, 104M), to
+        be found near the model. By default the model's own vocabulary, else what lies near it.
     n_tokens
-        Rows of its embedding table, which tell the two published generations apart.
+        Rows of its embedding table, which tell the published generations apart.
 
     Returns
     -------
@@ -128,10 +139,10 @@ def read_vocabulary(folder: Path, dictionaries: Path | str | None, *, n_tokens: 
 
     Raises
     ------
-    ModelError
+    InputError
         If there is none.
     VocabularyMismatch
-        If the folder's own vocabulary is not the one that is named.
+        If the folder's own vocabulary is not the one that is named, or none that was found has its number of tokens.
     """
     own = folder / VOCABULARY_FILE
     if own.is_file():
@@ -139,16 +150,13 @@ def read_vocabulary(folder: Path, dictionaries: Path | str | None, *, n_tokens: 
         if dictionaries is not None:
             _require_same(words, Vocabulary.published(dictionaries, version=words.version), folder)
         return words
-    if dictionaries is None:
-        msg = (
-            f"`{folder}` holds no `{VOCABULARY_FILE}`, so its vocabulary must be named. "
-            "Give the folder of the published dictionaries with `--vocabulary`."
-        )
-        raise ModelError(msg)
-    # The two generations differ in size, so the checkpoint says which one it is.
-    versions: tuple[Version, ...] = ("geneformer-v1", "geneformer-v2")
-    sizes = {25426: versions[0], 20275: versions[1]}
-    return Vocabulary.published(dictionaries, version=sizes.get(n_tokens, versions[0]))
+    named = None if dictionaries is None else Path(dictionaries)
+    generation = (
+        named.name if named is not None and named.name in GENERATIONS and not named.is_dir() else None
+    )
+    near = places_near(folder) if named is None or generation else [named]
+    found = fitting(near, n_tokens, generation=generation, model=folder)
+    return Vocabulary.published(found.folder, generation=found.generation)
 
 
 def fitted_vocabulary(folder: Path, dictionaries: Path | str | None, config: dict[str, Any]) -> Vocabulary:
@@ -232,8 +240,13 @@ def _require_room(config: dict[str, Any], folder: Path) -> None:
     rows = config["vocab_size"] + config["max_position_embeddings"] + config["type_vocab_size"]
     n_weights = width * rows + config["num_hidden_layers"] * (4 * width**2 + 2 * width * wide)
     files = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
-    for path in files:
-        path.open("rb").close()  # or the library says that there are none
+    pointers = [path.name for path in files if is_lfs_pointer(path)]
+    if pointers:
+        msg = (
+            f"The weights of `{folder}` must lie there whole; {some(pointers)} only points to them (Git LFS). Run `git lfs pull` where "
+            "it was cloned, or bring the model with `perturbloop models fetch`."
+        )
+        raise ModelError(msg)
     held = sum(path.stat().st_size for path in files)
     if held and n_weights > held:  # no format takes less than a byte for each
         msg = (

@@ -15,7 +15,6 @@ from transformers.activations import ACT2FN
 from transformers.utils import logging as transformers_logging
 
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.errors import ModelError
 from perturbloop.models.base import TokenModel
 from perturbloop.models.encoder import Encoder
 from perturbloop.models.folder import (
@@ -27,11 +26,7 @@ from perturbloop.models.folder import (
     fitted_vocabulary,
     read_config,
 )
-from perturbloop.models.weights import (
-    require_every_tensor,
-    require_finite,
-    require_no_layer_beyond,
-)
+from perturbloop.models.weights import encoder_tensors, read_weights, require_finite
 from perturbloop.schema import Precision
 
 
@@ -175,36 +170,30 @@ def load_geneformer(
     described = read_config(folder, activations=ACT2FN)
     config = BertConfig(**described, pad_token_id=0)
     words = fitted_vocabulary(folder, vocabulary, described)
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()  # heads and poolers we do not use are no news
-    transformers_logging.disable_progress_bar()
-    try:
-        loaded: Any = BertModel.from_pretrained(
-            folder,
-            config=config,
-            add_pooling_layer=False,
-            attn_implementation="sdpa",
-            dtype=torch.float32,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-        bert, found = loaded
-        torch.nn.Module.to(bert, torch.device(device))
-    except Exception as error:  # safetensors, torch and transformers raise many kinds for a damaged file
-        msg = f"The weights in `{folder}` must be a BERT checkpoint; they cannot be read: {error}. Copy the folder again."
-        raise ModelError(msg) from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-    _require_whole(bert, found, folder)
-    return Geneformer(bert, words, pooling=pooling or default_pooling(folder, words), emb_layer=emb_layer)
-
-
-def _require_whole(bert: BertModel, found: Mapping[str, Any], folder: Path) -> None:
-    """Refuse weights with gaps, which the library would fill at random, and weights that are no numbers."""
-    weights = bert.state_dict()
-    require_every_tensor(sorted(map(str, found["missing_keys"])), len(weights), folder)
-    beyond = sorted(str(name) for name in found["unexpected_keys"] if ".layer." in str(name))
-    require_no_layer_beyond(beyond, int(bert.config.num_hidden_layers), folder)
+    held, _ = encoder_tensors(read_weights(folder), described, folder)
+    weights = {name: torch.from_numpy(tensor.read()) for name, tensor in held.items()}
     require_finite(
         [name for name, weight in weights.items() if not bool(torch.isfinite(weight).all())], folder
     )
+    bert = _bert_of(config, weights)
+    torch.nn.Module.to(bert, torch.device(device))
+    return Geneformer(bert, words, pooling=pooling or default_pooling(folder, words), emb_layer=emb_layer)
+
+
+def _bert_of(config: BertConfig, weights: dict[str, torch.Tensor]) -> BertModel:
+    """Make the encoder of these weights, which are all of its tensors; none is drawn first, as its constructor does."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        bert: Any = BertModel.from_pretrained(
+            None,
+            config=config,
+            state_dict=weights,
+            add_pooling_layer=False,
+            attn_implementation="sdpa",
+            dtype=torch.float32,
+        )
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    return bert

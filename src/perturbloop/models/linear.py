@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.models.base import CellModel
+from perturbloop.models.cell_model import CellModel
 from perturbloop.models.folder import CARD_FILE, GENES_FILE, VOCABULARY_FILE, linear_digest
 
 

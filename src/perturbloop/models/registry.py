@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from perturbloop.errors import ModelError
 from perturbloop.models.families import GENEFORMER, LINEAR
 from perturbloop.models.spec import ModelCard, ModelSpec
+from perturbloop.schema import PerturbConfig
 
 if TYPE_CHECKING:
-    from perturbloop.models.base import CellModel
+    from perturbloop.models.cell_model import CellModel
 else:  # its module loads torch
     CellModel = Any
 
@@ -100,11 +101,28 @@ def spec_of(folder: Path) -> ModelSpec:
     raise ModelError(msg)
 
 
-def require_tokens(card: ModelCard) -> None:
-    """Refuse the linear control, which is no foundation to edit tokens of."""
+def require_foundation(card: ModelCard, config: PerturbConfig) -> None:
+    """Refuse the linear control, which is no foundation, and options of edits that a model has no meaning for.
+
+    Parameters
+    ----------
+    card
+        The model.
+    config
+        Options of the edits.
+    """
     if not card.shape.positions:
         msg = (
-            f"A campaign needs a foundation model, which reads tokens; `{card.name}` is of the family '{card.family}', which "
-            "reads none. Name another with `--model`; the linear control is trained by itself."
+            f"A campaign needs a foundation model, which reads tokens or values; `{card.name}` is of the family '{card.family}', a "
+            "control. Name another with `--model`; the linear control is trained by itself."
+        )
+        raise ModelError(msg)
+    asked = {"engine": (config.engine, "exact"), "after_delete": (config.after_delete, "shorten")}
+    wrong = {name: came for name, (came, known) in asked.items() if came != known}
+    if card.reads == "values" and wrong:
+        name, came = next(iter(wrong.items()))
+        msg = (
+            f"A model that reads values, as `{card.name}` does, needs `{name}` = '{asked[name][1]}': an edit changes one value and no "
+            f"other gene's, and is scored exactly; '{came}' came. Leave it out."
         )
         raise ModelError(msg)

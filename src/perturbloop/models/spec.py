@@ -3,15 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import some
 
 if TYPE_CHECKING:
-    from perturbloop.models.base import CellModel
+    from perturbloop.models.cell_model import CellModel
 else:  # its module loads torch
     CellModel = Any
+
+
+Reads = Literal["tokens", "values"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class ModelCard:
     """Sizes of its encoder."""
     card: Mapping[str, Any]
     """What `perturbloop.json` of the folder says of how the model came to be; empty where there is none."""
+    notes: tuple[str, ...] = ()
+    """What of its files is not used: a head it was trained with."""
+    reads: Reads = "tokens"
+    """What the model reads of a cell, which decides what an edit is: a row of tokens, or a value for each gene."""
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -53,18 +60,25 @@ class ModelCard:
         said = (self.card.get("what", ""), *self.card.get("lines", ()))
         return tuple(str(line) for line in said if line)
 
-    def unseen(self, digest: str) -> tuple[str, ...]:
-        """Say that the model has not learnt from these cells, where its card lists those that it did; empty elsewhere.
+    def cautions(self, digest: str) -> tuple[str, ...]:
+        """Say what of the model is not used, and that it has not learnt from these cells, where its card lists those it did.
 
         Parameters
         ----------
         digest
             Hash of the cells' content.
         """
+        notes = self.notes
+        if self.reads == "values":
+            notes += (
+                f"`{self.name}` reads a value for each gene and is not trained further: no closed-loop model of its own is made of "
+                "perturbed cells; they teach the evidence channel and judge.",
+            )
         files = self.card.get("files")
         if not isinstance(files, dict) or not files or digest in files.values():
-            return ()
+            return notes
         return (
+            *notes,
             f"The model '{self.name}' learnt from {some(files)}, not from these cells: of another tissue or state than theirs it "
             "knows nothing. Published weights have seen many.",
         )

@@ -11,7 +11,7 @@ import torch
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.errors import StoreError, some
-from perturbloop.models.base import CellModel
+from perturbloop.models.cell_model import CellModel
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.plan import Plan
 from perturbloop.perturb.workers import workers

@@ -92,7 +92,13 @@ class CountsEngine(Engine):
 
 
 def edited_counts(
-    count_p: Float[np.ndarray, " p"], kind: Kind, *, low: float, high: float, dose: float
+    count_p: Float[np.ndarray, " p"],
+    kind: Kind,
+    *,
+    low: float | Float[np.ndarray, " p"],
+    high: float | Float[np.ndarray, " p"],
+    dose: float,
+    most: float = np.inf,
 ) -> Float[np.ndarray, " p"]:
     """Counts of edited genes.
 
@@ -103,9 +109,11 @@ def edited_counts(
     kind
         Edit.
     low, high
-        Lowest and highest count of a gene the cell expresses.
+        Lowest and highest count of a gene the cell expresses; one for all, or one for each.
     dose
         For `inhibit` and `activate`: 0 = no effect, 1 = all the way.
+    most
+        Highest count that a gene may be raised to.
 
     Returns
     -------
@@ -118,9 +126,10 @@ def edited_counts(
     """
     if kind == "delete":
         return np.zeros_like(count_p)
+    top = np.minimum(np.add(high, 1), most)
     if kind == "overexpress":
-        return np.full_like(count_p, high + 1)
-    goal = low if kind == "inhibit" else high + 1
+        return np.full_like(count_p, top)
+    goal = low if kind == "inhibit" else top
     return count_p + dose * (goal - count_p)
 
 

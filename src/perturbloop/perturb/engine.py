@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from perturbloop.data.tokens import Tokens
-from perturbloop.models.base import CellModel
+from perturbloop.models.cell_model import CellModel
 from perturbloop.models.readout import Readout
 from perturbloop.perturb.cost import Footprint
 from perturbloop.perturb.plan import Plan

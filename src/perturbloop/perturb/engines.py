@@ -1,13 +1,15 @@
-"""Which engine makes a model's edits: the one place that knows the families apart."""
+"""Which engine makes a model's edits, by what the model reads of a cell."""
 
 from perturbloop.data.cells import Cells
 from perturbloop.errors import ModelError
-from perturbloop.models.base import CellModel, TokenModel
+from perturbloop.models.base import TokenModel
+from perturbloop.models.cell_model import CellModel, ValueModel
 from perturbloop.models.linear import Linear
 from perturbloop.models.readout import Readout
 from perturbloop.perturb.counts import CountsEngine
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.exact import ExactEngine
+from perturbloop.perturb.values import ValuesEngine
 from perturbloop.schema import Precision
 
 
@@ -43,5 +45,7 @@ def engine_of(
         return CountsEngine(model, readout, cells)
     if isinstance(model, TokenModel):
         return ExactEngine(model, readout, precision=precision, batch_tokens=batch_tokens)
-    msg = f"Edits need a model that reads tokens or counts; `{type(model).__name__}` reads neither. Give another model."
+    if isinstance(model, ValueModel):
+        return ValuesEngine(model, readout, cells)
+    msg = f"Edits need a model that reads tokens or values; `{type(model).__name__}` reads neither. Give another model."
     raise ModelError(msg)

@@ -71,9 +71,9 @@ class TrainConfig:
     """How the state classifier is trained."""
 
     model: FileName = ""
-    """Folder of the foundation model: Hugging Face config, safetensors and its vocabulary."""
+    """Foundation model: its folder (Hugging Face config, weights and vocabulary), or the name of a published one that `perturbloop models` lists."""
     vocabulary: FileName | None = None
-    """Folder with the published dictionaries, where the model folder holds no vocabulary."""
+    """Folder with the published dictionaries, or their generation (30M, 95M, 104M); by default those in or near the model folder."""
     emb_layer: Annotated[int, Interval(ge=-1000, le=0)] = 0
     """Layer the cell embedding is read from: 0 = last, -1 = one before it."""
     levels: Annotated[tuple[Level, ...], MinLen(1)] = ("full",)

@@ -131,6 +131,15 @@ def sweep(folder: Path) -> None:
         _remove(path)
 
 
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file holds no content but the few lines by which Git LFS would find it, as in a clone made without it."""
+    with path.open("rb") as file:
+        return file.read(len(_POINTER)) == _POINTER
+
+
+_POINTER = b"version https://git-lfs"
+
+
 def file_digest(path: Path) -> str:
     """Hash of a file's bytes, read in pieces."""
     with path.open("rb") as file:

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from perturbloop.errors import some
 from perturbloop.models import load
-from perturbloop.models.base import CellModel
+from perturbloop.models.cell_model import CellModel
 from perturbloop.models.readout import Readout
 from perturbloop.store.files import file_digest, own, whole
 from perturbloop.train.classifier import StateModel

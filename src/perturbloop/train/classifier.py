@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from perturbloop.errors import ModelError
-from perturbloop.models.base import CellModel
+from perturbloop.models.cell_model import CellModel
 from perturbloop.models.readout import Readout
 from perturbloop.train.lora import Adapter
 

@@ -82,7 +82,7 @@ class TrainingCells:
         keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
         new = {key: row for key, row in zip(keys, rows, strict=True) if key not in self._known}
         if new:
-            self._known.update(zip(new, self.view.model.embed(list(new.values())), strict=True))
+            self._known.update(zip(new, self.view.token_model.embed(list(new.values())), strict=True))
         return np.stack([self._known[key] for key in keys])
 
     def examples(
@@ -178,7 +178,7 @@ def train_level(
     """
     states = cells.states
     examples, rng = cells.examples(variant, training, held_out)
-    model, adapter = cells.view.model, None
+    model, adapter = cells.view.token_model, None
     if level == "frozen":
         emb_nd = cells.view.emb_nd
         weight_d, bias = state_head(cells.embedded(examples.tokens), examples.label_n, examples.weight_n)
