@@ -14,10 +14,13 @@ from transformers import BertConfig, BertModel
 from perturbloop import models
 from perturbloop.data.cells import Cells
 from perturbloop.data.tokens import tokenize, vocabulary_of
+from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, ModelError
 from perturbloop.models.geneformer import Geneformer
 from perturbloop.models.linear import Linear
 from perturbloop.models.readout import Readout
+from perturbloop.models.scgpt import ScGPT, tensor_names
+from perturbloop.models.scvi import ScVI
 from perturbloop.perturb.collect import run_plan, shard_path
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.plan import plan
@@ -48,9 +51,33 @@ def geneformer(words, *, seed=0):
     return Geneformer(BertModel(config, add_pooling_layer=False), words, pooling="mean")
 
 
+def scgpt(words):
+    args = {"embsize": 8, "nheads": 2, "d_hid": 12, "nlayers": 2, "n_bins": 9, "pad_value": -2}
+    args["max_seq_len"] = 16
+    symbols = {name: number for number, name in enumerate(["<cls>", *words.gene_names])}
+    rng = np.random.default_rng(0)
+    weights = {
+        name: rng.normal(size=shape).astype(np.float32) for name, shape in tensor_names(args, len(symbols))
+    }
+    genes = Vocabulary.of_genes(words.gene_ids, words.gene_names, np.ones(len(words.gene_ids)), max_length=15)
+    return ScGPT(weights, args, symbols, genes)
+
+
+def scvi(words):
+    pytest.importorskip("scvi", reason="scvi-tools, of the extra `scvi`, is not installed")
+    from scvi.module import VAE
+
+    torch.manual_seed(0)
+    sizes = {"n_latent": 4, "n_hidden": 8, "n_layers": 1}
+    weights = VAE(n_input=len(words.gene_ids), n_batch=1, **sizes).state_dict()
+    return ScVI({name: weight.numpy() for name, weight in weights.items()}, sizes, words)
+
+
 MAKERS = {
     "geneformer": lambda cells, words: geneformer(words),
     "linear": lambda cells, words: Linear(cells.gene_ids, words),
+    "scgpt": lambda cells, words: scgpt(words),
+    "scvi": lambda cells, words: scvi(words),
 }
 """A small model of every family; a family without one here fails."""
 

@@ -201,7 +201,7 @@ def test_the_list_is_one_screen_and_names_what_is_here(tmp_path, monkeypatch):
     hashes = [sha256 for one in tree for sha256 in one["files"].values() if sha256]
     assert {len(sha256) for sha256 in hashes} == {64}
     refused = CliRunner().invoke(app, ["models", "fetch", "Geneformer-V2-10M", "--json"])
-    assert "is not among the 5 there. The closest: 'Geneformer-V" in json.loads(refused.stdout)["error"]
+    assert "is not among the 6 there. The closest: 'Geneformer-V" in json.loads(refused.stdout)["error"]
     for typed in (["fetch"], ["list", "toy"], ["list", "--to", "x"]):
         assert "Say `models` or `models fetch NAME" in CliRunner().invoke(app, ["models", *typed]).stderr
 

@@ -101,6 +101,22 @@ PUBLISHED: tuple[Published, ...] = (
     _geneformer(
         "Geneformer-V2-316M", "965ceccea81953d362081ef3843560a0e4fef88d396c28017881f1e94b1246f3", 316
     ),
+    Published(
+        "scGPT-human",
+        "scgpt",
+        "wanglab/scGPT-human",
+        "a24c237737a40f3720f75abb555489e9fe753be6",
+        "",
+        (
+            ("args.json", ""),
+            ("best_model.pt", "6cb5d451ab5c4b33eb673adbe4fddc61d2389df1b89b7651a9fe2e557572b922"),
+            ("vocab.json", ""),
+        ),
+        1200,
+        60_697,
+        51,
+        "MIT (code)",
+    ),
 )
 """Models that `perturbloop models` lists and fetches. 'gf-12L-30M-i2048' is V1 with 12 layers: later revisions left it out."""
 

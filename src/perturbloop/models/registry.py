@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from perturbloop.errors import ModelError
 from perturbloop.models.families import GENEFORMER, LINEAR
+from perturbloop.models.scgpt import SCGPT
+from perturbloop.models.scvi import SCVI
 from perturbloop.models.spec import ModelCard, ModelSpec
 from perturbloop.schema import PerturbConfig
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 else:  # its module loads torch
     CellModel = Any
 
-SPECS: tuple[ModelSpec, ...] = (GENEFORMER, LINEAR)
+SPECS: tuple[ModelSpec, ...] = (GENEFORMER, LINEAR, SCGPT, SCVI)
 """Families that come with perturbloop, in the order in which a folder is shown to them."""
 GROUP = "perturbloop.models"
 """Entry points of this group name a `ModelSpec` each; they are asked once no family of `SPECS` knows a folder."""
