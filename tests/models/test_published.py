@@ -148,6 +148,7 @@ def test_the_generation_is_found_by_names_and_sizes_or_given(v2, tmp_path):
     found = models.describe(v2, vocabulary=tmp_path / "95M").vocabulary
     own = Vocabulary.published(v2.parent / "geneformer", generation="95M")
     assert found.digest == own.with_length(16).digest
+    assert models.describe(v2, vocabulary=v2.parent / "geneformer" / "95M").vocabulary.digest == found.digest
     with pytest.raises(InputError, match=r"no dictionaries of generation 104M lie in or near it"):
         models.describe(v2, vocabulary="104M")
     with pytest.raises(VocabularyMismatch, match=r"has 24 embeddings, and those of generation 30M \(22 tok"):

@@ -200,12 +200,12 @@ REFUSED = {
     "words": (
         lambda folder: (folder / "vocab.json").write_text(json.dumps({"<cls>": 0, "GENE1": 1})),
         ModelError,
-        "names 2, of 16. Use the one",
+        "names 4, of 16. Use the one",
     ),
     "numbers": (
         lambda folder: (folder / "vocab.json").write_text(json.dumps({"<cls>": 0, "GENE1": 7})),
         ModelError,
-        "without gaps, `<cls>` among them",
+        "must number its words from 0 without gaps",
     ),
     "a tensor less": (less, ModelError, r"lacks 1 of 33: 'encoder.enc_norm.bias'"),
     "no weights": (

@@ -128,8 +128,8 @@ def read_vocabulary(folder: Path, dictionaries: Path | str | None, *, n_tokens: 
     folder
         Folder of the model.
     dictionaries
-        Folder of the published dictionaries, refused if the model holds others; or the name of a generation (30M, 95M, 104M), to
-        be found near the model. By default the model's own vocabulary, else what lies near it.
+        Folder of the published dictionaries, refused if the model holds others; or a generation (30M, 95M, 104M), to be
+        found near the model, or in the folder before its name. By default the model's own vocabulary, else what lies near it.
     n_tokens
         Rows of its embedding table, which tell the published generations apart.
 
@@ -154,7 +154,8 @@ def read_vocabulary(folder: Path, dictionaries: Path | str | None, *, n_tokens: 
     generation = (
         named.name if named is not None and named.name in GENERATIONS and not named.is_dir() else None
     )
-    near = places_near(folder) if named is None or generation else [named]
+    near = [named] if named is not None and not generation else places_near(folder)
+    near = [named.parent, *near] if named is not None and generation else near
     found = fitting(near, n_tokens, generation=generation, model=folder)
     return Vocabulary.published(found.folder, generation=found.generation)
 

@@ -31,6 +31,7 @@ ARGS, WORDS, WEIGHTS = "args.json", "vocab.json", "best_model.pt"
 _SIZES = {"embsize": 16_384, "nheads": 256, "d_hid": 65_536, "nlayers": 256, "n_bins": 10_000}
 """Sizes that `args.json` must give, and the largest that are believed."""
 _LENGTH = 1200
+_SPECIALS = ("<pad>", "<cls>", "<eoc>")
 _BATCH_TOKENS = 16_384
 _HIGHEST_INPUT = 512.0
 """Values above it are read as this one."""
@@ -289,10 +290,12 @@ def _plain(name: str) -> str:
 
 def _read_words(folder: Path) -> dict[str, int]:
     words = _read_json(folder, WORDS)
+    for special in _SPECIALS:  # as the published code does, where a file names genes alone
+        words.setdefault(special, len(words))
     ids = [number for number in words.values() if type(number) is int]
-    if sorted(ids) != list(range(len(words))) or "<cls>" not in words:
+    if sorted(ids) != list(range(len(words))):
         msg = (
-            f"`{WORDS}` must number its words from 0 without gaps, `<cls>` among them; that of `{folder}` has {len(words):,} words and "
+            f"`{WORDS}` must number its words from 0 without gaps; that of `{folder}` has {len(words):,} words and "
             f"{len(set(ids)):,} numbers. Use it as it was published."
         )
         raise ModelError(msg)
