@@ -15,6 +15,7 @@ from perturbloop.cli import app
 from perturbloop.errors import InputError, ModelError
 from perturbloop.models import published
 from perturbloop.models.hub import fetch
+from perturbloop.progress import heard_by
 
 REVISION = "1" * 40
 WEIGHTS = bytes(range(256)) * 400
@@ -136,7 +137,12 @@ def test_a_model_goes_where_it_is_asked_to_and_goes_on_after_a_cut(hub, tmp_path
 
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)  # what was received is kept in such pieces
     hub.cut.append("toy/model.safetensors")
-    folder = fetch(TOY, tmp_path / "here")
+    told = []
+    with heard_by(lambda work, done, total: told.append((work, done, total))):
+        folder = fetch(TOY, tmp_path / "here")
+    assert told[0] == ("fetch toy", 0, told[-1][1])
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert len(told) > 10
     assert folder == tmp_path / "here" / "toy"
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     ranges = [one[2] for one in hub.asked if one[0] == "GET" and one[1].endswith("safetensors")]

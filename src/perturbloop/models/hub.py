@@ -1,6 +1,8 @@
 """Bring a published model from the Hugging Face hub, when asked; nothing else here opens a connection."""
 
 import hashlib
+import inspect
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +52,12 @@ def fetch(entry: Published, to: Path | None = None) -> Path:
         total = sum(one.size for one in declared.values())
         done, folder = 0, Path()
         for path, sha256 in entry.files:
-            progress.tell(title, done, total)
-            place = Path(api.hf_hub_download(entry.repository, path, revision=entry.revision, local_dir=to))
+            heard = _Heard(title, done, total)
+            place = Path(
+                api.hf_hub_download(
+                    entry.repository, path, revision=entry.revision, local_dir=to, **heard.options()
+                )
+            )
             _require_hash(place, sha256, declared[path], entry)
             folder = place.parent if path == paths[0] else folder
             done += declared[path].size
@@ -61,6 +67,44 @@ def fetch(entry: Published, to: Path | None = None) -> Path:
     except Exception as error:  # the hub's client and the one below it raise many kinds
         raise _unreached(entry, error) from error
     return folder
+
+
+@dataclass
+class _Heard:
+    """Bytes as they come, told as everything else is that takes long; the hub's own bars would print by themselves."""
+
+    title: str
+    done: int
+    total: int
+
+    def __post_init__(self) -> None:
+        progress.tell(self.title, self.done, self.total)
+
+    def options(self) -> dict[str, Any]:
+        """What makes the hub's client count here; versions that cannot are silenced."""
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import disable_progress_bars
+        from tqdm.auto import tqdm
+
+        heard = self
+
+        class Bar(tqdm):
+            def __init__(self, *args: Any, **options: Any) -> None:
+                super().__init__(*args, **options | {"disable": True})
+                heard.came(int(options.get("initial") or 0))
+
+            def update(self, n: float | None = 1) -> None:
+                heard.came(int(n or 0))
+
+        if "tqdm_class" in inspect.signature(hf_hub_download).parameters:
+            return {"tqdm_class": Bar}
+        disable_progress_bars()
+        return {}
+
+    def came(self, n: int) -> None:
+        """Tell that so many bytes came."""
+        self.done = min(self.done + n, self.total - 1)  # done once the hash is checked
+        progress.tell(self.title, self.done, self.total)
 
 
 def _require_hash(place: Path, sha256: str, declared: Any, entry: Published) -> None:
