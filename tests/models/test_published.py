@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import shutil
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
+from typer.testing import CliRunner
 
 from perturbloop import models
+from perturbloop.cli import app
 from perturbloop.data.vocabulary import Vocabulary
-from perturbloop.errors import InputError, ModelError, VocabularyMismatch
+from perturbloop.errors import InputError, VocabularyMismatch
 
 GENES = [f"ENSG{number:011d}" for number in range(20)]
 V1, V2 = {"<pad>": 0, "<mask>": 1}, {"<pad>": 0, "<mask>": 1, "<cls>": 2, "<eos>": 3}
@@ -159,14 +162,13 @@ def test_dictionaries_of_another_checkpoint_are_refused_with_both_sizes(v2, tmp_
     with pytest.raises(InputError, match=r"holds no vocabulary of its own, .* with `--vocabulary`"):
         models.describe(v2)
     dictionaries(tmp_path / "own", "_gc104M", V2, n_genes=19)
-    with pytest.raises(
-        VocabularyMismatch,
-        match=r"has 24 embeddings, .* 104M \(23 tokens, in .*own`\).*30M has 25,426 tokens, 95M and 104M have 20,275",
-    ):
+    says = r"has 24 embeddings, .* 104M \(23 tokens, in .*own`\).*30M has 25,426 tokens, 95M and 104M have 20,275"
+    with pytest.raises(VocabularyMismatch, match=says):
         models.load(v2, vocabulary=tmp_path / "own")
+    assert re.search(says, refusal(v2, "--vocabulary", str(tmp_path / "own")))
     (tmp_path / "own" / "gene_name_id_dict_gc104M.pkl").unlink()
-    with pytest.raises(InputError, match=r"needs three .*own`; missing: 'gene_name_id_dict_gc104M.pkl'"):
-        models.load(v2, vocabulary=tmp_path / "own")
+    says = r"needs three .*own`; missing: 'gene_name_id_dict_gc104M.pkl'"
+    assert re.search(says, refusal(v2, "--vocabulary", str(tmp_path / "own")))
 
 
 def code(folder):
@@ -211,8 +213,34 @@ def test_weights_that_are_none_are_refused_in_words(tmp_path, case):
     for path in folder.glob("*.pkl"):
         path.rename(tmp_path / path.name)
     spoil(folder)
-    with pytest.raises(ModelError, match=says):
-        models.describe(folder)
+    assert re.search(says, refusal(folder))
+
+
+def refusal(model, *options):
+    """What `perturbloop init` says of a model; it looks at it before the cells."""
+    words = [
+        "--cells",
+        "none.h5ad",
+        "--state-column",
+        "s",
+        "--start",
+        "a",
+        "--goal",
+        "b",
+        "--model",
+        str(model),
+    ]
+    found = CliRunner().invoke(app, ["init", "study", *words, *options])
+    assert found.exit_code == 1
+    return found.stderr
+
+
+def test_a_published_name_that_is_not_here_is_refused_with_what_brings_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert "`perturbloop models fetch Geneformer-V2-104M`" in refusal("Geneformer-V2-104M")
+    assert "holds 'Geneformer-V1-10M', 'gf-12L-30M-i2048'" in refusal("ctheodoris/Geneformer")
+    assert "`Geneformer-V2-10M` is no folder" in refusal("Geneformer-V2-10M").replace(f"{tmp_path}/", "")
 
 
 def test_a_dictionary_that_is_a_pointer_is_said_to_be_one(v2):

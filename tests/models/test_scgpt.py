@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
+from typer.testing import CliRunner
 
 from perturbloop import models
+from perturbloop.cli import app
 from perturbloop.data.cells import Cells
 from perturbloop.data.tokens import tokenize
 from perturbloop.errors import InputError, ModelError
@@ -225,5 +227,8 @@ REFUSED = {
 def test_a_folder_that_is_none_is_refused_in_words(folder, case):
     spoil, kind, says = REFUSED[case]
     spoil(folder)
-    with pytest.raises(kind, match=says):
+    with pytest.raises(kind, match=says) as refused:
         models.describe(folder)
+    words = ["--cells", "none.h5ad", "--state-column", "s", "--start", "a", "--goal", "b"]
+    found = CliRunner().invoke(app, ["init", "study", *words, "--model", str(folder)])
+    assert (found.exit_code, found.stderr) == (1, f"Error: {refused.value}\n")
