@@ -54,7 +54,7 @@ def geneformer(words, *, seed=0):
 def scgpt(words):
     args = {"embsize": 8, "nheads": 2, "d_hid": 12, "nlayers": 2, "n_bins": 9, "pad_value": -2}
     args["max_seq_len"] = 16
-    symbols = {name: number for number, name in enumerate(["<cls>", *words.gene_names])}
+    symbols = {name: number for number, name in enumerate(["<pad>", "<cls>", "<eoc>", *words.gene_names])}
     rng = np.random.default_rng(0)
     weights = {
         name: rng.normal(size=shape).astype(np.float32) for name, shape in tensor_names(args, len(symbols))
