@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from perturbloop.data.screen_formats import standard_error
+from perturbloop.data.screen_formats.base import standard_error
 from perturbloop.data.screens import report_lines
 from perturbloop.errors import GeneIdError, InputError
 from perturbloop.schema import SCREEN, ScreenConfig
@@ -175,7 +175,7 @@ def test_one_of_several_screens_is_chosen_by_name(read, frame):
     np.testing.assert_allclose(screen["effect_to_goal"], -frame["Score"])
     assert report["dropped"] == {"of other screens": N_GENES}
     with pytest.raises(
-        InputError, match=r"holds 2 in its column 'screen': 'CTLA4', 'IL2'\. Choose one with `--only`"
+        InputError, match=r"--only NAME: one of 2 screens in its column 'screen': 'CTLA4', 'IL2'"
     ):
         read(both)
     with pytest.raises(InputError, match="Did you mean 'CTLA4'"):
@@ -218,7 +218,7 @@ def test_of_mageck_screens_side_by_side_one_is_chosen_by_what_stands_behind_its_
     )
     with pytest.raises(
         InputError,
-        match=r"2 MAGeCK screens side by side: 'Resting_Teff', 'Stim_Teff'. Choose one with `--only`",
+        match=r"--only NAME: one of 2 comparisons side by side: 'Resting_Teff', 'Stim_Teff'",
     ):
         read(side_by_side, name="sgrna.txt")
     with pytest.raises(InputError, match=r"`--only stim` must be .* Did you mean 'Stim_Teff'\?"):
@@ -240,8 +240,16 @@ def test_of_mageck_screens_side_by_side_one_is_chosen_by_what_stands_behind_its_
         (lambda _: "", {}, "it is empty"),
         (lambda table: table.iloc[:0], {}, "and no row"),
         (lambda _: b"\x89HDF\r\n\x1a\n\0\0", {}, "Cells are recorded with `--perturbed`"),
-        (lambda table: table.rename(columns={"Score": "x"}), {}, "hold the 'score'.*`--score-column`"),
-        (lambda table: table.rename(columns={"Gene": "x"}), {}, "hold the 'gene'.*`--gene-column`"),
+        (
+            lambda table: table.rename(columns={"Score": "x"}),
+            {},
+            "--score-column NAME: the column of signed scores, one of 'Gene'",
+        ),
+        (
+            lambda table: table.rename(columns={"Gene": "x"}),
+            {},
+            "--gene-column NAME: the column of genes, one of 'x', 'Score'",
+        ),
         (lambda table: table.assign(Score=np.nan), {}, "all 40 are missing"),
         (lambda table: table.assign(Score="high"), {}, "40 of 40 values are not: 'high'"),
         (lambda table: table.assign(pvalue=5.0), {}, "values between 0 and 1; 40 are not: '5.0'"),
@@ -249,7 +257,11 @@ def test_of_mageck_screens_side_by_side_one_is_chosen_by_what_stands_behind_its_
         (lambda table: table, {"hit_column": "Hit"}, "--hit-column Hit"),
         (lambda table: table, {"hit_column": "Gene"}, "must hold true or false"),
         (lambda table: table, {"screen": "IL2"}, "needs the column 'screen'"),
-        (lambda table: table.drop(columns=["FDR", "pvalue"]), {}, "`--top` or `--hits`"),
+        (
+            lambda table: table.drop(columns=["FDR", "pvalue"]),
+            {},
+            "--top SHARE or --hits FILE: what a hit is",
+        ),
         (lambda table: pd.concat([table] * 3), {}, "80 of 120 rows.*name a gene again"),
         (lambda _: b"\xef\xbb\xbf\n\n", {}, "it cannot be read"),
         (lambda table: table.assign(SE=-1.0), {}, "not negative; 40 are: '-1.0'"),

@@ -7,7 +7,7 @@ import pytest
 from perturbloop.data import text_files
 from perturbloop.data.gene_sets import read_gene_list
 from perturbloop.data.genes import NO_NAMES
-from perturbloop.data.screen_formats import read_table
+from perturbloop.data.text_tables import read_table
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.perturb.asked import read_perturbations

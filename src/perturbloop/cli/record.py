@@ -1,7 +1,7 @@
 """`perturbloop record`: what was measured comes back into the campaign."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -10,6 +10,7 @@ from perturbloop.cli.output import Answer, width
 from perturbloop.errors import InputError, some
 from perturbloop.schema import PerturbedConfig, RecordedScreen, ScreenConfig
 from perturbloop.schema.options import nested, options
+from perturbloop.schema.words import ScreenModality
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,15 +109,47 @@ def entry(given: dict[str, Any]) -> PerturbedConfig | ScreenConfig:
     if other := [flag(name) for name in given if name not in own]:
         msg = f"`--{section}` does not take {some(other)}. Leave them out."
         raise InputError(msg)
+    values = nested(RECORDED, given)[section]
+    if section == "screen":
+        values.setdefault("name", _name_of_screen(values))
     if missing := [flag(name) for name in needed if name not in given]:
+        if section == "screen":
+            _ask_for_all(values)
         msg = (
             f"`--{section}` needs {' and '.join(f'`{flag(name)}`' for name in needed)}; "
             f"{some(missing)} did not come. Add {'it' if len(missing) == 1 else 'them'}."
         )
         raise InputError(msg)
-    values = nested(RECORDED, given)[section]
-    if section == "screen":
-        file = Path(values["path"])
-        values.setdefault("name", Path(file.stem).stem if file.suffix == ".gz" else file.stem)
     made: PerturbedConfig | ScreenConfig = kind(**values)
     return made
+
+
+def _name_of_screen(values: dict[str, Any]) -> str:
+    """Name of a screen where none is given: that of its file, and which of several in it."""
+    file = Path(values["path"])
+    parts = (
+        Path(file.stem).stem if file.suffix == ".gz" else file.stem,
+        values.get("sheet"),
+        values.get("screen"),
+    )
+    return " ".join(part for part in parts if part)
+
+
+def _ask_for_all(values: dict[str, Any]) -> None:
+    """Ask at once for what no file tells and for what this one leaves open."""
+    from perturbloop.data.screen_formats.opening import open_screen
+    from perturbloop.data.screen_formats.questions import require_no_question
+
+    config = ScreenConfig(
+        **({"modality": "inhibitor" if "targets" in values else "crispri", "higher_is": "goal"} | values)
+    )
+    opened = open_screen(config)
+    high = f"that {opened.format.high}" if opened.format else "what the file calls positive"
+    told = {
+        "--higher-is goal|start": f"the state that a high score stands for; here it says {high}",
+        "--modality WORD": f"what was done to the genes: {some(get_args(ScreenModality))}",
+    }
+    missing = {
+        option: why for option, why in told.items() if option.split()[0][2:].replace("-", "_") not in values
+    }
+    require_no_question(opened, config, more=missing)

@@ -10,8 +10,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from perturbloop.data.genes import NO_NAMES, GeneNames
-from perturbloop.data.screen_formats import read_table
 from perturbloop.data.splits import assign_folds
+from perturbloop.data.text_tables import read_table
 from perturbloop.errors import InputError, closest, some
 from perturbloop.schema import SIGNS, Modality
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from perturbloop.data.genes import GeneNames
-from perturbloop.data.screen_formats import read_table
+from perturbloop.data.text_tables import read_table
 from perturbloop.errors import GeneIdError, InputError, some
 
 _GENE = ("gene", "gene_name", "gene_symbol", "symbol", "gene_id", "target")

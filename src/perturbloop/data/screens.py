@@ -12,8 +12,8 @@ from perturbloop.data.compounds import read_targets
 from perturbloop.data.drug_responses import by_target, combined
 from perturbloop.data.genes import CONTROL_LABEL, NO_NAMES, GeneNames, mouse_labels
 from perturbloop.data.hits import by_fdr, by_flag, by_list, by_top
-from perturbloop.data.screen_formats import Scores, one_of_several, read_table, scores_of
-from perturbloop.errors import GeneIdError, InputError, closest, some
+from perturbloop.data.screen_formats.reading import Scores, read_scores
+from perturbloop.errors import GeneIdError, InputError, some
 from perturbloop.schema import SCREEN, ScreenConfig, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
 
@@ -38,24 +38,25 @@ def read_screen(
     names
         Which symbol means which gene.
     left_out
-        Compounds that are not read.
+        Compounds, or labels of several genes, that are not read.
 
     Returns
     -------
     Table `SCREEN`, one row a gene in the order of the file, and a report: `format`, `columns` (role to column), `n_rows`,
     `n_genes`, `n_hits`, `n_toward`, `n_away`, `hit_rule` (in words), `dropped` (reason to count), `unknown` (labels without
     an Ensembl id), `repeated` (labels of a gene that another row speaks for), `compounds` (name to the genes that have its score),
-    `compounds_without_targets`, `hits_absent`
-    (listed hits that are not in the screen), `warnings`.
+    `compounds_without_targets`, `families` (label of several genes to those that have its score), `hits_absent` (listed hits that
+    are not in the screen), `notes` (what was done to read the file), `warnings`.
 
     Raises
     ------
     InputError
-        If the file is empty, holds cells, several screens, no score, several rows a gene, or no gene that is known.
+        If the file is missing, empty, holds cells or guides, no score, several rows a gene, or no gene that is known; or if it leaves
+        anything open, all of which is asked for at once.
     """
-    frame, other_rows = _chosen(read_table(config.path), config)
-    read = scores_of(frame, config)
-    rows = read.frame.assign(row=np.arange(len(read.frame)))
+    read = read_scores(config)
+    frame, rows, other_rows = read.table, read.frame, read.dropped
+    rows = rows[~rows["family"].isin([label for label in left_out if label])]
     without: list[str] = []
     if config.targets:
         unnamed = rows["label"].eq("")
@@ -65,6 +66,7 @@ def read_screen(
     rows, dropped = _scored(rows, config)
     rows, unknown, controls = _identified(rows, names, config)
     repeated: list[str] = []
+    families: dict[str, tuple[str, ...]] = {}
     compounds: dict[str, list[str]] = {}
     if config.targets:
         compound = read.frame["label"].to_numpy()[rows["row"]]
@@ -72,6 +74,8 @@ def read_screen(
         rows = combined(rows)
     else:
         rows, repeated = _once(rows, names, config)
+        shared = rows[rows["family"].ne("")].groupby("family")["gene_id"]
+        families = {str(label): tuple(genes) for label, genes in shared}
     screen = _checked(rows, names, config)
     hit_g, rule, absent = _hits(screen, frame, rows, names, config)
     screen = screen.assign(hit=hit_g)
@@ -90,7 +94,9 @@ def read_screen(
         "repeated": repeated,
         "compounds": compounds,
         "compounds_without_targets": without,
+        "families": families,
         "hits_absent": list(absent),
+        "notes": list(read.notes),
         "warnings": _warnings(screen, hit_g, read, absent, config),
     }
 
@@ -103,6 +109,12 @@ def report_lines(report: dict[str, Any]) -> list[str]:
         f"{report['n_hits']:,} hit{'' if report['n_hits'] == 1 else 's'} ({report['hit_rule']}): {report['n_toward']:,} toward the goal, "
         f"{report['n_away']:,} away from it",
     ]
+    lines += report["notes"]
+    if report["families"]:
+        n = len({gene for genes in report["families"].values() for gene in genes})
+        lines.append(
+            f"{n:,} genes have the score of a row of several, for want of one of their own; those of a row are held out, or teach, together"
+        )
     lines += [
         f"{count:,} row{'' if count == 1 else 's'} left out: {reason}"
         for reason, count in report["dropped"].items()
@@ -117,56 +129,6 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     if report["compounds_without_targets"]:
         lines.append(f"compounds without a target of this kind: {some(report['compounds_without_targets'])}")
     return lines
-
-
-def _chosen(frame: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Rows of the screen that is asked for; a file of several needs a choice."""
-    column = config.screen_column
-    named = (config.score_column, config.pvalue_column, config.fdr_column, config.se_column)
-    narrow = frame if any(named) else one_of_several(frame, config.screen, config.path)
-    if narrow is not frame:
-        return narrow, {}
-    names = _screen_names(frame, column)
-    known = sorted(set(names) - {""})
-    if not known:  # one screen without a name
-        if config.screen is not None:
-            came = "no name in it" if column in frame.columns else some(frame.columns, limit=30)
-            msg = (
-                f"`--only {config.screen}` needs the column '{column}'; `{config.path}` has {came}. "
-                "Name it with `--screen-column`, or leave `--only` out."
-            )
-            raise InputError(msg)
-        return frame, {}
-    if config.screen is None and len(known) > 1:
-        msg = (
-            f"One screen is recorded at a time; `{config.path}` holds {len(known)} in its column '{column}': {some(known)}. "
-            "Choose one with `--only`."
-        )
-        raise InputError(msg)
-    wanted = config.screen or known[0]
-    if wanted not in known:
-        msg = (
-            f"`--only {wanted}` must be a screen of `{config.path}`; its column '{column}' has {some(known)}. "
-            f"Did you mean {closest(wanted, known, limit=1)}?"
-        )
-        raise InputError(msg)
-    kept = frame[names == wanted].reset_index(drop=True)
-    n_unnamed = int(names.eq("").sum())
-    return kept, {"no screen name": n_unnamed, "of other screens": len(frame) - len(kept) - n_unnamed}
-
-
-def _screen_names(frame: pd.DataFrame, column: str) -> pd.Series:
-    """Name of each row's screen, '' where it has none."""
-    if column not in frame.columns:
-        return pd.Series("", index=frame.index)
-    return frame[column].map(_screen_name).astype(object)
-
-
-def _screen_name(value: Any) -> str:
-    if pd.isna(value):
-        return ""
-    whole = isinstance(value, float) and value.is_integer()  # a number beside a missing one was read as 7.0
-    return str(int(value) if whole else value).strip()
 
 
 def _scored(rows: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -213,8 +175,8 @@ def _identified(
 
 
 def _once(rows: pd.DataFrame, names: GeneNames, config: ScreenConfig) -> tuple[pd.DataFrame, list[str]]:
-    """One row a gene: of several, the one with the gene's present symbol or id, else the first."""
-    counts = Counter(rows["label"])
+    """One row a gene: of several, one of that gene alone, with its present symbol or id, else the first."""
+    counts = Counter(rows["label"][rows["family"].eq("")])
     n_repeated = sum(count - 1 for count in counts.values())
     if n_repeated > MOST_REPEATED * len(rows):
         msg = (
@@ -227,7 +189,8 @@ def _once(rows: pd.DataFrame, names: GeneNames, config: ScreenConfig) -> tuple[p
         label in (gene, names.name_of(gene))
         for label, gene in zip(rows["label"], rows["gene_id"], strict=True)
     ]
-    order = rows.assign(other=~np.array(own, dtype=bool)).sort_values(["gene_id", "other"], kind="stable")
+    order = rows.assign(shared=rows["family"].ne(""), other=~np.array(own, dtype=bool))
+    order = order.sort_values(["gene_id", "shared", "other"], kind="stable")
     kept = order.drop_duplicates("gene_id").index.sort_values()
     return rows.loc[kept].reset_index(drop=True), list(rows["label"].drop(kept))
 

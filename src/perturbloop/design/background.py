@@ -12,7 +12,7 @@ from perturbloop.data.gene_sets import read_gmt
 from perturbloop.data.genes import GeneNames
 from perturbloop.data.knowledge import chosen
 from perturbloop.data.reference import Reference, read_reference, reference_of
-from perturbloop.data.screen_formats import read_table
+from perturbloop.data.text_tables import read_table
 from perturbloop.design.ground import Ground, ground
 from perturbloop.errors import InputError, closest, some
 from perturbloop.evidence.kernels import Kernel, gene_set_kernel

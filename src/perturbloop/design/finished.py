@@ -12,7 +12,7 @@ from perturbloop.data.flags import ESSENTIAL, flags_of
 from perturbloop.data.gene_sets import read_gene_list
 from perturbloop.data.genes import GeneNames, is_ensembl
 from perturbloop.data.hits import by_fdr
-from perturbloop.data.screen_formats import read_table, scores_of
+from perturbloop.data.screen_formats.reading import read_scores
 from perturbloop.data.screens import read_screen
 from perturbloop.design.background import background
 from perturbloop.design.ground import Ground
@@ -54,6 +54,8 @@ def read_played(config: BacktestConfig) -> Played:
     asked = screen_of(config)
     names = _names(config, asked)
     screen, report = read_screen(asked, names=names)
+    shared = screen["gene_id"].isin([gene for genes in report["families"].values() for gene in genes])
+    screen = screen[~shared]
     gene_ids = screen["gene_id"].to_numpy(object)
     log_g, facts = _expression(config, gene_ids, names)
     cpm_g = 2**log_g - 1
@@ -73,9 +75,14 @@ def read_played(config: BacktestConfig) -> Played:
     known, more = background(config, gene_ids, names, log_g, expressed_g)
     lines = [
         f"{report['format']}: {len(gene_ids):,} genes, {int(finished.hit_g.sum()):,} hits ({report['hit_rule']})",
+        *report["notes"],
         *facts,
         *more,
     ]
+    if shared.any():
+        lines.append(
+            f"{int(shared.sum()):,} genes left out: only rows of several genes measured them, and a batch measures one by one"
+        )
     if strict_g.any():
         lines.append(f"{int(strict_g.sum()):,} hits of FDR < {STRICT_FDR:g} among expressed genes")
     sister_g = None if sister is None else sister["effect_to_goal"].abs().to_numpy(float)
@@ -94,12 +101,15 @@ def screen_of(config: BacktestConfig) -> ScreenConfig:
         hits=config.hits,
         gene_column=config.gene_column,
         score_column=config.score_column,
+        screen=config.only,
+        sheet=config.sheet,
+        pvalue_sides=config.pvalue_sides,
     )
 
 
 def _names(config: BacktestConfig, screen: ScreenConfig) -> GeneNames:
     """Every label of the screen is a gene: by its Ensembl id where a file of cells names both, else by that label."""
-    labels = [label for label in scores_of(read_table(screen.path), screen).frame["label"] if label]
+    labels = [label for label in read_scores(screen).frame["label"] if label]
     id_of: dict[str, str] = {}
     for path in config.cells:
         id_of |= _symbols_of(Path(path))

@@ -38,12 +38,13 @@ def measure_screen(study: Study, entry: ScreenConfig, *, known: Mapping[str, int
     screen, read = read_screen(entry, names=study.names)
     made = effects_of_screen(screen, seen, min_detection=least)
     folds = study.config.evaluate.folds
-    fold_of, unused = _folds_of_screen(made, read["compounds"], known=known, folds=folds)
+    fold_of, unused = _folds_of_screen(made, read, known=known, folds=folds)
     if unused:
         screen, read = read_screen(entry, names=study.names, left_out=unused)
         made = effects_of_screen(screen, seen, min_detection=least)
         read["warnings"].append(
-            f"Compounds whose targets are held out in different folds say nothing of a gene: {some(unused)}."
+            f"{'Compounds' if entry.targets else 'Rows of several genes'} whose {'targets' if entry.targets else 'genes'} are held out "
+            f"in different folds say nothing of a gene: {some(unused)}."
         )
     require_two_folds(
         [*known.values(), *fold_of.values()],
@@ -55,21 +56,22 @@ def measure_screen(study: Study, entry: ScreenConfig, *, known: Mapping[str, int
         "effects": made.effects.assign(fold=made.effects["gene_id"].map(fold_of).astype(int)),
     }
     lines = report_lines(read)
-    del read["compounds"]
+    for told in ("compounds", "families", "notes"):
+        del read[told]
     recorded = _recorded_screen(made, entry, fold_of, read)
     recorded = replace(recorded, lines=(*lines, *_screen_lines(recorded, entry)))
     return Measurement(recorded, tables, fold_of, len(screen))
 
 
 def _folds_of_screen(
-    made: ScreenEffects, compounds: Mapping[str, Collection[str]], *, known: Mapping[str, int], folds: int
+    made: ScreenEffects, read: Mapping[str, Any], *, known: Mapping[str, int], folds: int
 ) -> tuple[dict[str, int], list[str]]:
-    """Fold of each gene, and compounds between folds. Genes with the score of one compound share a fold: one would tell the other's."""
+    """Fold of each gene, and compounds or families between folds. Genes with one score share a fold: one would tell the other's."""
     genes = made.effects["gene_id"].tolist()
+    compounds = read["compounds"]
     if not compounds:
-        return assign_folds(genes, known=known, folds=folds), []
-    linked = [Compound(name, inhibits=frozenset(hit) & frozenset(genes)) for name, hit in compounds.items()]
-    used = [one for one in linked if one.genes]
+        return _folds_with_families(genes, _sharing(read["families"], genes), known=known, folds=folds)
+    used = _sharing(compounds, genes)
     fold_of = folds_of_genes(used, known=known, folds=folds)
     unused = torn(used, fold_of)
     if len(unused) == len(used):
@@ -79,6 +81,23 @@ def _folds_of_screen(
         )
         raise InputError(msg)
     return fold_of, unused
+
+
+def _sharing(names: Mapping[str, Collection[str]], genes: Collection[str]) -> list[Compound]:
+    """What gives one score to several genes, by its name; what gives none to these is left out."""
+    linked = [Compound(name, inhibits=frozenset(hit) & frozenset(genes)) for name, hit in names.items()]
+    return [one for one in linked if one.genes]
+
+
+def _folds_with_families(
+    genes: Collection[str], families: Collection[Compound], *, known: Mapping[str, int], folds: int
+) -> tuple[dict[str, int], list[str]]:
+    """Fold of each gene by its own id; the genes of a family have that of one measured before, else of the first."""
+    fold_of = assign_folds(genes, known=known, folds=folds)
+    given = {gene: known[gene] for one in families for gene in one.genes & known.keys()}
+    given |= {min(one.genes): fold_of[min(one.genes)] for one in families if not one.genes & known.keys()}
+    fold_of |= folds_of_genes(families, known=given, folds=folds)
+    return fold_of, torn(families, fold_of)
 
 
 def detection(states: StateCells) -> pd.Series:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from perturbloop.data.compounds import actions_of
 from perturbloop.data.gene_sets import read_sets
-from perturbloop.data.screen_formats import read_table
 from perturbloop.data.text_files import read_bytes
+from perturbloop.data.text_tables import read_table
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, closest, some
 from perturbloop.perturb.edit import Perturbation, Target

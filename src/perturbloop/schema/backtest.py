@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Interval
 
 from perturbloop.schema.checks import Count, FileName, Open, Quantity, Seed, check, require
-from perturbloop.schema.words import ScreenModality
+from perturbloop.schema.words import PvalueSides, ScreenModality
 
 First = Literal["proposed", "chance"]
 """How a first batch is chosen: as `propose` does, half by the prior and half to cover the expressed genes; or at random."""
@@ -17,7 +17,7 @@ class BacktestConfig:
     """A finished screen, what is known of its genes beforehand, and how it is replayed."""
 
     screen: FileName
-    """Finished screen: a text table (tab, comma or semicolon; .gz too) with one score a gene."""
+    """Finished screen: a table with one score a gene; text (tab, comma or semicolon; .gz too), .rnk, or .xlsx."""
     hits: FileName | None = None
     """What a hit is: the genes listed in this file, one a line."""
     top: Open | None = None
@@ -56,6 +56,12 @@ class BacktestConfig:
     """Column of the screen with symbols or Ensembl ids; found by itself where none is named, as is the next."""
     score_column: str | None = None
     """Column of the screen with the signed score."""
+    only: str | None = None
+    """Which of several screens, or comparisons side by side, of the file."""
+    sheet: str | None = None
+    """Sheet of a workbook; its only one by default."""
+    pvalue_sides: PvalueSides | None = None
+    """one where p-values are those of one tail, two where of both; asked for where a table of no known tool looks one-sided."""
     knowledge_until: str | None = None
     """Last day (YYYY-MM-DD) on which a collection may have been written: one from this screen knows the answer."""
     leave_out: tuple[str, ...] = ()

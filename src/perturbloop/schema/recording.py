@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from perturbloop.schema.checks import Count, FileName, Open, Share, check, file_fields, require
-from perturbloop.schema.words import CellModality, HigherIs, LabelSource, ScreenModality
+from perturbloop.schema.words import CellModality, HigherIs, LabelSource, PvalueSides, ScreenModality
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class ScreenConfig:
     """One table with a score for each gene: a CRISPR screen, differential expression, or drug responses."""
 
     path: FileName
-    """Text table (tab, comma or semicolon; .gz too) with one score a gene, or a compound."""
+    """Table with one score a gene, or a compound: text (tab, comma or semicolon; .gz too), .rnk, or .xlsx."""
     name: str
-    """Name of the screen in reports; that of its file by default on the command line."""
+    """Name of the screen in reports; on the command line that of its file by default, and of the screen in it."""
     modality: ScreenModality
     """What was done to the genes of a screen: crispr_ko, crispri, crispra, inhibitor or activator."""
     higher_is: HigherIs
@@ -112,7 +112,9 @@ class ScreenConfig:
     score_column: str | None = None
     """Column with the signed score."""
     pvalue_column: str | None = None
-    """Column with two-sided p-values."""
+    """Column with p-values."""
+    pvalue_sides: PvalueSides | None = None
+    """one where p-values are those of one tail, two where of both; asked for where a table of no known tool looks one-sided."""
     fdr_column: str | None = None
     """Column with false discovery rates."""
     se_column: str | None = None
@@ -120,7 +122,9 @@ class ScreenConfig:
     screen_column: str = "screen"
     """Column that names the screen of each row, in a file of several."""
     screen: str | None = None
-    """Which of them, as the column names it."""
+    """Which of them, as the column names it; or which of several comparisons whose columns stand side by side."""
+    sheet: str | None = None
+    """Sheet of a workbook; its only one by default."""
     targets: FileName | None = None
     """Table of compounds and their targets, as that of perturbed cells, where each row of the file is a compound."""
 

@@ -17,6 +17,8 @@ gate); the condition it was in; the call that a screen gave its target."""
 CallRule = Literal["matched-null", "geneformer", "budget-k"]
 HigherIs = Literal["goal", "start"]
 """Which state a high score of a screen stands for."""
+PvalueSides = Literal["one", "two"]
+"""Whether p-values are of one tail, or of both."""
 Compat = Literal["geneformer"] | None
 """`"geneformer"` repeats the published tool, quirks included; `None` is perturbloop's own way."""
 
