@@ -133,7 +133,7 @@ def test_one_sided_p_values_of_no_known_tool_are_asked_about(read, words, rng, t
 def test_what_is_open_is_asked_for_in_one_sentence(read, genes, z):
     table = pd.DataFrame({"label": genes, "a": z, "b": z})
     with pytest.raises(
-        InputError, match=r"(?s)needs 3 more options.*--gene-column.*'label', 'a'.*--score.*--top"
+        InputError, match=r"(?s)needs 3 more options. Add them.*--gene-column.*'label', 'a'.*--score.*--top"
     ):
         read(table)
 

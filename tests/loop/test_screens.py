@@ -271,16 +271,60 @@ def test_the_command_says_what_became_of_the_genes(screened, screen_path, tmp_pa
     assert "[[screen]]" in (folder / "campaign.toml").read_text()
 
 
+@pytest.fixture
+def of_drugz(screen_path, tmp_path):
+    """The screen as DrugZ and a German spreadsheet leave it, with a promoter, a copy on X, a row of four genes and a date."""
+    plain = pd.read_csv(screen_path).iloc[:-1]
+    genes, z = plain["Gene"].tolist(), stats.zscore(plain["LFC"].to_numpy())
+    kinds = {genes[0]: f"{genes[0]}_P1", genes[1]: f"{genes[1]}_X", genes[2]: ",".join(genes[2:6])}
+    arms = {"pval_synth": stats.norm.cdf(z), "fdr_synth": 1, "pval_supp": stats.norm.sf(z), "fdr_supp": 1}
+    table = pd.DataFrame({"GENE": plain["Gene"].replace(kinds), "normZ": z} | arms).drop(index=[3, 4, 5])
+    table.loc[len(plain)] = ["1-Mar", 0.0, 0.5, 1.0, 0.5, 1.0]
+    path = tmp_path / "day7.csv"
+    table.to_csv(path, sep=";", decimal=",", index=False)
+    return path, genes[2:6]
+
+
+def test_a_screen_is_recorded_as_it_lies_on_the_disk_and_genes_of_one_row_share_a_fold(
+    made, of_drugz, tmp_path
+):
+    folder, (path, family) = tmp_path / "study", of_drugz
+    init(folder, made.config())
+    code, out, err = command(f"record {folder} --screen {path} --modality crispri --higher-is start")
+    assert code == 0, err
+    said = " ".join(out.split())
+    for says in ("Recorded: day7, crispri", "DrugZ table: 360 genes from 358 rows", "decimal commas in 'normZ'",
+                 "1-Mar (MARCHF1 or MTARC1)", "4 genes have the score of a row of several"):  # fmt: skip
+        assert says in said
+    effects = pd.read_parquet(next(folder.glob("screens/*/effects.parquet"))).set_index("gene_name")
+    shared = effects.loc[[gene for gene in family if gene in effects.index]]
+    assert len(shared) > 1
+    assert shared["fold"].nunique() == shared["effect"].nunique() == 1
+    assert set(effects["fold"]) == {-1, 0}
+
+
+def test_a_row_whose_genes_were_held_out_apart_says_nothing(screened, of_drugz, tmp_path):
+    folder, (path, family) = copied(screened[0], tmp_path), of_drugz
+    code, out, err = command(f"record {folder} --screen {path} --modality crispri --higher-is start")
+    assert code == 0, err
+    assert (
+        "Rows of several genes whose genes are held out in different folds say nothing of a gene"
+        in " ".join(out.split())
+    )
+    effects = pd.concat(pd.read_parquet(one) for one in folder.glob("screens/*/effects.parquet"))
+    assert effects["gene_name"].isin(family).sum() <= len(family)  # those of the screen recorded before
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ("", "none came"),
         ("--screen {screen} --perturbed {screen}", "both came"),
-        ("--screen {screen}", "needs `--higher-is` and `--modality`"),
+        ("--screen {screen}", "needs one more option. Add it to the line:\n  --higher-is goal|start: "),
         ("--screen {screen} --name toy --higher-is goal --control NT", "does not take '--control'"),
         ("--screen {screen} --name toy --higher-is up", "'goal', 'start'"),
         ("--screen {screen} --name toy --higher-is goal --fdr 0.1 --top 0.1", "told by one rule"),
-        ("--screen {screen}.none --name other --higher-is goal", "there is none. Correct the path"),
+        ("--screen {screen}.none --name other --higher-is goal", "there is none at"),
         ("--perturbed {screen} --target-column target", "'--control' did not come"),
         ("--perturbed {screen} --target-column target --control NT --top 0.1", "does not take '--top'"),
     ],

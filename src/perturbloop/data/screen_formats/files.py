@@ -73,7 +73,9 @@ def require_file(path: Path) -> None:
     if path.is_dir():
         msg = f"A screen is one file; `{path}` is a folder. Name the file in it."
         raise InputError(msg)
-    beside = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
+    beside = (
+        sorted(one.name for one in path.parent.iterdir() if one.is_file()) if path.parent.is_dir() else []
+    )
     like = f"; beside it there is {closest(path.name, beside)}" if beside else ""
     msg = f"A screen is read from a file; there is none at `{path}`{like}. Correct the path."
     raise InputError(msg)

@@ -48,9 +48,9 @@ def require_no_question(
     if not asks:
         return
     what = f"{Path(config.path).name} ({opened.format.name})" if opened.format else Path(config.path).name
-    wanted = f"{len(asks)} more options, all of them" if len(asks) > 1 else "one more option"
+    wanted = f"{len(asks)} more options. Add them" if len(asks) > 1 else "one more option. Add it"
     lines = [f"  {option}: {why}" for option, why in asks.items()]
-    msg = "\n".join([f"Reading {what} needs {wanted}, which did not come. Add to the line:", *lines])
+    msg = "\n".join([f"{what} needs {wanted} to the line:", *lines])
     raise InputError(msg)
 
 

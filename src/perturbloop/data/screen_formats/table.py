@@ -112,10 +112,10 @@ def why_one_sided(frame: pd.DataFrame, columns: dict[str, str], path: str) -> st
     Two-sided p-values of genes that do nothing are spread between 0 and 1, whatever the sign of the score. Those of the nearer
     tail end at 0.5; those of one tail rise or fall with the score.
     """
-    score_g, pvalue_g = (numbers(frame, columns.get(role), path) for role in ("score", "p-value"))
+    score_g, pvalue_g = numbers(frame, columns["score"], path), shares(frame, columns["p-value"], path)
     known_g = np.isfinite(score_g) & np.isfinite(pvalue_g)
     score_g, pvalue_g = score_g[known_g], pvalue_g[known_g]
-    if score_g.size < LEAST_P:
+    if score_g.size < LEAST_P or not np.ptp(pvalue_g):
         return ""
     if pvalue_g.max() <= 0.5 and np.mean(pvalue_g > 0.4) >= LEAST_NEAR_HALF:
         return f"none is above {pvalue_g.max():.3g}, as if each were of the nearer tail"
