@@ -62,8 +62,9 @@ def open_screen(config: ScreenConfig) -> Opened:
     if config.screen is None and len(found) > 1 and "" not in found:
         choice = f"one of {len(names)} comparisons side by side: {some(names, limit=MANY)}"
         return Opened(frame, tool, choice=choice, option="--only NAME", notes=tuple(notes))
+    rows, choice = frame, ""
+    dropped: dict[str, int] = {}
     if names and (config.screen is not None or "" not in found):
-        rows, dropped, choice = frame, {}, ""
         roles = found[_chosen(config, names, "its columns are of")]
     else:
         rows, dropped, choice = _rows_of_one(frame, config)
