@@ -1,5 +1,8 @@
 """Screens of others, as they were published."""
 
+from importlib.util import find_spec
+
+import pandas as pd
 import pytest
 
 from perturbloop.data.screens import read_screen
@@ -16,7 +19,7 @@ def published(shared):
 def real(shared, published):
     def real(name, modality="crispri", **options):
         path = str(shared / "screens" / name)
-        config = ScreenConfig(path=path, name=name, modality=modality, higher_is="goal", **options)
+        config = ScreenConfig(path=path, name="real", modality=modality, higher_is="goal", **options)
         screen, report = read_screen(config, names=published.names)
         return screen.set_index("gene_name"), report
 
@@ -67,3 +70,28 @@ def test_scores_with_a_list_of_hits_and_columns_without_names_are_read(real, sha
     assert screen["se"].isna().all()
     _, report = real("replay/Steinhart_crispra_GD2_D22.csv", gene_column="0", score_column="1", top=0.05)
     assert report["n_hits"] == round(0.05 * report["n_genes"])
+
+
+@pytest.mark.shared_data
+def test_a_real_screen_is_the_same_however_it_was_saved(real, shared, tmp_path):
+    whole = pd.read_csv(shared / "screens" / "schmidt_ifng_d1.gene_summary.txt", sep="\t")
+    rows = whole[whole["id"].isin({"ZAP70", "CBLB"}) | (whole.index % 20 == 0)].sort_values("id")
+    plain = tmp_path / "plain.txt"
+    rows.to_csv(plain, sep="\t", index=False)
+    rows.to_csv(tmp_path / "german.csv", sep=";", decimal=",", index=False)
+    keys = ["id", "num"]
+    other = rows.assign(**{"neg|lfc": -rows["neg|lfc"], "pos|lfc": -rows["pos|lfc"]})
+    rows.merge(other, on=keys, suffixes=(".donor1", ".donor2")).to_csv(
+        tmp_path / "both.txt", sep="\t", index=False
+    )
+    renamed = rows.assign(id=rows["id"].where(rows.index % 2 == 0, rows["id"] + "_P1"))
+    renamed.to_csv(tmp_path / "promoters.txt", sep="\t", index=False)
+    files = {"german.csv": {}, "both.txt": {"screen": "donor1"}, "promoters.txt": {}}
+    if find_spec("openpyxl"):
+        rows.to_excel(tmp_path / "book.xlsx", index=False)
+        files["book.xlsx"] = {}
+    expected, report = real(plain)
+    assert report["n_hits"] > 40
+    for name, options in files.items():
+        found, _ = real(tmp_path / name, **options)
+        pd.testing.assert_frame_equal(found.sort_index(), expected.sort_index(), obj=name)

@@ -76,7 +76,8 @@ def require_file(path: Path) -> None:
     beside = (
         sorted(one.name for one in path.parent.iterdir() if one.is_file()) if path.parent.is_dir() else []
     )
-    like = f"; beside it there is {closest(path.name, beside)}" if beside else ""
+    alike = closest(path.name, beside)
+    like = "" if alike == some(beside) else f"; beside it there is {alike}"
     msg = f"A screen is read from a file; there is none at `{path}`{like}. Correct the path."
     raise InputError(msg)
 
