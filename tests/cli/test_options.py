@@ -120,7 +120,7 @@ def test_what_is_typed_of_a_recorded_file_arrives(option):
         ("record study --perturbed a.h5ad --screen b.csv", "Give one file: .* both came"),
         (
             "record study --screen b.csv",
-            "`--screen` needs `--higher-is` and `--modality`; '--higher-is', '--modality' did not come. Add them.",
+            "A screen is read from a file; there is none at .*b.csv`. Correct the path",
         ),
         ("record study --screen b.csv --control NT", "`--screen` does not take '--control'. Leave them out."),
         (

@@ -59,7 +59,10 @@ def test_the_p_of_a_gene_is_corrected_for_its_compounds():
     [
         (lambda table: pd.concat([table, table]), "one row a compound"),
         (lambda table: table.assign(compound="my " + table["compound"]), "of 31 none has.*Name them alike"),
-        (lambda table: table.rename(columns={"compound": "x"}), "Name them with `--gene-column`"),
+        (
+            lambda table: table.rename(columns={"compound": "x"}),
+            "--gene-column NAME: the column of compounds, one of 'x'",
+        ),
     ],
 )
 def test_drug_tables_that_cannot_be_read_are_refused(read, responses, targets, change, says):

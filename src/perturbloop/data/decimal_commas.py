@@ -22,8 +22,9 @@ def with_points(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
     Examples
     --------
-    >>> with_points(pd.DataFrame({"gene": ["A"], "score": ["-0,5"], "n": ["1,234"]}))[0].iloc[0].tolist()
-    ['A', -0.5, 1.234]
+    >>> frame, turned = with_points(pd.DataFrame({"gene": ["A"], "score": ["-0,5"], "n": ["1,234"]}))
+    >>> turned, float(frame["score"][0])
+    (['score', 'n'], -0.5)
     """
     texts = {name: frame[name].dropna() for name in frame if frame[name].dtype == object}
     texts = {name: values.map(str).str.strip() for name, values in texts.items() if len(values)}

@@ -1,5 +1,6 @@
 """The file of a screen as it lies on the disk: text or workbook, with or without a header, decimal points or commas."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ from perturbloop.data.screen_formats.base import GENE, plain
 from perturbloop.data.spreadsheets import ENDINGS, read_sheet, sheets_of
 from perturbloop.data.text_files import read_bytes
 from perturbloop.data.text_tables import NAMELESS, first_line, once_named, separator_of, table_of
-from perturbloop.errors import InputError, closest, some
+from perturbloop.errors import InputError, some
 
 NAMES = ("gene", "score")
 """What the two columns of a table without a header are called."""
@@ -76,8 +77,8 @@ def require_file(path: Path) -> None:
     beside = (
         sorted(one.name for one in path.parent.iterdir() if one.is_file()) if path.parent.is_dir() else []
     )
-    alike = closest(path.name, beside)
-    like = "" if alike == some(beside) else f"; beside it there is {alike}"
+    alike = get_close_matches(path.name, beside)
+    like = f"; beside it there is {some(alike)}" if alike else ""
     msg = f"A screen is read from a file; there is none at `{path}`{like}. Correct the path."
     raise InputError(msg)
 
