@@ -78,11 +78,21 @@ def test_no_option_of_any_section_is_without_a_flag():
 @pytest.mark.parametrize("option", CAMPAIGN, ids=lambda option: option.name)
 def test_what_is_typed_arrives_in_every_place_of_its_option(made, option):
     text = typed(option)
-    line = f"init new {REQUIRED} {flag(option.name)} {text}"
+    needed = REQUIRED.replace("--cells c.h5ad", "") if option.name == "cells" else REQUIRED
+    line = f"init new {needed} {flag(option.name)} {text}"
     done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     for section, field in option.places:
         assert getattr(getattr(made[0], section), field) == read(option, text)
+
+
+def test_several_files_of_cells_follow_one_flag_and_two_flags_do_the_same(made):
+    rest = REQUIRED.replace("--cells c.h5ad", "")
+    full = tuple(str(Path(name).resolve()) for name in ("a.h5ad", "b.h5ad"))
+    for line in (f"init new --cells a.h5ad b.h5ad {rest}", f"init --cells a.h5ad --cells b.h5ad {rest} new"):
+        done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
+        assert done.exit_code == 0, done.stderr
+        assert made.pop().cells.paths == full
 
 
 def test_what_is_not_typed_keeps_its_default(made):

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from perturbloop.data.cells import count_matrix, from_adata, read_cells
+from perturbloop.data.cells import from_adata, read_cells
+from perturbloop.data.counts import count_matrix
 from perturbloop.data.states import column, left_out, mixtures, state_cells
 from perturbloop.data.tokens import tokenize
 from perturbloop.data.vocabulary import Vocabulary

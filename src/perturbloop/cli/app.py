@@ -11,7 +11,7 @@ from perturbloop.cli.combine import combine
 from perturbloop.cli.curves import curves
 from perturbloop.cli.knowledge import knowledge
 from perturbloop.cli.models import models
-from perturbloop.cli.options import Folder, Workers, command
+from perturbloop.cli.options import Folder, Workers, command, full
 from perturbloop.cli.output import Answer, Commands, width
 from perturbloop.cli.record import RECORDED, record
 from perturbloop.errors import InputError
@@ -225,13 +225,15 @@ def unrecord(
 @command(app)
 def relocate(
     folder: Folder,
-    cells: Annotated[Path | None, typer.Option(help="Where the file of the cells is now.")] = None,
+    cells: Annotated[
+        list[Path] | None, typer.Option(help="Where the file of the cells is now, or each of several.")
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="Where the folder of the model is now.")] = None,
 ) -> Answer:
     """Say where moved cells or a moved model are now; they must be the same."""
     from perturbloop.loop.campaign import relocate as move
 
-    return _told(folder, move(folder, cells=cells and cells.resolve(), model=model and model.resolve()))
+    return _told(folder, move(folder, cells=full(cells) if cells else None, model=model and model.resolve()))
 
 
 @command(app)
@@ -281,7 +283,7 @@ def report(
 @command(app, *PRETRAINING, panels=PANELS)
 def pretrain(
     folder: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder to make.")],
-    files: Annotated[list[Path], typer.Argument(help="h5ad files with raw counts.")],
+    files: Annotated[list[Path], typer.Argument(help="Files with raw counts: h5ad, zarr, loom or 10x.")],
     vocabulary: Annotated[Path, typer.Option(help="Folder of the published dictionaries.")],
     given: dict[str, Any],
     gene_column: Annotated[

@@ -1,12 +1,13 @@
 """Commands and their options: those of a configuration are made from its dataclasses, so that each has its flag."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from perturbloop.cli.output import Answer, progress, refusals, say
 from perturbloop.schema.options import Option
@@ -69,7 +70,7 @@ def command(
         run.__signature__ = inspect.Signature([*plain, *made, last])  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in (*plain, *made, last)}
         run.__name__, run.__doc__ = function.__name__, function.__doc__
-        app.command()(run)
+        app.command(cls=Spreading)(run)
         return function
 
     return decorate
@@ -93,6 +94,52 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def full(came: Sequence[Path]) -> str | tuple[str, ...]:
+    """Full path of one file, or of each of several."""
+    paths = tuple(str(path.resolve()) for path in came)
+    return paths[0] if len(paths) == 1 else paths
+
+
+def spread(args: Sequence[str], flags: Collection[str]) -> list[str]:
+    """Repeat a flag before each of the files that follow it, where the campaign's folder stands first.
+
+    Parameters
+    ----------
+    args
+        What was typed after the command.
+    flags
+        Flags that take several files.
+
+    Examples
+    --------
+    >>> spread(["study", "--cells", "a.h5ad", "b.h5ad", "--goal", "b"], ["--cells"])
+    ['study', '--cells', 'a.h5ad', '--cells', 'b.h5ad', '--goal', 'b']
+    """
+    if not args or args[0].startswith("-"):
+        return list(args)
+    made: list[str] = []
+    current = ""
+    for word in args:
+        follows = bool(made) and current in flags and made[-1] != current and not word.startswith("-")
+        current = word if word.startswith("-") else current
+        made += [current, word] if follows else [word]
+    return made
+
+
+class Spreading(TyperCommand):
+    """A command whose options may take several files, one after the other."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what was typed."""
+        flags = {
+            flag
+            for one in self.params
+            if one.param_type_name == "option" and one.multiple
+            for flag in one.opts
+        }
+        return super().parse_args(ctx, spread(args, flags))
+
+
 def _parameter(
     option: Option, *, panel: str | None, required: bool, short: str | None = None
 ) -> inspect.Parameter:
@@ -109,6 +156,7 @@ def _parameter(
     kind: Any = (
         Path if option.is_file else bool if option.kind is bool else str
     )  # numbers are read by `_value`
+    kind = list[Path] if option.is_file and option.is_list else kind
     return inspect.Parameter(
         option.name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -122,6 +170,8 @@ def _panel(option: Option, panels: Mapping[str, str]) -> str | None:
 
 
 def _metavar(option: Option) -> str | None:
+    if option.is_file and option.is_list:
+        return "FILE…"
     if option.is_list:
         return "A,B,…"
     words = "|".join(option.words)
@@ -152,7 +202,7 @@ def _value(option: Option, came: Any) -> Any:
     if came is None:
         return None
     if option.is_file:
-        return str(came.resolve())
+        return full(came) if option.is_list else str(came.resolve())
     if option.is_list:
         return listed(came)
     try:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from perturbloop.data.cells import from_adata, require_whole
+from perturbloop.data.cells import from_adata
+from perturbloop.data.counts import require_whole
 from perturbloop.data.tokens import Tokens, encode, tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError

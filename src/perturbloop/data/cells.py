@@ -1,19 +1,28 @@
 """Read, check and select cells; the caller's file and object are never changed."""
 
 import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anndata as ad
-import h5py
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 from scipy import sparse
 
+from perturbloop.data.containers import Contents, Place, open_cells
+from perturbloop.data.containers.anndata_file import of_object
+from perturbloop.data.counts import count_matrix, looks_odd, require_raw, rounded
 from perturbloop.data.genes import NO_NAMES, GeneNames, GeneReport, map_genes
+from perturbloop.data.places import counts_place, held_line
+from perturbloop.data.selection import SELECTS, Measured, mito_share, selected
+from perturbloop.data.several import batch_names, common_genes, joint_lines, joint_obs
 from perturbloop.errors import InputError, some
+from perturbloop.schema.reading import AS_IT_IS, Reading
 from perturbloop.store.files import file_digest
 
 
@@ -32,7 +41,13 @@ class Cells:
     source: str
     """Where the cells come from, for messages and the ledger."""
     digest: str
-    """Hash of the content they were read from."""
+    """Hash of the content they were read from, and of what decided which of it was read."""
+    origins: tuple[str, ...] = ()
+    """The same of each file, before cells were left out."""
+    notes: tuple[str, ...] = ()
+    """Where the counts were found, and which cells were left out, in words."""
+    warnings: tuple[str, ...] = ()
+    """What may be a mistake."""
 
     @property
     def n_cells(self) -> int:
@@ -83,47 +98,48 @@ class Cells:
 
 
 def read_cells(
-    path: Path | str, *, names: GeneNames = NO_NAMES, gene_column: str | None = None
+    path: Path | str | Sequence[Path | str],
+    *,
+    names: GeneNames = NO_NAMES,
+    gene_column: str | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> tuple[Cells, GeneReport]:
-    """Read an h5ad file with raw counts.
+    """Read a file of raw counts, or several as one: h5ad, zarr, loom, or a 10x matrix.
 
     Parameters
     ----------
     path
-        The file.
+        The file or folder; of several, genes that all of them measure are kept, and `obs` gets a column that names the file.
     names
         Which symbol or retired id means which gene; without them, `var` must hold Ensembl ids.
     gene_column
         Column of `var` with the gene ids; by default the one that maps most genes.
+    reading
+        Where the counts lie, whether they are rounded, and which cells are kept.
+
+    Returns
+    -------
+    The cells, and what became of the genes: of the first file, where there are several.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, cut off, no h5ad, or holds anything but raw counts.
+        If a file is missing, empty, cut off or of no known format, holds anything but raw counts, or no cell is kept.
     GeneIdError
         If hardly any of its genes is known.
     """
-    path = Path(path)
-    adata = _opened(path)
-    return from_adata(adata, source=path.name, names=names, gene_column=gene_column, digest=file_digest(path))
+    paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(one) for one in path]
+    read = []
+    for one in paths:
+        with open_cells(one) as contents:
+            read.append(_read(contents, one.name, names, gene_column, reading, partial(file_digest, one)))
+    return _kept(read[0] if len(read) == 1 else _joint(read, batch_names(paths)), reading)
 
 
 def read_var(path: Path | str) -> pd.DataFrame:
-    """What a h5ad file says of its genes; index = its own names of them. Counts are not read."""
-    opened = _opened(Path(path), backed="r")
-    try:
-        return opened.var.copy()
-    finally:
-        opened.file.close()
-
-
-def _opened(path: Path, *, backed: Literal["r"] | None = None) -> ad.AnnData:
-    _require_h5ad(path)
-    try:
-        return ad.read_h5ad(path, backed=backed)
-    except Exception as error:  # h5py and anndata raise a dozen kinds for a damaged file
-        msg = f"{path.name} must be an AnnData file (h5ad); it is damaged or cut off: {error}. Copy or write it again."
-        raise InputError(msg) from error
+    """What a file of cells says of its genes; index = its own names of them. Counts are not read."""
+    with open_cells(Path(path)) as contents:
+        return contents.places[0].var.copy()
 
 
 def from_adata(
@@ -132,107 +148,156 @@ def from_adata(
     source: str = "the AnnData object",
     names: GeneNames = NO_NAMES,
     gene_column: str | None = None,
-    digest: str | None = None,
+    reading: Reading = AS_IT_IS,
 ) -> tuple[Cells, GeneReport]:
     """Check an AnnData object and bring its genes to Ensembl ids; the object is not changed.
 
     Parameters
     ----------
     adata
-        Raw counts in `X`, cells × genes.
+        Cells × genes, in memory or backed; raw counts where `reading` says, or in the one place that holds whole numbers.
     source
         What messages call it: the path of the file.
     names
         Maps symbols; without it only Ensembl ids are understood.
     gene_column
         Column of `var` with the genes; found by itself where it is `None`.
-    digest
-        Digest of the file; of the counts and genes where it is `None`.
+    reading
+        Where the counts lie, whether they are rounded, and which cells are kept.
 
     Returns
     -------
     The cells, and what became of their genes.
     """
-    if adata.X is None or 0 in adata.shape:
-        msg = f"{source} must hold cells and genes; it holds {adata.n_obs:,} × {adata.n_vars:,}. Give another file."
+    return _kept(_read(of_object(adata, source), source, names, gene_column, reading), reading)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One file with all its cells, and what quality control asks of them."""
+
+    cells: Cells
+    genes: GeneReport
+    measured: Measured
+
+
+def _read(
+    contents: Contents,
+    source: str,
+    names: GeneNames,
+    gene_column: str | None,
+    reading: Reading,
+    digest: Callable[[], str] | None = None,
+) -> _Read:
+    place = _place(contents, source, reading)
+    counts, notes, decides = _counts(place, contents, reading)
+    warnings = (*contents.warnings, *looks_odd(counts, source, place.shown))
+    mapped, gene_ids, gene_names, report = map_genes(
+        counts, place.var, names=names, column=gene_column, source=source
+    )
+    content = mixed(digest() if digest else _content_digest(counts, gene_ids), decides)
+    obs = contents.obs.copy()
+    cells = Cells(
+        mapped, gene_ids, gene_names, obs, source, content, (content,), (*contents.notes, *notes), warnings
+    )
+    total_n, genes_n = (
+        np.asarray(one.sum(axis=1, dtype=np.float64)).ravel() for one in (counts, counts.astype(bool))
+    )
+    return _Read(cells, report, Measured(total_n, genes_n, mito_share(mapped, gene_ids, gene_names, obs)))
+
+
+def _place(contents: Contents, source: str, reading: Reading) -> Place:
+    """Where the counts lie, in a file that can be read at all."""
+    obs, places = contents.obs, contents.places
+    if not places or not all(places[0].shape):
+        shape = places[0].shape if places else (len(obs), 0)
+        msg = f"{source} must hold cells and genes; it holds {shape[0]:,} × {shape[1]:,}. Give another file."
         raise InputError(msg)
-    if not adata.obs_names.is_unique:
-        twice = adata.obs_names[adata.obs_names.duplicated()].unique()
+    if not obs.index.is_unique:
+        twice = obs.index[obs.index.duplicated()].unique()
         msg = f"Cell names of {source} must be unique; these occur twice: {some(twice)}. Call `obs_names_make_unique()`."
         raise InputError(msg)
-    counts = count_matrix(adata.X, source)
-    require_raw(counts, source)
-    mapped, gene_ids, gene_names, report = map_genes(
-        counts, adata.var, names=names, column=gene_column, source=source
-    )
-    content = digest or _content_digest(counts, gene_ids)
-    return Cells(mapped, gene_ids, gene_names, adata.obs.copy(), source, content), report
-
-
-def count_matrix(matrix: Any, source: str) -> sparse.csr_matrix:
-    """Bring a matrix to CSR, float32, each value once and in order; the caller's is not changed."""
-    require_whole(matrix, source)
-    counts = sparse.csr_matrix(matrix, dtype=np.float32)
-    if not counts.has_canonical_format:
-        counts = counts.copy()
-        counts.sum_duplicates()
-    return counts
-
-
-def require_whole(matrix: Any, source: str) -> None:
-    """Refuse a matrix whose index arrays point outside of it, as those of a damaged file do: used unchecked they end Python."""
-    try:
-        if isinstance(matrix, (sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.csc_array)):
-            shallow = type(matrix)(matrix)  # the check cuts arrays that are too long
-            shallow.check_format(full_check=True)
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
+    place = counts_place(places, reading.counts, source, rounds=reading.round)
+    if place.shape != (len(obs), len(place.var)):
         msg = (
-            f"`X` of {source} must be a whole matrix of numbers; it is damaged: {error}. Copy or write the file again, "
-            "compressed: damage is then noticed when it is read."
+            f"{place.shown} of {source} must have a row for each cell and a column for each gene; it is {place.shape[0]:,} × "
+            f"{place.shape[1]:,}, for {len(obs):,} cells and {len(place.var):,} genes: the file is damaged or cut off. Copy or write it again."
         )
-        raise InputError(msg) from error
+        raise InputError(msg)
+    return place
 
 
-def require_raw(counts_ng: sparse.csr_matrix, source: str) -> None:
-    """Refuse counts that are missing, negative or no whole numbers."""
-    values = counts_ng.data
-    checks = (
-        (~np.isfinite(values), "missing or infinite", "Remove the cells or genes that hold them."),
+def _counts(
+    place: Place, contents: Contents, reading: Reading
+) -> tuple[sparse.csr_matrix, list[str], dict[str, Any]]:
+    """Raw counts of a place, what to say of them, and what decided them beside the file."""
+    counts = count_matrix(place.whole(), place.source, place.shown)
+    held = partial(held_line, contents.places)
+    require_raw(counts, place.source, place.shown, others=held, can_round=reading.round)
+    notes = [f"Raw counts are {place.shown} of {place.source}"] if len(contents.places) > 1 else []
+    decides: dict[str, Any] = {} if place.name == "X" else {"place": place.name}
+    if reading.round:
+        counts, rounding = rounded(counts)
+        notes.append(rounding.line(place.shown))
+        decides |= {"round": True} if rounding.n_changed else {}
+    return counts, notes, decides
+
+
+def _kept(read: _Read, reading: Reading) -> tuple[Cells, GeneReport]:
+    """Keep the cells that are asked for; what decides that is part of their digest."""
+    cells = read.cells
+    kept_n, lines = selected(cells.obs, read.measured, reading, cells.source)
+    asked = {name: value for name, value in vars(reading).items() if name in SELECTS and value is not None}
+    told = replace(cells, digest=mixed(cells.digest, asked), notes=(*cells.notes, *lines))
+    return (told if kept_n.all() else told.select(kept_n)), read.genes
+
+
+def _joined(read: Sequence[_Read], names: Sequence[str]) -> _Read:
+    """Several files as one, on the genes that all of them measure."""
+    files = [one.cells for one in read]
+    gene_ids = common_genes([cells.gene_ids for cells in files], names)
+    obs, column = joint_obs([cells.obs for cells in files], names)
+    parts = [cells.restrict(gene_ids) for cells in files]
+    digests = [[name, cells.digest] for name, cells in zip(names, files, strict=True)]
+    joint = Cells(
+        sparse.csr_matrix(sparse.vstack([part.counts_ng for part in parts], format="csr")),
+        gene_ids,
+        parts[0].gene_names,
+        obs,
+        ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else ""),
+        mixed("", {"files": digests}),
+        tuple(cells.digest for cells in files),
         (
-            values < 0,
-            "negative",
-            "They were scaled; use the raw counts, often kept in `layers['counts']` or `raw`.",
+            *joint_lines(files, names, column, gene_ids),
+            *dict.fromkeys(note for one in files for note in one.notes),
         ),
-        (
-            values != np.round(values),
-            "no whole numbers",
-            "They were normalized; use the raw counts, often kept in `layers['counts']` or `raw`.",
-        ),
+        tuple(dict.fromkeys(warning for one in files for warning in one.warnings)),
     )
-    for wrong, what, todo in checks:
-        if wrong.any():
-            msg = (
-                f"`X` of {source} must hold raw counts; {int(wrong.sum()):,} of its {values.size:,} non-zero values are "
-                f"{what}: {', '.join(f'{value:g}' for value in values[wrong][:5])}. {todo}"
-            )
-            raise InputError(msg)
-    if not values.any():
-        msg = f"`X` of {source} must hold raw counts; all its values are zero. Give another file."
-        raise InputError(msg)
+    mito = [one.measured.mito_n for one in read]
+    measured = Measured(
+        np.concatenate([one.measured.total_n for one in read]),
+        np.concatenate([one.measured.genes_n for one in read]),
+        np.concatenate([part for part in mito if part is not None])
+        if all(part is not None for part in mito)
+        else None,
+    )
+    return _Read(joint, replace(read[0].genes, n_genes=len(gene_ids)), measured)
 
 
-def _require_h5ad(path: Path) -> None:
-    todo = "Give an AnnData file (h5ad) with raw counts."
-    if not path.is_file():
-        near = sorted(other.name for other in path.parent.glob("*.h5ad")) if path.parent.is_dir() else []
-        msg = f"A file is needed at `{path}`; there is none. h5ad files beside it: {some(near)}. {todo}"
-        raise InputError(msg)
-    if path.stat().st_size == 0:
-        msg = f"{path.name} must be an AnnData file (h5ad); it is empty. {todo}"
-        raise InputError(msg)
-    if not h5py.is_hdf5(path):
-        msg = f"{path.name} must be an AnnData file (h5ad); it is no HDF5 file. {todo}"
-        raise InputError(msg)
+def mixed(digest: str, decides: Mapping[str, Any]) -> str:
+    """Hash of content and of what decided, beside the file, what of it is read; that of the content where nothing did.
+
+    Parameters
+    ----------
+    digest
+        Hash of the content.
+    decides
+        Plain values by name.
+    """
+    if not decides:
+        return digest
+    text = json.dumps([digest, decides], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _content_digest(counts_ng: sparse.csr_matrix, gene_ids: np.ndarray) -> str:

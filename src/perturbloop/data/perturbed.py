@@ -84,7 +84,7 @@ def read_perturbed(
         If a column or the control label does not exist, a replicate holds no controls, purity is asked for and no column
         holds it, a `condition` label says nothing, or no target has enough cells.
     """
-    cells, genes = read_cells(config.path, names=names, gene_column=config.gene_column)
+    cells, genes = read_cells(config.path, names=names, gene_column=config.gene_column, reading=config)
     target_n = column(cells, config.target_column, "--target-column", blank=True)
     _require_control(target_n, config, cells, names)
     kept_n, dropped, purity_column = _kept(cells, target_n, config)

@@ -34,6 +34,10 @@ _USUAL = {
     "--donor-column": ("donor", "patient", "individual", "subject", "sample"),
 }
 """Parts of the names of columns that are usually meant by an option."""
+_NOTHING_SAID = (
+    "The file says nothing of its cells, as matrices of Cell Ranger do: give one file per state, `--cells REST STIM --state-column batch`, "
+    "or add the column in Python and write an h5ad file."
+)
 _MOST_KINDS, _NAMED = 100, 5
 """Most kinds of a mixture; labels left out that are named."""
 _HELD_OUT = 0.2
@@ -85,7 +89,7 @@ def state_cells(cells: Cells, config: CellsConfig, *, seed: int) -> StateCells:
     StateError
         If a column or state does not exist, a state has too few cells, or donors are declared paired but nested.
     """
-    label_n = column(cells, config.state_column, "--state-column").astype(str)
+    label_n = column(cells, config.state_column, "--state-column", blank=True)
     for option, state in (("--start", config.start), ("--goal", config.goal)):
         _require_state(label_n, state, option, config)
     kept_n = (label_n == config.start) | (label_n == config.goal)
@@ -112,16 +116,20 @@ def left_out(cells: Cells, config: CellsConfig) -> tuple[str, ...]:
     config
         Names of the state column and the two states.
     """
-    label_n = column(cells, config.state_column, "--state-column").astype(str)
-    others = pd.Series(label_n[~np.isin(label_n, (config.start, config.goal))]).value_counts()
+    label_n = column(cells, config.state_column, "--state-column", blank=True)
+    others = pd.Series(label_n[(label_n != config.start) & (label_n != config.goal)]).value_counts()
     if others.empty:
         return ()
-    named = ", ".join(f"'{name}' ({count:,})" for name, count in others.head(_NAMED).items())
+    named = ", ".join(f"{_quoted(name)} ({count:,})" for name, count in others.head(_NAMED).items())
     more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
     return (
         f"{int(others.sum()):,} of {cells.n_cells:,} cells are in neither state and left out; `obs['{config.state_column}']` says of "
         f"them: {named}{more}.",
     )
+
+
+def _quoted(label: object) -> str:
+    return f"'{label}'" if label else "nothing"
 
 
 def mixtures(states: StateCells, config: CellsConfig) -> tuple[str, ...]:
@@ -147,10 +155,15 @@ def mixtures(states: StateCells, config: CellsConfig) -> tuple[str, ...]:
         said.append(
             f"The cells are of {len(share)} kinds by `obs['{name}']` and are analysed as one; shares differ between the states by "
             f"up to {100 * abs(change[most]):.0f} points ('{most}': {100 * share.loc[most, False]:.0f} % of the start, "
-            f"{100 * share.loc[most, True]:.0f} % of the goal), and what differs may be the mixture. A file of one kind answers for "
-            "that kind."
+            f"{100 * share.loc[most, True]:.0f} % of the goal), and what differs may be the mixture. One kind alone: "
+            f'`--subset "{_named(name)} == {str(share.min(axis=1).idxmax())!r}"`.'
         )
     return tuple(said)
+
+
+def _named(name: object) -> str:
+    """Column as a query names it."""
+    return str(name) if str(name).isidentifier() else f"`{name}`"
 
 
 def column(cells: Cells, name: str, option: str, *, blank: bool = False) -> np.ndarray:
@@ -174,7 +187,11 @@ def column(cells: Cells, name: str, option: str, *, blank: bool = False) -> np.n
     if name not in cells.obs.columns:
         msg = (
             f"`obs` of {cells.source} needs the column '{name}'; it has {some(cells.obs.columns, limit=20)}. "
-            f"Name it with `{option}`; the closest is {closest(name, _likely(cells.obs.columns, option), limit=1)}."
+            + (
+                f"Name it with `{option}`; the closest is {closest(name, _likely(cells.obs.columns, option), limit=1)}."
+                if len(cells.obs.columns)
+                else _NOTHING_SAID
+            )
         )
         raise StateError(msg)
     values = cells.obs[name]
@@ -198,7 +215,7 @@ def _likely(names: Iterable[object], option: str) -> list[object]:
 
 def _require_state(label_n: np.ndarray, state: str, option: str, config: CellsConfig) -> None:
     count = int((label_n == state).sum())
-    known = pd.unique(label_n)
+    known = [label for label in pd.unique(label_n) if label]
     if (
         count == 0
         and len(known) > _MOST_KINDS

@@ -71,6 +71,7 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
         source=perturbed.cells.source,
         modality=entry.modality,
         **frozen(read),
+        reading=perturbed.cells.notes,
         label_source=entry.label_source,
         n_labelled=n_labelled,
         state_score_auroc=whole.heldout_auroc,
@@ -84,10 +85,11 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
         replicate_variance=whole.replicate_variance,
         control_position=whole.control_position,
         contributions=_strongest(whole),
-        same_file=Path(entry.path).resolve() == Path(study.config.cells.path).resolve(),
+        same_file=Path(entry.path).resolve() in [Path(path).resolve() for path in study.config.cells.paths],
         hit_genes=dict(fold_of) if perturbed.compounds else {},
         cell_genes=of_usable_compounds(perturbed, fold_of),
         warnings=(
+            *perturbed.cells.warnings,
             *([WARNINGS[entry.label_source]] if entry.label_source in WARNINGS else []),
             *compound_warnings(
                 perturbed,
@@ -155,7 +157,7 @@ def _require_common_genes(perturbed: PerturbedCells, study: Study) -> None:
     shared = set(shared_genes(study.states.cells, perturbed.cells))
     for other in study.config.perturbed:
         if other.path != perturbed.config.path:
-            cells, _ = read_cells(other.path, names=study.names, gene_column=other.gene_column)
+            cells, _ = read_cells(other.path, names=study.names, gene_column=other.gene_column, reading=other)
             shared &= set(cells.gene_ids)
     if len(shared) < LEAST_SHARED:
         msg = (

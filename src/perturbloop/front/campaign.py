@@ -13,7 +13,7 @@ from perturbloop.cli.app import CAMPAIGN, PROPOSED
 from perturbloop.cli.output import progress
 from perturbloop.cli.record import RECORDED, entry
 from perturbloop.errors import InputError, closest, some
-from perturbloop.front.given import kept, named
+from perturbloop.front.given import full, kept, named
 from perturbloop.front.shown import Drawing, Page
 from perturbloop.loop import campaign as loop
 from perturbloop.loop.folder import refuse_taken
@@ -27,7 +27,7 @@ from perturbloop.schema import CampaignConfig, Recorded, TrialStatus
 from perturbloop.schema.options import nested
 
 if TYPE_CHECKING:
-    from perturbloop.front.given import Source
+    from perturbloop.front.given import Source, Sources
     from perturbloop.loop.curves import Curves
     from perturbloop.perturb.cost import Cost
 
@@ -58,7 +58,7 @@ class Campaign:
     def create(
         cls,
         folder: str | PathLike[str],
-        cells: "Source",
+        cells: "Sources",
         *,
         start: str,
         goal: str,
@@ -72,14 +72,15 @@ class Campaign:
         folder
             Folder to make.
         cells
-            Cells of both states with raw counts: an AnnData object, or the path of a h5ad file.
+            Cells of both states with raw counts: an AnnData object, in memory or backed, or the path of a file (h5ad, zarr, loom, 10x),
+            or a list of paths, whose cells are told apart by the column `batch` of `obs`.
         start, goal
             States, as the state column names them: where the cells are, and where they should go.
         model
             Folder of the foundation model.
         options
             `state` (the column of `obs` that holds the state), `donor`, and every option of `perturbloop init` by its name, for
-            instance `kinds=("delete",)`.
+            instance `counts="layers/counts"`, `subset="cell_type == 'CD4 T'"` or `kinds=("delete",)`.
 
         Raises
         ------
@@ -142,7 +143,7 @@ class Campaign:
         Parameters
         ----------
         perturbed
-            Perturbed and control cells with raw counts: an AnnData object, or the path of a h5ad file.
+            Perturbed and control cells with raw counts: an AnnData object, or the path of a file.
         screen
             Rather: the path of a table with one score a gene, or a compound.
         replace
@@ -175,18 +176,21 @@ class Campaign:
         return self
 
     def relocate(
-        self, *, cells: str | PathLike[str] | None = None, model: str | PathLike[str] | None = None
+        self,
+        *,
+        cells: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+        model: str | PathLike[str] | None = None,
     ) -> "Campaign":
         """Say where moved cells or a moved model are now; they must be the same.
 
         Parameters
         ----------
         cells, model
-            New places of the file of cells and of the model's folder; `None` = it has not moved.
+            New places of the file of cells (of all, where there are several) and of the model's folder; `None` = it has not moved.
         """
         loop.relocate(
             self.folder,
-            cells=None if cells is None else Path(cells),
+            cells=None if cells is None else full(cells),
             model=None if model is None else Path(model),
         )
         return self

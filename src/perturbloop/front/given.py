@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     Source: TypeAlias = AnnData | str | PathLike[str]
+    Sources: TypeAlias = Source | Sequence[str | PathLike[str]]
 _SHORT = {"state": "state_column", "donor": "donor_column", "target": "target_column", "dose": "dose_column"}
 _SHORT |= {"replicate": "replicate_column", "guide": "guide_column"}
 """Short names of options that name a column."""
@@ -29,8 +30,20 @@ def named(options: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
     return given
 
 
+def full(cells: "str | PathLike[str] | Sequence[str | PathLike[str]]") -> str | tuple[str, ...]:
+    """Full path of a file, or of each of several."""
+    if isinstance(cells, (str, PathLike)):
+        return str(Path(cells).resolve())
+    wrong = [type(one).__name__ for one in cells if not isinstance(one, (str, PathLike))]
+    if wrong or not cells:
+        msg = f'Several files are named by their paths; {some(wrong)} came. Join objects first: `anndata.concat(objects, label="batch")`.'
+        raise InputError(msg)
+    paths = tuple(str(Path(one).resolve()) for one in cells)
+    return paths[0] if len(paths) == 1 else paths
+
+
 @contextmanager
-def kept(folder: Path, cells: "Source | None", name: str) -> Iterator[str | None]:
+def kept(folder: Path, cells: "Sources | None", name: str) -> Iterator[str | tuple[str, ...] | None]:
     """Path of cells; an object is written into the campaign's folder, and taken away again where it is refused.
 
     Parameters
@@ -38,23 +51,20 @@ def kept(folder: Path, cells: "Source | None", name: str) -> Iterator[str | None
     folder
         Campaign folder.
     cells
-        The object, or the path of a file; `None` where none came.
+        The object, in memory or backed, or the path of a file, or of several; `None` where none came.
     name
         What the file of an object is called.
     """
-    if cells is None or isinstance(cells, (str, PathLike)):
-        yield None if cells is None else str(Path(cells).resolve())
-        return
     from anndata import AnnData
 
+    if not isinstance(cells, AnnData):
+        yield None if cells is None else full(cells)
+        return
     places = folder / "cells"
     made = [place for place in (places, *places.parents) if not place.exists()]
     places.mkdir(parents=True, exist_ok=True)
     beside = places / "new"
-    plain = AnnData(
-        cells.X, obs=cells.obs.copy(), var=cells.var.copy()
-    )  # writing would turn texts into categories
-    plain.write_h5ad(beside)
+    _plain(cells).write_h5ad(beside)
     path, known = _place(places, name, file_digest(beside))
     beside.replace(path)
     try:
@@ -66,6 +76,26 @@ def kept(folder: Path, cells: "Source | None", name: str) -> Iterator[str | None
             if not any(place.iterdir()):
                 place.rmdir()
         raise
+
+
+def _plain(cells: "AnnData") -> "AnnData":
+    """Matrices, and what is said of cells and genes; what a file holds beside them is left out."""
+    from anndata import AnnData
+
+    from perturbloop.data.containers.anndata_file import of_object
+
+    held = {place.name: place for place in of_object(cells, "the AnnData object").places}
+    layers = {
+        name.removeprefix("layers/"): held.pop(name).whole()
+        for name in list(held)
+        if name.startswith("layers/")
+    }
+    found = AnnData(
+        held["X"].whole() if "X" in held else None, obs=cells.obs.copy(), var=cells.var.copy(), layers=layers
+    )  # copies, as writing would turn texts into categories
+    if "raw" in held:
+        found.raw = AnnData(held["raw"].whole(), obs=found.obs, var=held["raw"].var.copy())
+    return found
 
 
 def _place(places: Path, name: str, digest: str) -> tuple[Path, bool]:

@@ -83,6 +83,7 @@ class Inputs:
     def cautions(self) -> list[str]:
         """What a user should know before anything is computed, for it may be a mistake."""
         return [
+            *self.cells.warnings,
             *self.left_out,
             *self.unseen,
             *mixtures(self.states, self.config.cells),
@@ -111,7 +112,7 @@ class Inputs:
     @cached_property
     def key(self) -> str:
         """Hash of cells, their selection, and model."""
-        parts = self.config.to_dict()["cells"] | {"path": "", "seed": self.config.train.seed}
+        parts = self.config.cells.decisive | {"seed": self.config.train.seed}
         return step_key("check", config=parts, inputs=[self.cells.digest, self.view.digest])
 
     @property
@@ -128,6 +129,7 @@ class Inputs:
         length, most = self.view.tokens.length_n, self.vocabulary.max_length
         n_goal = int(self.states.is_goal_n.sum())
         return [
+            *self.cells.notes,
             *self.genes.lines(),
             f"{self.cells.n_cells - n_goal:,} start and {n_goal:,} goal cells; "
             f"{int((~self.states.train_n).sum()):,} held out; design {self.states.design}"
@@ -140,7 +142,7 @@ class Inputs:
 def inputs_of(campaign: CampaignFolder) -> Inputs:
     """Read the inputs of a campaign; what was moved since it was made is said to be, with the command that finds it again."""
     config = campaign.config
-    for what, path in (("cells", config.cells.path), ("model", config.train.model)):
+    for what, path in (*(("cells", path) for path in config.cells.paths), ("model", config.train.model)):
         if path and not Path(path).exists():
             msg = (
                 f"This campaign was made with the {what} at `{path}`; nothing is there. Move it back, or say where it is now: "
@@ -162,7 +164,8 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     card = models.describe(folder, vocabulary=dictionaries, emb_layer=layer)
     models.require_foundation(card, config.perturb)
     words = card.vocabulary
-    cells, genes = read_cells(config.cells.path, names=words.names, gene_column=config.cells.gene_column)
+    asked = config.cells
+    cells, genes = read_cells(asked.path, names=words.names, gene_column=asked.gene_column, reading=asked)
     states = state_cells(cells, config.cells, seed=config.train.seed)
     # Refused now, not after hours of edits: a test that the cells do not allow, unknown controls, an unknown pathway.
     chosen_test(states.is_goal_n, states.donor_n, by=config.evaluate.de)
@@ -173,5 +176,5 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     require_some(tokens, cells.source)
     load = partial(models.load, folder, vocabulary=dictionaries, emb_layer=layer)
     view = ModelView.of(card, states.cells, tokens, load)
-    said = left_out(cells, config.cells), card.cautions(cells.digest)
+    said = left_out(cells, config.cells), card.cautions(*cells.origins)
     return Inputs(config, states, genes, view, *said, annotations)

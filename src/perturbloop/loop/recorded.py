@@ -35,7 +35,7 @@ from perturbloop.schema import (
 )
 from perturbloop.store import Input, Target, step_key
 from perturbloop.store.campaign_file import digests_of
-from perturbloop.store.files import file_digest, write_json, write_table
+from perturbloop.store.files import file_digest, size_of, write_json, write_table
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _keep(campaign: CampaignFolder, inputs: Inputs, entry: RecordedFile, found: 
         write_table(place / f"{name}.parquet", table)
     role = "screen" if isinstance(entry, ScreenConfig) else "perturbed"
     n_cells = found.recorded.n_cells if isinstance(found.recorded, RecordedCells) else None
-    size = path.stat().st_size
+    size = size_of(path)
     campaign.store.add_input(Input(entry.path, role, file_digest(path), size, n_cells, found.n_genes))
     campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in found.fold_of.items())
     write_json(place / "report.json", found.recorded.to_dict())

@@ -27,7 +27,7 @@ from perturbloop.schema import (
 )
 from perturbloop.store import Input, step_key
 from perturbloop.store.campaign_file import digests_of
-from perturbloop.store.files import write_json, write_table, write_text
+from perturbloop.store.files import size_of, write_json, write_table, write_text
 
 if TYPE_CHECKING:
     from perturbloop.loop.execute import Perturbed
@@ -299,8 +299,7 @@ def note_inputs(campaign: CampaignFolder, inputs: Inputs) -> None:
 
 
 def _inputs(config: CampaignConfig, inputs: Inputs) -> Iterator[Input]:
-    path, cells = Path(config.cells.path), inputs.cells
-    yield Input(str(path), "cells", cells.digest, path.stat().st_size, cells.n_cells, cells.n_genes)
-    model = Path(config.train.model)
-    size = sum(file.stat().st_size for file in model.glob("*") if file.is_file())
-    yield Input(str(model), "model", inputs.view.digest, size)
+    paths, cells, model = config.cells.paths, inputs.cells, config.train.model
+    size = sum(size_of(Path(path)) for path in paths)
+    yield Input(", ".join(paths), "cells", cells.digest, size, cells.n_cells, cells.n_genes)
+    yield Input(model, "model", inputs.view.digest, size_of(Path(model)))

@@ -60,13 +60,13 @@ class ModelCard:
         said = (self.card.get("what", ""), *self.card.get("lines", ()))
         return tuple(str(line) for line in said if line)
 
-    def cautions(self, digest: str) -> tuple[str, ...]:
+    def cautions(self, *digests: str) -> tuple[str, ...]:
         """Say what of the model is not used, and that it has not learnt from these cells, where its card lists those it did.
 
         Parameters
         ----------
-        digest
-            Hash of the cells' content.
+        digests
+            Hash of the content of each file of cells.
         """
         notes = self.notes
         if self.reads == "values":
@@ -75,7 +75,7 @@ class ModelCard:
                 "perturbed cells; they teach the evidence channel and judge.",
             )
         files = self.card.get("files")
-        if not isinstance(files, dict) or not files or digest in files.values():
+        if not isinstance(files, dict) or not files or set(digests) & set(files.values()):
             return notes
         return (
             *notes,

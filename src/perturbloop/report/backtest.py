@@ -153,7 +153,7 @@ def _contents(value: Any) -> Any:
     """Digest of a file in the place of its path; anything else as it is."""
     if isinstance(value, tuple):
         return [_contents(one) for one in value]
-    return file_digest(Path(value)) if isinstance(value, str) and Path(value).is_file() else value
+    return file_digest(Path(value)) if isinstance(value, str) and Path(value).exists() else value
 
 
 def _write(done: Backtest, config: BacktestConfig) -> None:

@@ -134,7 +134,7 @@ def _of_an_older_round(folder: Path, todo: str) -> RoundFacts:
         config=config,
         created="",
         version=stamp["version"],
-        source=Path(config.cells.path).name,
+        source=", ".join(Path(path).name for path in config.cells.paths),
         **{name: scores[name] for name in ("data_digest", "model_digest", "vocabulary_digest")},
         vocabulary="",
         design=config.cells.design or "",

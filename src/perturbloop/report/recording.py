@@ -53,6 +53,7 @@ def _read(head: str, entry: RecordedCells, rows: pd.DataFrame) -> Iterator[str]:
         f"{entry.n_shared_genes:,} of the {count(entry.n_state_genes, 'gene')} of the states are shared; on them the states are told "
         f"apart with AUROC {number(entry.state_score_auroc)}."
     )
+    yield from (f"{line}." for line in entry.reading)
     yield from (f"{count(n, 'cell')} left out: {why}." for why, n in entry.dropped.items() if n)
     if entry.targets_dropped:
         few = [f"{name} ({n})" for name, n in entry.targets_dropped.items()]

@@ -36,6 +36,7 @@ from perturbloop.schema.methods import (
     controls_of,
     method,
 )
+from perturbloop.schema.reading import AS_IT_IS, Reading
 from perturbloop.schema.recorded import Recorded, RecordedCells, RecordedScreen, frozen, recorded_from
 from perturbloop.schema.recording import PerturbedConfig, RecordedFile, ScreenConfig, name_of, options_of
 from perturbloop.schema.replay import REPLAY, REPLAY_MEANS
@@ -137,6 +138,8 @@ __all__ = [
     "ScreenConfig",
     "SECTIONS",
     "TrainConfig",
+    "AS_IT_IS",
+    "Reading",
     "file_fields",
     "METHODS",
     "WITH_MODEL",

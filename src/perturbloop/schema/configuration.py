@@ -18,6 +18,7 @@ from perturbloop.schema.checks import (
     check,
     require,
 )
+from perturbloop.schema.reading import Reading, is_reading, unsaid
 from perturbloop.schema.recording import PerturbedConfig, RecordedFile, ScreenConfig
 from perturbloop.schema.words import (
     DEFAULT_KINDS,
@@ -39,11 +40,12 @@ Rate = Annotated[float, Interval(gt=0, le=10)]
 
 
 @dataclass(frozen=True)
-class CellsConfig:
+class CellsConfig(Reading):
     """Which cells, which states, which donors."""
 
-    path: FileName
-    """AnnData file (h5ad) with raw counts."""
+    path: FileName | tuple[FileName, ...]
+    """File with raw counts: h5ad, zarr, loom, or a 10x matrix (h5 or folder). Of several, `obs` gets a column `batch` that names
+    the file of each cell."""
     state_column: str
     """Column of `obs` that holds the state."""
     start: str
@@ -61,9 +63,28 @@ class CellsConfig:
     """Least number of cells a state must have."""
 
     def __post_init__(self) -> None:
-        """Refuse a goal that is the start."""
+        """Refuse a goal that is the start, and no file at all."""
         check(self)
+        require(
+            bool(self.paths) and all(self.paths),
+            "`path` must name a file",
+            self.path,
+            "Name the file of the cells.",
+        )
         require(self.start != self.goal, "`start` and `goal` must differ", self.goal, "Name two states.")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All files, in order."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """Options that decide which cells are compared, unset ones left out; what `Reading` keeps is part of the cells' digest."""
+        values = {
+            name: value for name, value in vars(self).items() if not is_reading(name) and value is not None
+        }
+        return values | {"path": ""}
 
 
 @dataclass(frozen=True)
@@ -349,7 +370,11 @@ def _build(kind: type, values: Any, section: str) -> Any:
 
 def _unset_dropped(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _unset_dropped(item) for key, item in value.items() if item is not None}
+        return {
+            key: _unset_dropped(item)
+            for key, item in value.items()
+            if item is not None and not unsaid(key, item)
+        }
     if isinstance(value, (list, tuple)):
         return [_unset_dropped(item) for item in value]
     return value

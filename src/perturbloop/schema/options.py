@@ -77,7 +77,9 @@ def options(
     for section, kind in sections.items():
         hints = get_type_hints(kind)
         files, docs = file_fields(kind), field_docs(kind)
-        for field in fields(kind):
+        for field in sorted(
+            fields(kind), key=lambda one: one.default is not MISSING
+        ):  # what must come stands first
             name = (names or {}).get(f"{section}.{field.name}", field.name)
             option = Option(
                 name,
@@ -143,8 +145,11 @@ def _joint(name: str, found: list[Option], *, apart: bool) -> Option:
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """Docstrings under the fields of a dataclass, by field; a field without one has none."""
-    return _docs_of_module(kind.__module__).get(kind.__name__, {})
+    """Docstrings under the fields of a dataclass and those that it inherits, by field; a field without one has none."""
+    docs: dict[str, str] = {}
+    for one in reversed(kind.__mro__[:-1]):
+        docs |= _docs_of_module(one.__module__).get(one.__name__, {})
+    return docs
 
 
 @cache

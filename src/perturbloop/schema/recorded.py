@@ -39,6 +39,8 @@ class RecordedCells:
     """Genes of the table of targets that nobody knows."""
     genes: tuple[str, ...] = ()
     """What became of the file's genes, in words."""
+    reading: tuple[str, ...] = ()
+    """Where the counts were found, and which cells were left out when they were read, in words."""
     label_source: LabelSource = "state_score"
     """Where training labels come from."""
     n_labelled: int = 0

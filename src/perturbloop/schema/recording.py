@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from perturbloop.schema.checks import Count, FileName, Open, Share, check, file_fields, require
+from perturbloop.schema.reading import Reading, unsaid
 from perturbloop.schema.words import CellModality, HigherIs, LabelSource, PvalueSides, ScreenModality
 
 
 @dataclass(frozen=True)
-class PerturbedConfig:
+class PerturbedConfig(Reading):
     """One file of really perturbed cells."""
 
     path: FileName
-    """AnnData file (h5ad) with raw counts of perturbed and control cells."""
+    """File with raw counts of perturbed and control cells: h5ad, zarr or loom."""
     target_column: str
     """Column of `obs` that holds the perturbed gene, or the compound."""
     control: str
@@ -152,5 +153,8 @@ def name_of(entry: RecordedFile) -> str:
 
 
 def options_of(entry: RecordedFile) -> dict[str, Any]:
-    """Every option of a recorded file but the paths, which say nothing of the content."""
-    return {name: value for name, value in vars(entry).items() if name not in file_fields(type(entry))}
+    """Every option of a recorded file but the paths, which say nothing of the content, and what `Reading` leaves as it is."""
+    paths = file_fields(type(entry))
+    return {
+        name: value for name, value in vars(entry).items() if name not in paths and not unsaid(name, value)
+    }

@@ -83,13 +83,18 @@ def with_full_paths(config: CampaignConfig) -> CampaignConfig:
 def _with_paths(config: CampaignConfig, change: Callable[[str], str]) -> CampaignConfig:
     def of(section: Any) -> Any:
         named = {name: getattr(section, name) for name in file_fields(type(section))}
-        return replace(section, **{name: change(place) for name, place in named.items() if place})
+        return replace(section, **{name: _each(change, place) for name, place in named.items() if place})
 
     sections = {field.name: getattr(config, field.name) for field in fields(config)}
     changed: dict[str, Any] = {
         name: tuple(map(of, values)) if name in _KNOWN_BY else of(values) for name, values in sections.items()
     }
     return replace(config, **changed)
+
+
+def _each(change: Callable[[str], str], place: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Change a path, or every one of several."""
+    return change(place) if isinstance(place, str) else tuple(map(change, place))
 
 
 def _at(place: str, home: Path) -> str:
@@ -112,7 +117,8 @@ def _paths(config: CampaignConfig) -> Iterator[str]:
     sections = [getattr(config, field.name) for field in fields(config)]
     for section in sections:
         for entry in section if isinstance(section, tuple) else (section,):
-            yield from filter(None, (getattr(entry, name) for name in file_fields(type(entry))))
+            for place in filter(None, (getattr(entry, name) for name in file_fields(type(entry)))):
+                yield from (place,) if isinstance(place, str) else place
 
 
 def _shortened(place: str, home: Path) -> str:
@@ -163,7 +169,7 @@ def digests_of(entry: Any) -> list[str]:
     """Role and digest of each file that the options of a section or of a recorded file name."""
     named = {role: getattr(entry, role) for role in file_fields(type(entry))}
     return [
-        f"{role} {file_digest(Path(path)) if Path(path).is_file() else ''}"
+        f"{role} {file_digest(Path(path)) if Path(path).exists() else ''}"
         for role, path in named.items()
         if path
     ]

@@ -141,9 +141,19 @@ _POINTER = b"version https://git-lfs"
 
 
 def file_digest(path: Path) -> str:
-    """Hash of a file's bytes, read in pieces."""
+    """Hash of a file's bytes, read in pieces; of a folder that of the names and bytes of all its files."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        held = [[file.relative_to(path).as_posix(), file_digest(file)] for file in files]
+        return hashlib.sha256(json.dumps(held).encode()).hexdigest()[:16]
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def contents(path: Path) -> list[Any] | None:
@@ -152,8 +162,8 @@ def contents(path: Path) -> list[Any] | None:
     What lies in a folder of models or shards carries checksums of its own, so that it need not be read for this.
     """
     if path.is_dir():
-        return [sum(file.stat().st_size for file in path.rglob("*") if file.is_file()), ""]
-    return [path.stat().st_size, file_digest(path)] if path.is_file() else None
+        return [size_of(path), ""]
+    return [size_of(path), file_digest(path)] if path.is_file() else None
 
 
 def sync(path: Path) -> None:

@@ -1,0 +1,111 @@
+"""What a file of cells holds, whatever its format: what is said of cells and genes, and where counts may lie.
+
+A format is a module that makes `Contents` of a path. A matrix stays on disk until it is asked for, whole or by rows.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from perturbloop.errors import InputError, PerturbloopError
+
+
+@dataclass(frozen=True)
+class Place:
+    """One matrix of a file, cells × genes."""
+
+    name: str
+    """X, raw, or layers/NAME: as `--counts` takes it."""
+    var: pd.DataFrame
+    """What the file says of its genes, one row per column of the matrix."""
+    matrix: Any
+    """Array, sparse matrix, or one of them on disk; sliced by rows."""
+    source: str
+    """What messages call the file."""
+
+    @property
+    def shown(self) -> str:
+        """Name in AnnData's words, for messages.
+
+        >>> Place("layers/counts", pd.DataFrame(), None, "").shown
+        "`layers['counts']`"
+        """
+        layer = self.name.removeprefix("layers/")
+        return f"`layers['{layer}']`" if layer != self.name else "`raw.X`" if self.name == "raw" else "`X`"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and genes."""
+        n_cells, n_genes = self.matrix.shape
+        return int(n_cells), int(n_genes)
+
+    def rows(self, start: int, stop: int) -> Any:
+        """Read the cells from `start` to before `stop`."""
+        with sound(self.source):
+            return _in_memory(self.matrix[start:stop])
+
+    def whole(self) -> Any:
+        """Read all of it; what is in memory already is given as it is."""
+        with sound(self.source):
+            return _in_memory(self.matrix)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file of cells holds."""
+
+    obs: pd.DataFrame
+    """What is said of each cell; index = cell names."""
+    places: tuple[Place, ...]
+    """Where counts may lie, `X` first; matrices are read when they are asked for."""
+    notes: tuple[str, ...] = ()
+    """What was left out, in words."""
+    warnings: tuple[str, ...] = ()
+    """What may be a mistake."""
+    close: Callable[[], None] = lambda: None
+    """Called when nothing more is read."""
+
+
+@contextmanager
+def sound(source: str, kind: str = "an AnnData file (h5ad)") -> Iterator[None]:
+    """Say that a file is damaged, whatever its reader raises.
+
+    Parameters
+    ----------
+    source
+        What messages call the file.
+    kind
+        What it must be, in words.
+
+    Raises
+    ------
+    InputError
+        In place of any error but those in words, and those that say that the file may not be read or does not fit the memory.
+    """
+    try:
+        yield
+    except (PerturbloopError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # h5py, zarr and anndata raise a dozen kinds for a damaged file
+        msg = f"{source} must be {kind}; it is damaged or cut off: {error}. Copy or write it again."
+        raise InputError(msg) from error
+
+
+def texts(values: Any) -> np.ndarray:
+    """Bytes and texts as texts, dtype object."""
+    found = [one.decode() if isinstance(one, bytes) else str(one) for one in np.asarray(values).ravel()]
+    return np.array(found, dtype=object)
+
+
+def _in_memory(matrix: Any) -> Any:
+    if isinstance(matrix, np.ndarray) or sparse.issparse(matrix):
+        return matrix
+    for way in ("to_memory", "compute"):  # sparse on disk; dask
+        if hasattr(matrix, way):
+            return getattr(matrix, way)()
+    return matrix[...]

@@ -1,0 +1,62 @@
+"""Matrices that stay on disk until rows of them are asked for; HDF5 and zarr alike."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+
+class StoredSparse:
+    """A sparse matrix of an AnnData file. Its index is checked before rows are cut out of it: a damaged one would end Python."""
+
+    def __init__(self, group: Any) -> None:
+        self.group = group
+        self.shape = tuple(int(n) for n in group.attrs["shape"])
+        self.by_rows = group.attrs["encoding-type"] == "csr_matrix"
+
+    def __getitem__(self, rows: slice) -> sparse.csr_matrix:
+        """Read some cells; a matrix that is stored by genes is read whole for them."""
+        if not self.by_rows:
+            return sparse.csr_matrix(self._by_genes[rows])
+        bounds = self._indptr[rows.start : rows.stop + 1]
+        start, stop = int(bounds[0]), int(bounds[-1])
+        data, indices = (self.group[name][start:stop] for name in ("data", "indices"))
+        return sparse.csr_matrix((data, indices, bounds - start), shape=(len(bounds) - 1, self.shape[1]))
+
+    def to_memory(self) -> sparse.csr_matrix | sparse.csc_matrix:
+        """Read all of it."""
+        made = sparse.csr_matrix if self.by_rows else sparse.csc_matrix
+        return made(tuple(self.group[name][...] for name in ("data", "indices", "indptr")), shape=self.shape)
+
+    @cached_property
+    def _indptr(self) -> np.ndarray:
+        indptr = np.asarray(self.group["indptr"][...])
+        size = self.group["data"].shape[0]
+        if (
+            len(indptr) != self.shape[0] + 1
+            or indptr[0] != 0
+            or indptr[-1] > size
+            or (np.diff(indptr) < 0).any()
+        ):
+            msg = "the index of its rows points outside of its values"
+            raise ValueError(msg)
+        return indptr
+
+    @cached_property
+    def _by_genes(self) -> sparse.csc_matrix:
+        found = self.to_memory()
+        found.check_format(full_check=True)
+        return found
+
+
+class Turned:
+    """A dense matrix on disk with rows and columns swapped."""
+
+    def __init__(self, stored: Any) -> None:
+        self.stored = stored
+        self.shape = (int(stored.shape[1]), int(stored.shape[0]))
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Read some rows; `...` = all."""
+        return np.asarray(self.stored[...] if rows is Ellipsis else self.stored[:, rows]).T
