@@ -23,7 +23,12 @@ FULL = Path("new").resolve()
         ("status study", "loop.status.status", {}, FOUND),
         ("gene study STAT1", "report.gene.of_round", {"symbol": "STAT1"}, FOUND),
         ("unrecord study il2", "loop.campaign.unrecord", {"name": "il2"}, ["Taken back."]),
-        ("relocate study --cells new", "loop.campaign.relocate", {"cells": str(FULL), "model": None}, ["Moved."]),
+        (
+            "relocate study --cells new",
+            "loop.campaign.relocate",
+            {"cells": str(FULL), "model": None},
+            ["Moved."],
+        ),
         ("relocate study --model new", "loop.campaign.relocate", {"cells": None, "model": FULL}, ["Moved."]),
     ],
 )

@@ -20,7 +20,7 @@ from perturbloop.data.counts import count_matrix, looks_odd, require_raw, rounde
 from perturbloop.data.genes import NO_NAMES, GeneNames, GeneReport, map_genes
 from perturbloop.data.places import counts_place, held_line
 from perturbloop.data.selection import SELECTS, Measured, mito_share, selected
-from perturbloop.data.several import batch_names, common_genes, joint_lines, joint_obs
+from perturbloop.data.several import batch_names, common_genes, joint_lines, joint_obs, require_apart
 from perturbloop.errors import InputError, some
 from perturbloop.schema.reading import AS_IT_IS, Reading
 from perturbloop.store.files import file_digest
@@ -129,11 +129,12 @@ def read_cells(
         If hardly any of its genes is known.
     """
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(one) for one in path]
+    require_apart(paths)
     read = []
     for one in paths:
         with open_cells(one) as contents:
             read.append(_read(contents, one.name, names, gene_column, reading, partial(file_digest, one)))
-    return _kept(read[0] if len(read) == 1 else _joint(read, batch_names(paths)), reading)
+    return _kept(read[0] if len(read) == 1 else _joined(read, batch_names(paths)), reading)
 
 
 def read_var(path: Path | str) -> pd.DataFrame:

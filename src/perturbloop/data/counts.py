@@ -134,10 +134,10 @@ def require_raw(
         (values != np.round(values), "no whole numbers", ""),
     )
     for wrong, what, todo in checks:
-        if wrong.any() and not (can_round and not todo):
+        if wrong.any() and (todo or not can_round or is_normalized(counts_ng)):
             msg = (
                 f"{shown} of {source} must hold raw counts; {int(wrong.sum()):,} of its {values.size:,} non-zero values are "
-                f"{what}: {', '.join(f'{value:g}' for value in values[wrong][:5])}. {others()}{todo or _of_fractions(counts_ng)}"
+                f"{what}: {', '.join(f'{value:g}' for value in values[wrong][:5])}. {others()}{todo or _of_fractions(counts_ng, can_round)}"
             )
             raise InputError(msg)
     if not values.any():
@@ -147,9 +147,9 @@ def require_raw(
         raise InputError(msg)
 
 
-def _of_fractions(values_ng: sparse.csr_matrix) -> str:
+def _of_fractions(values_ng: sparse.csr_matrix, can_round: bool) -> str:
     if is_normalized(values_ng):
-        return _TODO
+        return f"Rounding makes no counts of them. {_TODO}" if can_round else _TODO
     return (
         "Where these are counts corrected for ambient RNA (SoupX, CellBender, DecontX) or estimates (Salmon, RSEM), `--round` rounds "
         "them and says what that changes; where they were normalized, use the raw counts, often kept in `layers['counts']` or `raw`."
@@ -192,6 +192,8 @@ def is_normalized(values_ng: sparse.csr_matrix) -> bool:
     values_ng
         Some cells, all genes; not negative.
     """
+    if np.mean(values_ng.data == np.round(values_ng.data)) > 0.5:
+        return False
     undone = (
         values_ng.data,
         np.expm1(np.minimum(values_ng.data, 80)),
@@ -218,7 +220,7 @@ def looks_odd(counts_ng: sparse.csr_matrix, source: str, shown: str = "`X`") -> 
     if counts_ng.data.max(initial=0) <= 1:
         why = "no value is above 1, so that they say only whether a gene was seen"
     elif _sums_are_equal(counts_ng):
-        total = float(np.median(_sums(counts_ng)))
+        total = float(f"{np.median(_sums(counts_ng)):.3g}")
         why = f"the values of every cell sum to about {total:,.0f}, as counts per {total:,.0f} that were rounded do"
     elif np.mean(_rows(counts_ng, lambda values: bool(values.min() > 1)) or [False]) > 0.5:
         why = "most cells hold no value of 1, as scaled counts that were rounded do"

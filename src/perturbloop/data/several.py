@@ -43,6 +43,15 @@ def batch_names(paths: Sequence[Path]) -> list[str]:
     return ["/".join(one) for one in parts]
 
 
+def require_apart(paths: Sequence[Path]) -> None:
+    """Refuse a file that is named twice."""
+    full = [path.resolve() for path in paths]
+    twice = sorted({str(path) for path in full if full.count(path) > 1})
+    if twice:
+        msg = f"Each file of cells is named once, as its cells would count twice; these came more often: {some(twice)}. Leave the repeats out."
+        raise InputError(msg)
+
+
 def _bare(name: str) -> str:
     for end in _ENDS:
         name = name.removesuffix(end)

@@ -31,9 +31,10 @@ def read_loom(path: Path) -> Contents:
     """
     file = h5py.File(path, "r")
     obs, var = _attributes(file["col_attrs"], _CELLS, "cell"), _attributes(file["row_attrs"], _GENES, "gene")
+    var["gene_name"] = var.index
     ids = next((name for name in _IDS if name in var.columns), None)
-    if ids is not None and "gene_ids" not in var.columns:
-        var = var.rename(columns={ids: "gene_ids"})
+    if ids is not None:
+        var["gene_ids"] = var[ids]
     places = [Place("X", var, Turned(file["matrix"]), path.name)]
     layers = file.get("layers", {})
     places += [Place(f"layers/{name}", var, Turned(layers[name]), path.name) for name in layers if name]

@@ -14,6 +14,10 @@ class StoredSparse:
         self.group = group
         self.shape = tuple(int(n) for n in group.attrs["shape"])
         self.by_rows = group.attrs["encoding-type"] == "csr_matrix"
+        stored, wanted = (getattr(group["data"], name, 0) for name in ("nchunks_initialized", "nchunks"))
+        if stored < wanted:  # zarr would read what is missing as zeros
+            msg = f"{wanted - stored} of {wanted} parts of its values are missing"
+            raise ValueError(msg)
 
     def __getitem__(self, rows: slice) -> sparse.csr_matrix:
         """Read some cells; a matrix that is stored by genes is read whole for them."""
