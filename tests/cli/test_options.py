@@ -35,8 +35,8 @@ def commands():
 
 def typed(option):
     """Some value of an option that is not its default, as it is typed."""
-    if option.name in OTHER:
-        return OTHER[option.name]
+    if option.name in OTHER or option.kind is bool:
+        return OTHER.get(option.name, "")
     if option.words:
         return next(word for word in option.words if word not in (option.default, *(option.default or ())))
     if option.kind in (int, float):
@@ -46,6 +46,8 @@ def typed(option):
 
 def read(option, text):
     """The same as a configuration holds it."""
+    if option.kind is bool:
+        return True
     if option.is_file:
         return str(Path(text).resolve())
     return tuple(text.split(",")) if option.is_list else option.kind(text)
