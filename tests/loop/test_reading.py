@@ -18,12 +18,13 @@ def test_perturbed_cells_are_selected_and_their_counts_found_when_they_are_recor
     init(tmp_path / "study", few.config())
     line = (
         f"record {tmp_path / 'study'} --perturbed {tmp_path / 'moved.h5ad'} --target-column target --control {toy.CONTROL} "
-        "--modality crispri --json"
+        "--modality crispri --min-cells 2 --json"
     )
     every, some = (
         json.loads(CliRunner().invoke(app, [*shlex.split(line), *more], catch_exceptions=False).stdout)
         for more in ((), ("--subset", "replicate != 'replicate 1'", "--min-counts", "1", "--replace"))
     )
+    assert "error" not in some, some
     assert every["reading"][0] == "Raw counts are `layers['raw_counts']` of moved.h5ad"
     kept = adata.obs["replicate"].astype(str) != "replicate 1"
     assert 0 < kept.sum() < len(kept)

@@ -1,9 +1,9 @@
-"""AnnData in, checked arrays out.
+"""Files of cells in, checked arrays out.
 
-A valid input is an AnnData file (`.h5ad`) with **raw integer counts** of **human** genes:
+A valid input holds **raw integer counts** of **human** genes: AnnData (h5ad or zarr, or an object), loom, or a 10x matrix:
 
 ========================  =============================================================================
-`X`                       raw counts, cells × genes, sparse or dense; no normalization, no logarithm
+`X`, `raw` or a layer     raw counts, cells × genes, sparse or dense; the one place that holds whole numbers
 `var`                     Ensembl ids or symbols in `ensembl_id`, `gene_id`, `feature_id` or the index
 `obs[state_column]`       the state of each cell; at least 20 cells of the start and of the goal
 `obs[donor_column]`       the donor, where there are several: the unit of replication

@@ -122,7 +122,8 @@ def selected(
         kept_n = query(obs, reading.subset, source)
         lines.append(f"`--subset {reading.subset}` keeps {int(kept_n.sum()):,} of {len(obs):,} cells")
     before = kept_n.copy()
-    said, off = [], []
+    said: list[str] = []
+    off: list[str] = []
     for option, out_n, words in _controls(obs, measured, reading, source):
         count = int((kept_n & out_n).sum())
         asked = getattr(reading, option) is not None

@@ -30,7 +30,7 @@ def named(options: dict[str, Any], known: Sequence[str]) -> dict[str, Any]:
     return given
 
 
-def full(cells: "str | PathLike[str] | Sequence[str | PathLike[str]]") -> str | tuple[str, ...]:
+def full(cells: "str | PathLike[str] | Sequence[Any]") -> str | tuple[str, ...]:
     """Full path of a file, or of each of several."""
     if isinstance(cells, (str, PathLike)):
         return str(Path(cells).resolve())
