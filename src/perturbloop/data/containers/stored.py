@@ -12,7 +12,8 @@ class StoredSparse:
 
     def __init__(self, group: Any) -> None:
         self.group = group
-        self.shape = tuple(int(n) for n in group.attrs["shape"])
+        n_cells, n_genes = group.attrs["shape"]
+        self.shape = int(n_cells), int(n_genes)
         self.by_rows = group.attrs["encoding-type"] == "csr_matrix"
         stored, wanted = (getattr(group["data"], name, 0) for name in ("nchunks_initialized", "nchunks"))
         if stored < wanted:  # zarr would read what is missing as zeros
@@ -49,7 +50,7 @@ class StoredSparse:
 
     @cached_property
     def _by_genes(self) -> sparse.csc_matrix:
-        found = self.to_memory()
+        found = sparse.csc_matrix(self.to_memory())
         found.check_format(full_check=True)
         return found
 
