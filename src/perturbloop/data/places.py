@@ -116,7 +116,7 @@ def _same(one: Place, other: Place, first: sparse.csr_matrix, second: sparse.csr
     """Whether two places hold the same genes and, where they were looked at, the same values."""
     if first.shape != second.shape or not pd.Index(one.var.index).equals(other.var.index):
         return False
-    return (first - second).count_nonzero() == 0
+    return bool((first - second).count_nonzero() == 0)
 
 
 def _refuse_parts(held: dict[str, Kind], source: str) -> None:

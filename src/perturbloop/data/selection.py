@@ -177,7 +177,9 @@ def query(obs: pd.DataFrame, expression: str, source: str) -> Bool[np.ndarray, "
         raise InputError(msg)
     kept_n = values.fillna(False).to_numpy(dtype=bool)
     if not kept_n.any():
-        used = [name for name in obs.columns if str(name) in expression]
+        used = [
+            name for name in obs.columns if re.search(rf"(?<!\w){re.escape(str(name))}(?!\w)", expression)
+        ]
         told = "; ".join(f"`{name}` holds {some(obs[name].dropna().unique(), limit=8)}" for name in used[:3])
         msg = f"`--subset` must keep some cells of {source}; {expression!r} is true of none of {len(obs):,}. {told}. Correct it."
         raise InputError(msg)

@@ -136,7 +136,7 @@ def unrecord(folder: Path | str, name: str) -> list[str]:
 
 
 def relocate(
-    folder: Path | str, *, cells: str | tuple[str, ...] | None = None, model: Path | str | None = None
+    folder: Path | str, *, cells: Path | str | tuple[str, ...] | None = None, model: Path | str | None = None
 ) -> list[str]:
     """Say where moved cells or a moved model are now. Returns what to tell.
 
@@ -145,7 +145,7 @@ def relocate(
     folder
         Campaign folder.
     cells
-        The same file of cells at its new place, by its full path; all of them in order where there are several.
+        The same file of cells at its new place; all of them in order where there are several.
     model
         The same folder of a model at its new place.
 
@@ -160,7 +160,8 @@ def relocate(
     with working(Path(folder)) as campaign:
         config = campaign.config
         if cells is not None:
-            config = replace(config, cells=replace(config.cells, path=cells))
+            where = cells if isinstance(cells, tuple) else str(cells)
+            config = replace(config, cells=replace(config.cells, path=where))
         if model is not None:
             config = replace(config, train=replace(config.train, model=str(Path(model).resolve())))
         inputs = read_inputs(config)
