@@ -299,7 +299,6 @@ def note_inputs(campaign: CampaignFolder, inputs: Inputs) -> None:
 
 
 def _inputs(config: CampaignConfig, inputs: Inputs) -> Iterator[Input]:
-    paths, cells, model = config.cells.paths, inputs.cells, config.train.model
-    size = sum(size_of(Path(path)) for path in paths)
-    yield Input(", ".join(paths), "cells", cells.digest, size, cells.n_cells, cells.n_genes)
-    yield Input(model, "model", inputs.view.digest, size_of(Path(model)))
+    paths, read, model = config.cells.paths, inputs.cells, config.train.model
+    yield Input(", ".join(paths), "cells", read.digest, sum(map(size_of, paths)), read.n_cells, read.n_genes)
+    yield Input(model, "model", inputs.view.digest, size_of(model))

@@ -150,8 +150,9 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
+def size_of(path: Path | str) -> int:
+    """Bytes of a file, or of all files of a folder; none where there is neither."""
+    path = Path(path)
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 

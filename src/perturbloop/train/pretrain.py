@@ -104,7 +104,7 @@ def pretrain_files(
     Parameters
     ----------
     files
-        h5ad files with raw counts.
+        Files with raw counts, as `data.cells.read_cells` reads them.
     folder
         Model folder to make.
     config
