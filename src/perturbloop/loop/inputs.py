@@ -163,8 +163,7 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     folder, dictionaries, layer = config.train.model, config.train.vocabulary, config.train.emb_layer
     card = models.describe(folder, vocabulary=dictionaries, emb_layer=layer)
     models.require_foundation(card, config.perturb)
-    words = card.vocabulary
-    asked = config.cells
+    words, asked = card.vocabulary, config.cells
     cells, genes = read_cells(asked.path, names=words.names, gene_column=asked.gene_column, reading=asked)
     states = state_cells(cells, config.cells, seed=config.train.seed)
     # Refused now, not after hours of edits: a test that the cells do not allow, unknown controls, an unknown pathway.

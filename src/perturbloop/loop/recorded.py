@@ -214,9 +214,8 @@ def _keep(campaign: CampaignFolder, inputs: Inputs, entry: RecordedFile, found: 
         write_table(place / f"{name}.parquet", table)
     role = "screen" if isinstance(entry, ScreenConfig) else "perturbed"
     n_cells = found.recorded.n_cells if isinstance(found.recorded, RecordedCells) else None
-    campaign.store.add_input(
-        Input(entry.path, role, file_digest(path), size_of(path), n_cells, found.n_genes)
-    )
+    size = size_of(path)
+    campaign.store.add_input(Input(entry.path, role, file_digest(path), size, n_cells, found.n_genes))
     campaign.store.freeze_targets(Target(gene, entry.modality, fold) for gene, fold in found.fold_of.items())
     write_json(place / "report.json", found.recorded.to_dict())
 
