@@ -126,9 +126,10 @@ def test_scores_of_version_0_1_are_kept_and_get_the_new_columns(path):
 
 
 def test_proposals_of_an_older_ledger_are_kept_without_flags(path):
-    execute(path, "DELETE FROM migration WHERE name IN ('m004_flags_of_proposals', 'm005_trials')")
+    newer = "('m004_flags_of_proposals', 'm005_trials', 'm006_chief_reason')"
+    execute(path, f"DELETE FROM migration WHERE name IN {newer}")
     execute(path, "DROP TABLE trial")
-    for column in ("flags", "probability", "ci_low", "ci_high", "shift"):
+    for column in ("flags", "probability", "ci_low", "ci_high", "shift", "because"):
         execute(path, f"ALTER TABLE proposal DROP COLUMN {column}")
     execute(path, "INSERT INTO round VALUES (0, '2026-01-01 00:00:00.000000', NULL)")
     execute(

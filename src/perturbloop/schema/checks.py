@@ -6,14 +6,16 @@ compares the values with them; the sentences are ours.
 
 from dataclasses import fields
 from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from annotated_types import Interval
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic_core import ErrorDetails
 
 from perturbloop.errors import InputError
 from perturbloop.schema.words import MEANT
+
+if TYPE_CHECKING:  # loaded when the first value is checked: `--help` checks none
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
 
 MOST = 10**9
 """Largest number of anything that an option may ask for, where it names no other."""
@@ -67,6 +69,8 @@ def check(owner: Any) -> None:
     ...
     perturbloop.errors.InputError: `seed` must be between 0 and 4,294,967,295; it is -1. Raise it.
     """
+    from pydantic import ValidationError
+
     values = {field.name: getattr(owner, field.name) for field in fields(owner)}
     try:
         kind: Any = type(owner)
@@ -91,7 +95,9 @@ def file_fields(kind: type) -> tuple[str, ...]:
 
 
 @cache
-def _model(kind: type) -> type[BaseModel]:
+def _model(kind: type) -> "type[BaseModel]":
+    from pydantic import ConfigDict, create_model
+
     hints: dict[str, Any] = {
         name: (hint, ...) for name, hint in get_type_hints(kind, include_extras=True).items()
     }
@@ -99,7 +105,7 @@ def _model(kind: type) -> type[BaseModel]:
     return create_model(kind.__name__, __config__=config, **hints)
 
 
-def _refuse(fault: ErrorDetails, values: dict[str, Any], hints: dict[str, Any]) -> None:
+def _refuse(fault: "ErrorDetails", values: dict[str, Any], hints: dict[str, Any]) -> None:
     name, *inside = fault["loc"]
     need, came, todo = fault["msg"].removeprefix("Input should "), fault["input"], "Correct it."
     if fault["type"] == "literal_error":

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from perturbloop.errors import InputError, some
+
+if TYPE_CHECKING:  # half of the time in which a command starts
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Table:
         """Column names in order."""
         return [column.name for column in self.columns]
 
-    def checked(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def checked(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return the frame with the columns in order; refuse one that lacks any but the optional ones."""
         missing = [name for name in self.names if name not in frame.columns and name not in self.optional]
         if missing:
@@ -43,12 +45,14 @@ class Table:
             raise InputError(msg)
         return frame.reindex(columns=self.names).reset_index(drop=True)
 
-    def completed(self, frame: pd.DataFrame) -> pd.DataFrame:
+    def completed(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Return the frame with the columns in order; those that an older version did not write yet are missing values."""
         return frame.reindex(columns=self.names)
 
 
-def concat(table: Table, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+def concat(table: Table, frames: "Iterable[pd.DataFrame]") -> "pd.DataFrame":
     """Join frames of one table; an empty list gives an empty table with its columns."""
+    import pandas as pd
+
     parts = [table.checked(frame) for frame in frames if len(frame)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=table.names)

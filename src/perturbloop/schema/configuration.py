@@ -1,7 +1,7 @@
 """One frozen record per step of a campaign; a campaign is one TOML file."""
 
 import re
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, MinLen
@@ -279,10 +279,10 @@ class CampaignConfig:
 
     cells: CellsConfig
     train: TrainConfig
-    perturb: PerturbConfig = PerturbConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
-    design: DesignConfig = DesignConfig()
-    knowledge: KnowledgeConfig = KnowledgeConfig()
+    perturb: PerturbConfig = field(default_factory=PerturbConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    design: DesignConfig = field(default_factory=DesignConfig)
+    knowledge: KnowledgeConfig = field(default_factory=KnowledgeConfig)
     perturbed: tuple[PerturbedConfig, ...] = ()
     screen: tuple[ScreenConfig, ...] = ()
 

@@ -1,8 +1,11 @@
 """The columns of every table of a campaign but those that judge: meaning with sign and unit, and an example value."""
 
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from perturbloop.schema.columns import Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _GENE = (
     Column("gene_id", "Ensembl gene id without version", "ENSG00000115415"),
@@ -332,9 +335,10 @@ SCREEN_NAME = ", screen"
 """What is said behind the modality of a screen."""
 
 
-def sources(effects: pd.DataFrame) -> pd.Series:
+def sources(effects: "pd.DataFrame") -> "pd.Series":
     """Modality of each row, apart for cells and for screens, which have another unit.
 
+    >>> import pandas as pd
     >>> sources(pd.DataFrame({"modality": ["crispri", "crispri"], "n_cells": [40, 0]})).tolist()
     ['crispri', 'crispri, screen']
     """

@@ -80,6 +80,13 @@ def m005_trials(connection: Connection) -> None:
     tables.trial.create(connection, checkfirst=True)
 
 
+@migration
+def m006_chief_reason(connection: Connection) -> None:
+    """Keep the chief reason of a proposed gene."""
+    if "because" not in {column["name"] for column in inspect(connection).get_columns("proposal")}:
+        connection.exec_driver_sql("ALTER TABLE proposal ADD COLUMN because TEXT NOT NULL DEFAULT ''")
+
+
 def migrate(engine: Engine) -> None:
     """Apply what is missing; refuse a ledger that a newer perturbloop wrote."""
     done = _applied(engine)

@@ -137,6 +137,7 @@ proposal = Table(
     Column("ci_low", Float),
     Column("ci_high", Float),
     Column("shift", Float),
+    Column("because", Text, nullable=False, server_default=""),
 )
 
 trial = Table(
