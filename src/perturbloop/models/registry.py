@@ -94,10 +94,15 @@ def spec_of(folder: Path) -> ModelSpec:
     for spec in others:
         if spec.recognizes(folder):
             return spec
-    what = "is no folder" if not folder.is_dir() else "is none of them"
+    if not folder.is_dir():
+        msg = (
+            f"A model is a folder, or a name that `perturbloop models` lists; `{folder}` is no folder. Correct the path, or make a "
+            "small model with `perturbloop pretrain`."
+        )
+        raise ModelError(msg)
     known = "; ".join(f"{spec.name} ({spec.meaning})" for spec in (*SPECS, *others))
     msg = (
-        f"A model folder must be of a family that is known here: {known}. `{folder}` {what}. Correct the path, make a small "
+        f"A model folder must be of a family that is known here: {known}. `{folder}` is none of them. Correct the path, make a small "
         f"model with `perturbloop pretrain`, or install the package of its family, which names it as an entry point `{GROUP}`."
     )
     raise ModelError(msg)
