@@ -92,6 +92,7 @@ def test_a_first_generation_folder_is_read_in_every_form(tmp_path, form):
     assert {"cls.predictions.bias", "cls.predictions.transform.LayerNorm.weight"} < weights.keys()
     # whole numbers, saved by the library of that time; the published files hold them
     weights["bert.embeddings.position_ids"] = torch.arange(16)[None]
+    weights["score.weight"] = torch.ones(2)
     WRITTEN[form](folder, weights)
     dictionaries(tmp_path / "geneformer" / "gene_dictionaries_30m", "_gc30M", V1)
     model, card = models.load(folder), models.describe(folder)
@@ -101,7 +102,9 @@ def test_a_first_generation_folder_is_read_in_every_form(tmp_path, form):
     with torch.no_grad():
         expected = bert(input_ids=torch.from_numpy(row)[None]).last_hidden_state.mean(dim=1)
     np.testing.assert_allclose(model.embed([row]), expected.numpy(), atol=1e-6)
-    assert card.notes == ("Of the checkpoint 7 tensors beside the encoder are not used: 7 of 'cls'.",)
+    assert card.notes == (
+        "Beside its encoder the checkpoint holds tensors that are not used: 1 of 'score'.",
+    )
 
 
 def test_a_second_generation_folder_reads_its_first_token(tmp_path):

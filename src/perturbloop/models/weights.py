@@ -161,6 +161,10 @@ def encoder_tensors(
     return {name: held[name] for name in expected}, tuple(beside)
 
 
+PRETRAINING = ("cls", "pooler")
+"""What every pretrained checkpoint holds beside its encoder, and nobody misses: the masked-gene head, and a pooler."""
+
+
 def unused_lines(beside: Collection[str], labels: Collection[str]) -> tuple[str, ...]:
     """Say in words which tensors of a checkpoint are no part of its encoder, and hence not used.
 
@@ -188,8 +192,11 @@ def unused_lines(beside: Collection[str], labels: Collection[str]) -> tuple[str,
             f"Of the checkpoint {what} is not used: a campaign trains a head of its own on the two states.",
         )
     parts = Counter(name.partition(".")[0] for name in beside)
-    held = ", ".join(f"{count:,} of '{part}'" for part, count in sorted(parts.items()))
-    return (f"Of the checkpoint {len(beside):,} tensors beside the encoder are not used: {held}.",)
+    strange = {part: count for part, count in sorted(parts.items()) if part not in PRETRAINING}
+    if not strange:
+        return ()
+    held = ", ".join(f"{count:,} of '{part}'" for part, count in strange.items())
+    return (f"Beside its encoder the checkpoint holds tensors that are not used: {held}.",)
 
 
 def require_every_tensor(missing: Collection[str], n_tensors: int, folder: Path) -> None:
