@@ -203,3 +203,39 @@ def test_files_of_one_gene_are_weighed_by_their_precision():
     # precision 100 and 25: (100 * 1 + 25 * 2) / 125, and an error of 125 ** -1/2
     assert found.loc[GENES[0], ["effect_to_goal", "se"]].tolist() == pytest.approx([1.2, 0.0894427191])
     assert found.loc[GENES[1], ["effect_to_goal", "se"]].tolist() == pytest.approx([5.0, 0.7])
+
+
+def test_measured_genes_that_the_cells_do_not_hold_teach_and_are_not_ranked(base, evidence):
+    """The first gene of each module leaves the cells: what was measured of it still tells of its module."""
+    vector_gd, outside = np.repeat(np.eye(9), 10, axis=0), np.arange(90) % 10 == 0
+    order = np.argsort(outside, kind="stable")
+    held = GENES[~outside]
+    known = Networks(
+        GENES[order],
+        tuple(kernel.aligned(GENES[order]) for kernel in evidence.known.networks),
+        (),
+        from_vectors(held[5:], vector_gd[~outside][5:], name="modules"),  # a graph may lack genes
+        n_outside=9,
+    )
+    effects = evidence.effects.iloc[:9].assign(gene_id=GENES[outside], gene_name="OUT")
+    effects = effects.assign(effect_to_goal=np.where(np.arange(9) < 2, 1.0, 0.0), fold=-1, n_cells=0)
+    made = evidence_of(known, effects, "delete", fold_of=dict.fromkeys(effects["gene_id"], -1))
+    frozen = base[base["method"] == "frozen"].set_index("gene_id")["score"].loc[held]
+    table, _ = posterior_table(made, 0 * frozen, "delete", dict(zip(held, held, strict=True)))
+    assert table["gene_id"].tolist() == held.tolist()
+    mean = table.set_index("gene_id")["mean"]
+    assert mean[GENES[[1, 11]]].min() > mean[GENES[21:][~outside[21:]]].max() + 0.1
+    assert "by OUT" in table["neighbors"].iloc[0]
+
+
+def test_of_the_genes_beside_the_cells_only_those_that_are_read_are_computed(evidence):
+    wide = Networks(
+        np.array([*GENES, "a", "b", "c"], dtype=object),
+        tuple(kernel.aligned(np.array([*GENES, "a", "b", "c"])) for kernel in evidence.known.networks),
+        (),
+        evidence.known.graph,
+        n_outside=3,
+    )
+    assert wide.beside(["b", GENES[0]]).gene_ids[wide.n_ranked :].tolist() == ["b"]
+    assert wide.beside(["b"]).networks[0].vector_gd.shape[0] == 91
+    assert wide.beside("abc") is wide

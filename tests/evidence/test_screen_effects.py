@@ -39,7 +39,7 @@ def test_the_unit_is_the_robust_spread_of_all_scores(screen, detection):
     spread = stats.median_abs_deviation(screen["effect_to_goal"], scale="normal")
     assert made.spread == pytest.approx(spread)
     by_gene = made.effects.set_index("gene_id")
-    np.testing.assert_allclose(by_gene["effect_to_goal"], screen["effect_to_goal"][10:-20] / spread)
+    np.testing.assert_allclose(by_gene["effect_to_goal"], screen["effect_to_goal"][10:] / spread)
     np.testing.assert_allclose(by_gene["effect"], -by_gene["effect_to_goal"])
     assert list(made.effects.columns) == EFFECTS.names
 
@@ -63,10 +63,16 @@ def test_an_unknown_error_is_the_spread_and_none_is_larger(screen, detection):
 
 def test_genes_that_the_cells_do_not_express_are_counted_and_their_hits_named(screen, detection):
     made = effects_of_screen(screen, detection, min_detection=0.01)
-    assert (made.n_not_expressed, made.n_not_measured) == (10, 20)
-    assert made.hits_excluded == ("GENE0", "GENE280", "GENE290")
-    assert len(made.effects) == N_GENES - 30
-    assert len(effects_of_screen(screen, detection, min_detection=0.0).effects) == N_GENES
+    assert made.n_not_expressed == 10
+    assert made.hits_excluded == ("GENE0",)
+    assert len(made.judged) == N_GENES - 30
+    assert len(effects_of_screen(screen, detection, min_detection=0.0).judged) == N_GENES - 20
+
+
+def test_genes_that_the_cells_do_not_measure_teach_and_judge_nothing(screen, detection):
+    made = effects_of_screen(screen, detection, min_detection=0.01)
+    assert made.outside == {f"GENE{place}" for place in range(280, 300)}
+    assert set(made.effects["gene_id"]) == set(made.judged["gene_id"]) | made.outside
 
 
 def test_where_most_scores_are_the_same_the_plain_spread_is_taken(screen, detection):

@@ -194,7 +194,7 @@ def test_genes_with_the_score_of_one_compound_are_held_out_together(made, tmp_pa
     init(tmp_path / "study", made.config())
     report, _ = record(tmp_path / "study", entry)
     assert report.n_effects == 120
-    (path,) = (tmp_path / "study").glob("screens/*/effects.parquet")
+    (path,) = (tmp_path / "study").glob("screens/*/effects_all.parquet")
     fold_of = pd.read_parquet(path).set_index("gene_id")["fold"]
     assert all(fold_of[ids[place]] == fold_of[ids[place + 1]] for place in range(0, 120, 2))
     assert set(fold_of) == {-1, 0}

@@ -20,9 +20,13 @@ from perturbloop.schema import ScreenConfig
 from perturbloop.store import open_store
 
 
+OUTSIDE = "ENSG00000043462"
+"""LCP2: measured by the screen, not by the toy cells."""
+
+
 @pytest.fixture(scope="session")
 def screen_path(made, once):
-    """A screen of all 360 genes, by symbol: true effects, measured with an error a third of their spread."""
+    """A screen of all 360 genes and one that the cells lack: true effects, measured with an error a third of their spread."""
     return once("screen", lambda folder: write_screen(made, folder))
 
 
@@ -35,6 +39,7 @@ def write_screen(made, folder):
         {"Gene": truth["gene_name"], "LFC": score, "pvalue": 2 * stats.norm.sf(np.abs(score) / error)}
     )
     table.loc[len(table)] = ["Non-Targeting", 0.0, 1.0]
+    table.loc[len(table)] = [OUTSIDE, 9 * error, 1e-9]
     folder.mkdir()
     path = folder / "screen.csv"
     table.to_csv(path, index=False)
@@ -73,7 +78,7 @@ def test_the_genes_of_a_screen_become_effects_and_half_of_them_is_held_out(scree
     folder, report = screened
     effects = table(folder, "effects")
     assert report.dropped == {"controls, not genes": 1}
-    assert len(effects) == report.n_effects > 300
+    assert len(effects) == report.n_effects + 1 > 300
     assert set(effects["fold"]) == {-1, 0}
     assert set(effects["level"]) == {"gene"}
     assert not effects["n_cells"].any()
@@ -112,7 +117,24 @@ def test_held_out_genes_are_judged_by_what_the_training_half_taught(screened):
     ranking = table(folder, "ranking")
     effects = table(folder, "effects")
     training = set(effects.loc[effects["fold"] == -1, "gene_id"])
-    assert set(ranking.loc[ranking["status"] == "spent", "gene_id"]) == training
+    assert set(ranking.loc[ranking["status"] == "spent", "gene_id"]) == training - {OUTSIDE}
+
+
+def test_a_gene_that_the_cells_do_not_measure_teaches_is_told_and_judges_nothing(screened, entry):
+    folder, report = screened
+    assert (report.n_not_measured, report.hits_not_measured) == (1, (OUTSIDE,))
+    said = (
+        "1 more, which the cells do not measure, teach the ranking and cannot be ranked or judged, with 1 hit"
+    )
+    assert any(line.startswith(said) for line in report.lines)
+    effects = table(folder, "effects").set_index("gene_id")
+    assert effects.loc[OUTSIDE, "fold"] == -1
+    assert OUTSIDE not in set(table(folder, "effects_judged")["gene_id"])
+    assert OUTSIDE not in set(table(folder, "predictions")["gene_id"])
+    code, out, _ = command(f"gene {folder} {OUTSIDE}")
+    assert code == 0
+    assert "Measured by crispri: +" in out
+    assert "cannot be edited, ranked or judged; what was measured of it teaches the ranking" in out
 
 
 def test_the_report_names_the_screen_its_unit_and_what_was_excluded(screened):

@@ -90,6 +90,16 @@ def test_cells_of_the_same_file_lie_where_they_lie(effects):
 
 def test_a_screen_says_first_which_hits_are_lost():
     lines = recording(SCREEN, None, new=True, width=500)
-    assert lines[0].startswith("Hits that cannot judge: 306 of 510 hits of il2 (60\u00a0%)")
+    assert lines[0].startswith(
+        "Hits that cannot judge: 306 of 510 hits of il2 (60\u00a0%): 306 hits they do not express, which are left out (G0"
+    )
     assert lines[1:] == ["Recorded: il2, crispri.", "A fact."]
     assert recording(replace(SCREEN, hits_excluded=()), None, new=True, width=500)[0].startswith("Recorded")
+
+
+def test_hits_that_the_cells_do_not_measure_are_told_from_those_that_they_do_not_express():
+    beside = replace(SCREEN, hits_not_measured=("LCP2", "CD3G"), hits_excluded=("G1",))
+    assert recording(beside, None, new=True, width=500)[0] == (
+        "Hits that cannot judge: 3 of 510 hits of il2 (1\u00a0%): 2 hits the cells do not measure, which teach (LCP2 and CD3G); "
+        "1 hit they do not express, which are left out (G1)."
+    )

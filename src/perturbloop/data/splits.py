@@ -7,7 +7,9 @@ LEAST_TO_SPLIT = 30
 """Fewest targets of which half is held out; below, targets are left out in folds."""
 
 
-def assign_folds(gene_ids: Collection[str], *, known: Mapping[str, int], folds: int) -> dict[str, int]:
+def assign_folds(
+    gene_ids: Collection[str], *, known: Mapping[str, int], folds: int, outside: Collection[str] = ()
+) -> dict[str, int]:
     """Give each measured target its fold: -1 = used in training, k >= 0 = held out as part of fold k.
 
     With 30 targets or more about half is held out for ever (fold 0). With fewer, each is held out in turn, in
@@ -21,6 +23,8 @@ def assign_folds(gene_ids: Collection[str], *, known: Mapping[str, int], folds: 
         Folds that were given before; they never change.
     folds
         Number of folds where targets are left out in turn.
+    outside
+        Measured genes that the cells do not hold: no ranking has them, so none is held out for ever.
 
     Examples
     --------
@@ -28,7 +32,9 @@ def assign_folds(gene_ids: Collection[str], *, known: Mapping[str, int], folds: 
     {'ENSG00000115415': 3}
     """
     split = -1 in known.values() if known else len(set(gene_ids)) >= LEAST_TO_SPLIT
-    return {gene: known.get(gene, _fold(gene, split=split, folds=folds)) for gene in sorted(set(gene_ids))}
+    given = {gene: _fold(gene, split=split, folds=folds) for gene in sorted(set(gene_ids))}
+    given |= {gene: -1 if split else _fold(gene, split=False, folds=folds) for gene in sorted(set(outside))}
+    return given | {gene: fold for gene, fold in known.items() if gene in given}
 
 
 def trains(fold_of: Mapping[str, int], *, without: int) -> frozenset[str]:

@@ -111,14 +111,17 @@ def unjudged_lines(
         Fold of every target.
     """
     said = [judgeable(judged, kind).sentence for kind in kinds]
-    if any(said) and (only := sorted(_held_out_hits(effects) - _held_out_hits(judged))):
+    ranked = set(judged["gene_id"])
+    outside = set(effects["gene_id"]) - ranked
+    read = effects[effects["gene_id"].isin(ranked)]
+    if any(said) and (only := sorted(_held_out_hits(read) - _held_out_hits(judged))):
         said.append(
             f"Held-out hits toward the goal by all shared genes, but not by the half of them that judges rankings: {some(only)}."
         )
     if -1 not in fold_of.values():
         said.append(
             f"The first record of a campaign decides whether half of all targets is held out for good, which learning curves need; "
-            f"this one has {len(fold_of)} targets, and {LEAST_TO_SPLIT} are needed. If you want curves and will measure more, "
+            f"this one has {len(set(fold_of) - outside)} targets, and {LEAST_TO_SPLIT} are needed. If you want curves and will measure more, "
             "make a new campaign and record all targets at once."
         )
     return tuple(line for line in said if line)

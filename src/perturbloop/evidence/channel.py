@@ -25,15 +25,37 @@ SHUFFLES, FEW_SHUFFLES, MANY_GENES = 20, 5, 100
 
 @dataclass(frozen=True)
 class Networks:
-    """What the evidence channel knows of genes before any effect is measured; genes in the order of the cells'."""
+    """What the evidence channel knows of genes before any effect is measured."""
 
     gene_ids: np.ndarray
+    """Ensembl ids, dtype object: the genes of the cells in their order, then measured ones that the cells do not hold."""
     networks: tuple[Kernel, ...]
     """Which genes are alike: co-expression, the encoder's gene embeddings, gene sets and other collections."""
     scales: tuple[Scale, ...]
     """Why some genes may act more than others: expression, change between the states, a declared pathway, the lineage."""
     graph: GeneGraph
     """Graph of the simple rule: co-expression within states."""
+    n_outside: int = 0
+    """How many of the genes the cells do not hold: they cannot be ranked, and come last."""
+
+    @property
+    def n_ranked(self) -> int:
+        """How many genes the cells hold."""
+        return len(self.gene_ids) - self.n_outside
+
+    def beside(self, gene_ids: Iterable[str]) -> "Networks":
+        """Keep the genes of the cells, and these of the others: those that are read."""
+        more = np.flatnonzero(np.isin(self.gene_ids[self.n_ranked :].astype(str), list(gene_ids)))
+        if len(more) == self.n_outside:
+            return self
+        kept = np.concatenate([np.arange(self.n_ranked), self.n_ranked + more])
+        return Networks(
+            self.gene_ids[kept],
+            tuple(kernel.at(kept) for kernel in self.networks),
+            tuple(scale.aligned(self.gene_ids[kept]) for scale in self.scales),
+            self.graph,
+            len(more),
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +88,11 @@ class Evidence:
 
 
 def networks_of(
-    states: StateCells, de: pd.DataFrame, others: Iterable[Kernel] = (), scales: Iterable[Scale] = ()
+    states: StateCells,
+    de: pd.DataFrame,
+    others: Iterable[Kernel] = (),
+    scales: Iterable[Scale] = (),
+    effects: pd.DataFrame | None = None,
 ) -> Networks:
     """Read networks and scales off the user's own cells, and join others to them.
 
@@ -80,17 +106,23 @@ def networks_of(
         Networks from elsewhere: the encoder's gene embeddings, gene sets.
     scales
         More reasons why genes may act: a declared pathway, the lineage.
+    effects
+        EFFECTS rows. Their genes that the cells do not hold stand beside the others: they have no expression here, and teach
+        through the networks from elsewhere.
     """
     cells = states.cells
+    measured = set() if effects is None else set(effects.loc[effects["level"].eq("gene"), "gene_id"])
+    gene_ids = np.array([*cells.gene_ids, *sorted(measured - {*cells.gene_ids, ""})], dtype=object)
     found = [coexpression_kernel(cells.log_normalized(), cells.gene_ids, states.group_n), *others]
     start_g = np.asarray(states.start.log_normalized().mean(axis=0)).ravel().astype(float)
     change_g = de.set_index("gene_id")["z"].reindex(cells.gene_ids).to_numpy(float)
     known = [expression_scale(cells.gene_ids, start_g), change_scale(cells.gene_ids, change_g), *scales]
     return Networks(
-        cells.gene_ids,
-        aligned(found, cells.gene_ids),
-        tuple(scale.aligned(cells.gene_ids) for scale in known),
+        gene_ids,
+        aligned(found, gene_ids),
+        tuple(scale.aligned(gene_ids) for scale in known),
         coexpression(cells, states.group_n),
+        len(gene_ids) - cells.n_genes,
     )
 
 
@@ -122,7 +154,7 @@ def evidence_of(
 
     Returns
     -------
-    `Evidence`. Genes that the cells do not hold have no neighbors there and say nothing.
+    `Evidence`. Genes that the networks do not hold have no neighbors there and say nothing.
     """
     rows = effects_of_kind(effects, kind)
     held = rows[rows["gene_id"].isin(known.gene_ids)].reset_index(drop=True)
@@ -218,13 +250,13 @@ def posterior_scores(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame
     -------
     `score` and `away`: probability of a worthwhile effect toward the goal, and of one as far away from it.
     """
-    found = posterior_of(evidence, insilico, rows)
-    both = pd.DataFrame({"score": found.probability_g, "away": found.away_g}, index=evidence.known.gene_ids)
-    return both.reindex(insilico.index)
+    found, n = posterior_of(evidence, insilico, rows), evidence.known.n_ranked
+    both = {"score": found.probability_g[:n], "away": found.away_g[:n]}
+    return pd.DataFrame(both, index=evidence.known.gene_ids[:n]).reindex(insilico.index)
 
 
 def posterior_of(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) -> Posterior:
-    """Posterior over all genes of the cells, in their order.
+    """Posterior over all genes of the cells, in their order, then over the genes beside them that are read.
 
     Parameters
     ----------
@@ -235,21 +267,17 @@ def posterior_of(evidence: Evidence, insilico: pd.Series, rows: pd.DataFrame) ->
     rows
         Effects that may be read: see `Evidence.rows`.
     """
-    known = evidence.known
+    read = measured_genes(rows, seed=evidence.seed)
+    known = evidence.known.beside(read["gene_id"])
     return posterior(
         known.networks,
         known.scales,
         insilico.reindex(known.gene_ids).to_numpy(float),
-        *_measured(evidence, rows),
+        pd.Index(known.gene_ids).get_indexer(pd.Index(read["gene_id"])),
+        read["effect_to_goal"].to_numpy(float),
+        read["se"].to_numpy(float),
         passed=evidence.passed,
     )
-
-
-def _measured(evidence: Evidence, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Place, effect and error of the genes that the posterior reads."""
-    rows = measured_genes(rows, seed=evidence.seed)
-    place_p = pd.Index(evidence.known.gene_ids).get_indexer(pd.Index(rows["gene_id"]))
-    return place_p, rows["effect_to_goal"].to_numpy(float), rows["se"].to_numpy(float)
 
 
 def posterior_table(
@@ -270,22 +298,25 @@ def posterior_table(
 
     Returns
     -------
-    POSTERIOR rows of the genes whose effects were not read, and network -> its share of what the measured genes say of the others.
+    POSTERIOR rows of the genes of the cells whose effects were not read, and network -> its share of what the measured genes say of the others.
     """
     known, rows = evidence.known, evidence.rows(without=-1)
-    found = posterior_of(evidence, insilico, rows)
-    names_p = np.array([gene_names[gene] for gene in measured_genes(rows, seed=evidence.seed)["gene_id"]])
+    found, n = posterior_of(evidence, insilico, rows), known.n_ranked
+    read = measured_genes(rows, seed=evidence.seed)
+    names_p = np.array(
+        [gene_names.get(gene, name) for gene, name in zip(read["gene_id"], read["gene_name"], strict=True)]
+    )
     table = pd.DataFrame(
         {
-            "gene_id": known.gene_ids,
-            "gene_name": [gene_names[gene] for gene in known.gene_ids],
+            "gene_id": known.gene_ids[:n],
+            "gene_name": [gene_names[gene] for gene in known.gene_ids[:n]],
             "kind": kind,
-            "mean": found.mean_g,
-            "sd": found.sd_g,
-            "probability": found.probability_g,
-            "away": found.away_g,
+            "mean": found.mean_g[:n],
+            "sd": found.sd_g[:n],
+            "probability": found.probability_g[:n],
+            "away": found.away_g[:n],
             "threshold": found.threshold,
-            "neighbors": [neighbors(influence_p, names_p) for influence_p in found.influence_gp],
+            "neighbors": [neighbors(influence_p, names_p) for influence_p in found.influence_gp[:n]],
         }
     )
     share = {network.name: float(value) for network, value in zip(known.networks, found.share_k, strict=True)}

@@ -49,6 +49,10 @@ class Kernel:
         vector_gd = np.where(known_g[:, None], np.asarray(self.vector_gd)[place_g], 0.0)
         return replace(self, gene_ids=gene_ids, vector_gd=vector_gd)
 
+    def at(self, place_m: Int[np.ndarray, " m"]) -> "Kernel":
+        """Rows at these places."""
+        return replace(self, gene_ids=self.gene_ids[place_m], vector_gd=self.vector_gd[place_m])
+
     def columns(self, place_p: Int[np.ndarray, " p"]) -> Float[np.ndarray, "g p"]:
         """Similarity of every gene to the genes at these rows."""
         return self._powers(self.vector_gd @ self.vector_gd[place_p].T)
@@ -65,8 +69,7 @@ class Kernel:
 
     def among(self, place_p: Int[np.ndarray, " p"]) -> Float[np.ndarray, "p p"]:
         """Similarity of the genes at these rows to each other."""
-        own = replace(self, gene_ids=self.gene_ids[place_p], vector_gd=self.vector_gd[place_p])
-        return own.columns(np.arange(len(place_p)))
+        return self.at(place_p).columns(np.arange(len(place_p)))
 
     def pull(
         self, place_p: Int[np.ndarray, " p"], weight_p: Float[np.ndarray, " p"]

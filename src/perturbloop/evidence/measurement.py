@@ -31,7 +31,7 @@ class Measurement:
 
     recorded: Recorded
     tables: Mapping[str, pd.DataFrame]
-    """Tables that are kept, by name: `effects_all` and `effects_judge` of cells, `effects` and `screen` of a screen, and others."""
+    """Tables that are kept, by name: `effects_all` and `effects_judge`, `screen` of a screen, and others."""
     fold_of: Mapping[str, int]
     """Fold of every gene that it spends."""
     n_genes: int

@@ -20,7 +20,7 @@ from perturbloop.schema import RecordedScreen, ScreenConfig, frozen
 
 
 def measure_screen(study: Study, entry: ScreenConfig, *, known: Mapping[str, int]) -> Measurement:
-    """Turn a screen into an effect of every gene that the cells express; nothing is written.
+    """Turn a screen into an effect of every gene, but of those that the cells measure and do not express; nothing is written.
 
     Parameters
     ----------
@@ -51,9 +51,9 @@ def measure_screen(study: Study, entry: ScreenConfig, *, known: Mapping[str, int
         list(made.effects["gene_name"]),
         "Record a screen of more genes.",
     )
-    tables = {
-        "screen": screen,
-        "effects": made.effects.assign(fold=made.effects["gene_id"].map(fold_of).astype(int)),
+    halves = {"effects_all": made.effects, "effects_judge": made.judged}
+    tables = {"screen": screen} | {
+        name: rows.assign(fold=rows["gene_id"].map(fold_of).astype(int)) for name, rows in halves.items()
     }
     lines = report_lines(read)
     for told in ("compounds", "families", "notes"):
@@ -70,7 +70,7 @@ def _folds_of_screen(
     genes = made.effects["gene_id"].tolist()
     compounds = read["compounds"]
     if not compounds:
-        return _folds_with_families(genes, _sharing(read["families"], genes), known=known, folds=folds)
+        return _folds_with_families(made, _sharing(read["families"], genes), known=known, folds=folds)
     used = _sharing(compounds, genes)
     fold_of = folds_of_genes(used, known=known, folds=folds)
     unused = torn(used, fold_of)
@@ -90,10 +90,10 @@ def _sharing(names: Mapping[str, Collection[str]], genes: Collection[str]) -> li
 
 
 def _folds_with_families(
-    genes: Collection[str], families: Collection[Compound], *, known: Mapping[str, int], folds: int
+    made: ScreenEffects, families: Collection[Compound], *, known: Mapping[str, int], folds: int
 ) -> tuple[dict[str, int], list[str]]:
     """Fold of each gene by its own id; the genes of a family have that of one measured before, else of the first."""
-    fold_of = assign_folds(genes, known=known, folds=folds)
+    fold_of = assign_folds(made.judged["gene_id"], known=known, folds=folds, outside=made.outside)
     given = {gene: known[gene] for one in families for gene in one.genes & known.keys()}
     given |= {min(one.genes): fold_of[min(one.genes)] for one in families if not one.genes & known.keys()}
     fold_of |= folds_of_genes(families, known=given, folds=folds)
@@ -110,7 +110,7 @@ def detection(states: StateCells) -> pd.Series:
 def _recorded_screen(
     made: ScreenEffects, entry: ScreenConfig, fold_of: Mapping[str, int], read: Mapping[str, Any]
 ) -> RecordedScreen:
-    effects = made.effects
+    effects, outside = made.judged, made.effects[made.effects["gene_id"].isin(made.outside)]
     hits = effects[effects["hit"].astype(bool)]
     return RecordedScreen(
         name=entry.name,
@@ -120,7 +120,8 @@ def _recorded_screen(
         **frozen(read),
         spread=made.spread,
         n_effects=len(effects),
-        n_not_measured=made.n_not_measured,
+        n_not_measured=len(outside),
+        hits_not_measured=tuple(outside.loc[outside["hit"].astype(bool), "gene_name"]),
         n_not_expressed=made.n_not_expressed,
         hits_excluded=made.hits_excluded,
         n_hits_kept=len(hits),
@@ -131,18 +132,21 @@ def _recorded_screen(
 
 def _screen_lines(recorded: RecordedScreen, entry: ScreenConfig) -> list[str]:
     lines = [
-        f"{recorded.n_effects:,} of its genes are kept, {recorded.n_held_out:,} of them held out, with "
+        f"{recorded.n_effects:,} of its genes can be judged, {recorded.n_held_out:,} of them held out, with "
         f"{recorded.n_hits_held_out:,} of {recorded.n_hits_kept:,} hits; an effect of 1 is {recorded.spread:.3g} of the file"
     ]
-    if recorded.n_not_measured + recorded.n_not_expressed:
-        excluded = recorded.hits_excluded
-        lost = (
-            f", with {len(excluded):,} hit{'' if len(excluded) == 1 else 's'}: {some(excluded)}"
-            if excluded
-            else ""
-        )
+    if recorded.n_not_measured:
         lines.append(
-            f"excluded: {recorded.n_not_measured:,} genes that the cells do not measure and {recorded.n_not_expressed:,} seen "
-            f"in under {100 * entry.min_detection:g} % of them{lost}"
+            f"{recorded.n_not_measured:,} more, which the cells do not measure, teach the ranking and cannot be ranked or judged"
+            f"{_with_hits(recorded.hits_not_measured)}"
+        )
+    if recorded.n_not_expressed:
+        lines.append(
+            f"excluded: {recorded.n_not_expressed:,} genes seen in under {100 * entry.min_detection:g} % of the cells"
+            f"{_with_hits(recorded.hits_excluded)}"
         )
     return lines
+
+
+def _with_hits(names: Collection[str]) -> str:
+    return f", with {len(names):,} hit{'' if len(names) == 1 else 's'}: {some(names)}" if names else ""

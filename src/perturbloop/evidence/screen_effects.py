@@ -1,4 +1,4 @@
-"""A screen as measured effects: its genes in one unit, those that the cells do not express left out."""
+"""A screen as measured effects: its genes in one unit, those that the cells measure and do not express left out."""
 
 from dataclasses import dataclass
 
@@ -18,15 +18,20 @@ class ScreenEffects:
     """Effects of a screen, and what became of its genes."""
 
     effects: pd.DataFrame
-    """Table `EFFECTS`, level gene, fold not yet given (-1)."""
+    """Table `EFFECTS`, level gene, fold not yet given (-1): of all genes that teach."""
+    outside: frozenset[str]
+    """Ensembl ids of those that the cells do not measure: they teach, and judge nothing."""
     spread: float
     """Robust standard deviation of all scores, in the unit of the file: what an effect of 1 is."""
-    n_not_measured: int
-    """Genes that are not among the genes of the cells."""
     n_not_expressed: int
-    """Genes of the cells that too few cells express."""
+    """Genes of the cells that too few cells express: they neither teach nor judge."""
     hits_excluded: tuple[str, ...]
-    """Names of the hits among both."""
+    """Names of the hits among these."""
+
+    @property
+    def judged(self) -> pd.DataFrame:
+        """Rows of the genes that the cells measure and express: what rankings are judged by."""
+        return self.effects[~self.effects["gene_id"].isin(self.outside)]
 
 
 def effects_of_screen(screen: pd.DataFrame, detection: pd.Series, *, min_detection: float) -> ScreenEffects:
@@ -37,7 +42,8 @@ def effects_of_screen(screen: pd.DataFrame, detection: pd.Series, *, min_detecti
     screen
         Table `SCREEN`.
     detection
-        Share of cells that express a gene, the larger of both states; index = Ensembl id.
+        Share of cells that express a gene, the larger of both states; index = Ensembl id. A gene that it lacks was not measured
+        in the cells, which says nothing against its hit.
     min_detection
         Genes seen in a smaller share of cells are left out: a screen's hit among them is noise, or acts where these cells
         are not. 0 leaves all in.
@@ -49,7 +55,7 @@ def effects_of_screen(screen: pd.DataFrame, detection: pd.Series, *, min_detecti
     Raises
     ------
     InputError
-        If no gene remains, or all scores are the same.
+        If the cells express no gene of the screen, or all scores are the same.
 
     Notes
     -----
@@ -63,22 +69,21 @@ def effects_of_screen(screen: pd.DataFrame, detection: pd.Series, *, min_detecti
     >>> screen = screen.assign(effect_to_goal=[-3.0, 1.0, -1.0, 1.0], effect=0.0, se=np.nan, hit=False)
     >>> seen = pd.Series([0.5, 0.5, 0.0], index=["a", "b", "c"])
     >>> made = effects_of_screen(screen, seen, min_detection=0.01)
-    >>> made.effects["gene_id"].tolist(), made.n_not_expressed, made.n_not_measured
-    (['a', 'b'], 1, 1)
+    >>> made.judged["gene_id"].tolist(), sorted(made.outside), made.n_not_expressed
+    (['a', 'b'], ['d'], 1)
     """
     rows = SCREEN.checked(screen)
     spread = _spread(rows["effect_to_goal"].to_numpy(dtype=float))
     seen = rows["gene_id"].map(detection).to_numpy(dtype=float)
-    kept = (seen >= min_detection) | (min_detection == 0)
-    if not kept.any():
+    outside, expressed = np.isnan(seen), seen >= min_detection
+    if not expressed.any():
         msg = (
             f"A screen needs genes that the cells express; of its {len(rows):,} genes none is seen in "
             f"{100 * min_detection:g} % of the cells of either state: {some(rows['gene_name'])}. "
             "Check that both are of one species, or lower `--min-detection`."
         )
         raise InputError(msg)
-    excluded = rows[~kept]
-    here = rows[kept]
+    excluded, here = rows[~(outside | expressed)], rows[outside | expressed]
     error = here["se"].astype(float)
     effects = here.assign(
         target=here["label"],
@@ -95,9 +100,9 @@ def effects_of_screen(screen: pd.DataFrame, detection: pd.Series, *, min_detecti
     )
     return ScreenEffects(
         EFFECTS.checked(effects),
+        frozenset(rows.loc[outside, "gene_id"]),
         spread,
-        int(np.isnan(seen[~kept]).sum()),
-        int((~np.isnan(seen[~kept])).sum()),
+        len(excluded),
         tuple(excluded.loc[excluded["hit"].astype(bool), "gene_name"]),
     )
 

@@ -95,9 +95,8 @@ def record(folder: Path | str, entry: RecordedFile, *, replace: bool = False) ->
         inputs = inputs_of(campaign)
         campaign, recorded, new = record_file(campaign, inputs, entry)
         remeasure(campaign, inputs)  # what it is judged with is measured once, and kept
-        effects = kept(folder / recorded.folder, "effects" if recorded.role == "screen" else "effects_all")
-        trials, name, now = campaign.store.trials(), name_of(entry), datetime.now(UTC)
-        campaign.store.save_trials(told(trials, effects, source=name, when=now))
+        trials, effects = campaign.store.trials(), kept(folder / recorded.folder, "effects_all")
+        campaign.store.save_trials(told(trials, effects, source=name_of(entry), when=datetime.now(UTC)))
         return dataclasses.replace(recorded, judging=unjudged(campaign, inputs)), new
 
 

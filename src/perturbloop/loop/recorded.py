@@ -139,7 +139,7 @@ def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
         if isinstance(entry, ScreenConfig):
             screens[entry.name] = table("screen")
         for half, parts in halves.items():
-            parts.append(table("effects" if isinstance(entry, ScreenConfig) else f"effects_{half}"))
+            parts.append(table(f"effects_{half}"))
     if not recorded:
         return None
     told = [_with_ceiling(one, screens, campaign, inputs) for one in recorded]
@@ -196,7 +196,7 @@ def place_of(campaign: CampaignFolder, entry: RecordedFile, inputs: Inputs) -> P
     digests = [*digests_of(entry), inputs.key]
     if isinstance(entry, ScreenConfig):
         options = {"screen": options_of(entry), "folds": config.folds}
-        return campaign.folder / "screens" / step_key("screen", config=options, inputs=digests)
+        return campaign.folder / "screens" / step_key("effects of a screen", config=options, inputs=digests)
     evaluate = {name: getattr(config, name) for name in ("fdr", "min_effect", "folds")}
     key = step_key("effects", config=options_of(entry) | evaluate, inputs=digests)
     return campaign.folder / "perturbed" / key
@@ -246,7 +246,7 @@ def _with_ceiling(
         return recorded
     modality_of = {one.name: one.modality for one in campaign.config.screen}
     least = next(one.min_detection for one in campaign.config.screen if one.name == recorded.name)
-    seen = detection(inputs.states) if least else None
+    seen = detection(inputs.states)
     lines = [
         line
         for name, other in screens.items()

@@ -182,19 +182,22 @@ def differential_of(inputs: Inputs, folder: Path) -> pd.DataFrame:
     return read_table(path)
 
 
-def networks(inputs: Inputs, de: pd.DataFrame, found: tuple[Recognized, ...] = ()) -> Networks:
+def networks(
+    inputs: Inputs, de: pd.DataFrame, found: tuple[Recognized, ...] = (), effects: pd.DataFrame | None = None
+) -> Networks:
     """Which genes are alike, in the user's own cells, to the encoder and by collections; and which may act more than others.
 
     Parameters
     ----------
-    inputs, de, found
-        Cells, options and model; differential expression; what the states were recognized as.
+    inputs, de, found, effects
+        Cells, options and model; differential expression; what the states were recognized as; what was measured.
     """
-    asked, sets = inputs.config.evaluate.pathway, inputs.annotations.gene_sets
+    asked, sets, known = inputs.config.evaluate.pathway, inputs.annotations.gene_sets, inputs.background
     pathway = pathway_scales(inputs.cells, static_pathway(asked, found, gene_sets=sets))
-    known, embeddings = inputs.background, inputs.view.model.gene_embeddings()
-    learned = vector_kernel("gene embeddings", inputs.vocabulary.gene_ids, embeddings)
-    return networks_of(inputs.states, de, [learned, *known.kernels], [*known.scales, *pathway])
+    learned = vector_kernel(
+        "gene embeddings", inputs.vocabulary.gene_ids, inputs.view.model.gene_embeddings()
+    )
+    return networks_of(inputs.states, de, [learned, *known.kernels], [*known.scales, *pathway], effects)
 
 
 def _base(
@@ -243,7 +246,7 @@ def _evidence(
 ) -> dict[Kind, Evidence]:
     if outcomes is None:
         return {}
-    known, seed = networks(inputs, de, found), inputs.config.evaluate.seed
+    known, seed = networks(inputs, de, found, outcomes.effects), inputs.config.evaluate.seed
     kinds: list[Kind] = [kind for kind in inputs.config.perturb.kinds if kind in outcomes.kinds]
     return {
         kind: evidence_of(known, outcomes.effects, kind, fold_of=outcomes.fold_of, seed=seed, passed=passed)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from perturbloop.data.splits import trains
 from perturbloop.errors import closest
 from perturbloop.report.compose import compose, gate_failure
 
@@ -16,7 +17,7 @@ class GeneAnswer:
 
     gene_name: str
     gene_id: str
-    """Empty where the cells do not hold it."""
+    """Empty where neither the cells nor what was measured holds it."""
     why: str
     """Why there is nothing, or no rank; empty where there is one."""
     ranking: tuple[dict[str, Any], ...]
@@ -101,9 +102,17 @@ def of_round(folder: Path, symbol: str) -> GeneAnswer:
         place=ranking[scored].groupby("kind")["benefit"].rank(ascending=False, method="first"),
         of=ranking["kind"].map(ranking[scored].groupby("kind").size()).fillna(0).astype(int),
     )
-    rows, effects = of_gene(ranked), report.effects[report.effects["level"].eq("gene")]
+    rows = of_gene(ranked)
+    measured = of_gene(report.effects[report.effects["level"].eq("gene")])
+    known = pd.concat([rows, measured])
     why = ""
-    if rows.empty:
+    if rows.empty and len(measured):
+        taught = not measured["gene_id"].isin(_kept_apart(report.effects)).any()
+        why = (
+            "The file of the cells does not hold it, so it cannot be edited, ranked or judged; what was measured of it "
+            f"{'teaches the ranking' if taught else 'is held out and teaches nothing'}."
+        )
+    elif rows.empty:
         alike = closest(asked, ranking["gene_name"].unique())
         why = f"The file of the cells does not hold it, so nothing can be said of it. The closest names are {alike}."
     elif rows["status"].eq("spent").any():
@@ -116,11 +125,17 @@ def of_round(folder: Path, symbol: str) -> GeneAnswer:
             else "It has no token in the model's vocabulary, so it cannot be edited."
         )
     return GeneAnswer(
-        gene_name=str(rows["gene_name"].iloc[0]) if len(rows) else symbol,
-        gene_id=str(rows["gene_id"].iloc[0]) if len(rows) else "",
+        gene_name=str(known["gene_name"].iloc[0]) if len(known) else symbol,
+        gene_id=str(known["gene_id"].iloc[0]) if len(known) else "",
         why=why,
         ranking=tuple(rows.to_dict("records")),
-        measured=tuple(of_gene(effects).to_dict("records")),
+        measured=tuple(measured.to_dict("records")),
         proposed=tuple(of_gene(report.proposals).to_dict("records")),
         gate=gate_failure(folder),
     )
+
+
+def _kept_apart(effects: pd.DataFrame) -> set[str]:
+    """Genes whose effects the full ranking never reads: the half that is held out for good, where one is."""
+    fold_of = dict(zip(effects["gene_id"], effects["fold"], strict=True))
+    return {*fold_of} - trains(fold_of, without=-1)

@@ -39,19 +39,22 @@ def notes(report: RoundReport) -> tuple[str, ...]:
 def grave(entry: Recorded) -> tuple[str, ...]:
     """What may make the effects of a whole file meaningless: said first, when it is recorded and on the page."""
     if isinstance(entry, RecordedScreen):
-        return lost_hits(entry) if len(entry.hits_excluded) > MOST_LOST * max(entry.n_hits, 1) else ()
+        lost = len(entry.hits_excluded) + len(entry.hits_not_measured)
+        return lost_hits(entry) if lost > MOST_LOST * max(entry.n_hits, 1) else ()
     return () if entry.same_file else (*_outside(entry), *_few_shared(entry), *_textbook(entry))
 
 
 def lost_hits(entry: RecordedScreen) -> tuple[str, ...]:
     """Say which hits of a screen these cells cannot be judged by, and what share of all hits that is; empty where none is lost."""
-    lost = len(entry.hits_excluded)
-    if not lost:
-        return ()
-    return (
-        f"Hits that cannot judge: {lost:,} of {count(entry.n_hits, 'hit')} of {entry.name} ({100 * lost / max(entry.n_hits, 1):.0f}\u00a0%) "
-        f"are not among the genes these cells measure and express ({listed(entry.hits_excluded)}).",
+    outside, silent = entry.hits_not_measured, entry.hits_excluded
+    lost = len(outside) + len(silent)
+    parts = (
+        (f"{count(len(outside), 'hit')} the cells do not measure, which teach", outside),
+        (f"{count(len(silent), 'hit')} they do not express, which are left out", silent),
     )
+    said = "; ".join(f"{what} ({listed(names)})" for what, names in parts if names)
+    share = f"{lost:,} of {count(entry.n_hits, 'hit')} of {entry.name} ({100 * lost / max(entry.n_hits, 1):.0f}\u00a0%)"
+    return (f"Hits that cannot judge: {share}: {said}.",) if lost else ()
 
 
 def _outside(entry: RecordedCells) -> tuple[str, ...]:

@@ -140,15 +140,17 @@ class RecordedScreen:
     spread: float = float("nan")
     """What an effect of 1 is in the unit of the file."""
     n_effects: int = 0
-    """Genes that are kept: measured and expressed in the cells."""
+    """Genes that can be judged: measured and expressed in the cells."""
     n_not_measured: int = 0
-    """Genes that the cells do not measure."""
+    """Genes that the cells do not measure: they teach, and cannot be ranked or judged."""
+    hits_not_measured: tuple[str, ...] = ()
+    """Hits among these."""
     n_not_expressed: int = 0
-    """Genes that too few cells express."""
+    """Genes that the cells measure and too few express: they are left out."""
     hits_excluded: tuple[str, ...] = ()
-    """Hits among both."""
+    """Hits among these."""
     n_hits_kept: int = 0
-    """Hits among the genes that are kept."""
+    """Hits among the genes that can be judged."""
     n_hits_held_out: int = 0
     """Hits among those that are held out."""
     n_held_out: int = 0
