@@ -66,7 +66,7 @@ def test_a_small_panel_needs_half_of_its_genes(adata, words):
 def test_versions_are_stripped_duplicates_summed_and_empty_ids_dropped(adata, words):
     adata.var["ensembl_id"] = [f"{IDS[0]}.4", IDS[0], "", *IDS[3:]]
     cells, report = from_adata(adata, names=words.names, gene_column="ensembl_id")
-    assert (report.n_versions, report.n_summed, report.n_empty) == (1, 1, 1)
+    assert report.n_summed == report.by_way["no label"][0] == 1
     dense = adata.X.toarray()
     np.testing.assert_array_equal(cells.counts_ng[:, [0]].toarray()[:, 0], dense[:, 0] + dense[:, 1])
 
@@ -75,7 +75,7 @@ def test_symbols_are_mapped_through_the_vocabulary(adata, words):
     adata.var_names = NAMES
     cells, report = from_adata(adata, names=words.names)
     assert cells.gene_ids.tolist() == IDS
-    assert report.n_symbols == 30
+    assert report.by_way["symbol"] == (30, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from perturbloop.data.genes import NO_NAMES, GeneNames, map_genes
+from perturbloop.data.gene_mapping import map_genes
+from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError
 
@@ -76,11 +77,11 @@ def test_genes_that_nobody_knows_are_refused_by_who_should_know_them(words):
         map_genes(counts, var, names=GeneNames.of({"STAT1": STAT1}), source="cells.h5ad")
 
 
-def test_the_column_that_names_most_genes_is_taken(words):
+def test_each_row_is_named_by_the_column_that_knows_it(words):
     counts = sparse.csr_matrix(np.array([[1, 2], [3, 4]], dtype=np.float32))
     var = pd.DataFrame({"feature_id": ["?", STAT1], "gene_id": [OTHER, "x"]}, index=["JAK1", "STAT1"])
     _, gene_ids, gene_names, report = map_genes(counts, var, names=words.names, source="cells.h5ad")
-    assert report.column == "var_names"
+    assert report.column == "feature_id, var_names"
     assert gene_ids.tolist() == [JAK1, STAT1]
     assert gene_names.tolist() == ["JAK1", "STAT1"]
-    assert (report.n_symbols, report.n_in_vocabulary, report.token_coverage) == (2, 2, 1.0)
+    assert (report.n_in_vocabulary, report.token_coverage) == (2, 1.0)

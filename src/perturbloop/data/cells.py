@@ -17,7 +17,8 @@ from scipy import sparse
 from perturbloop.data.containers import Contents, Place, open_cells
 from perturbloop.data.containers.anndata_file import of_object
 from perturbloop.data.counts import count_matrix, looks_odd, require_raw, rounded
-from perturbloop.data.genes import NO_NAMES, GeneNames, GeneReport, map_genes
+from perturbloop.data.gene_mapping import GeneReport, map_genes
+from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.places import counts_place, held_line
 from perturbloop.data.selection import SELECTS, Measured, mito_share, selected
 from perturbloop.data.several import batch_names, common_genes, joint_lines, joint_obs, require_apart

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Int
 from scipy import sparse
 
-from perturbloop.data.genes import GeneNames, mouse_labels
+from perturbloop.data.genes import GeneNames
+from perturbloop.data.species import foreign_labels, main_species
 from perturbloop.data.text_files import read_bytes
 from perturbloop.errors import GeneIdError, InputError, some
 
@@ -101,11 +102,11 @@ def read_gmt(path: Path | str, *, names: GeneNames) -> GeneSets:
     path = Path(path)
     rows = read_sets(path)
     labels = list(dict.fromkeys(label for _, genes in rows for label in genes))
-    mouse = mouse_labels(labels)
-    if len(mouse) > len(labels) / 2:
+    foreign = foreign_labels(labels)
+    if len(foreign) > len(labels) / 2:
         msg = (
-            f"The genes of `{path.name}` must be human; {len(mouse):,} of {len(labels):,} labels are mouse genes: "
-            f"{some(mouse)}. Take the file for human genes."
+            f"The genes of `{path.name}` must be human; {len(foreign):,} of {len(labels):,} labels are {main_species(foreign)} genes: "
+            f"{some(foreign)}. Take the file for human genes."
         )
         raise GeneIdError(msg)
     id_of = dict(zip(labels, names.resolve(labels), strict=True))

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.genes import CONTROL_LABEL, GeneNames, mouse_labels
+from perturbloop.data.genes import CONTROL_LABEL, GeneNames
+from perturbloop.data.species import foreign_labels, main_species
 from perturbloop.data.text_files import read_bytes
 from perturbloop.errors import GeneIdError, InputError, some
 
@@ -220,10 +221,10 @@ def _plain(name: str) -> str:
 
 def _require_genes(labels: pd.Series, gene_id: pd.Series, path: Path) -> None:
     distinct = list(dict.fromkeys(labels))
-    mouse = mouse_labels(distinct)
-    if len(mouse) > len(distinct) / 2:
+    foreign = foreign_labels(distinct)
+    if len(foreign) > len(distinct) / 2:
         msg = (
-            f"The genes of `{path.name}` must be human; {len(mouse):,} of {len(distinct):,} labels are mouse genes: {some(mouse)}. "
+            f"The genes of `{path.name}` must be human; {len(foreign):,} of {len(distinct):,} labels are {main_species(foreign)} genes: {some(foreign)}. "
             "Take the library of human guides."
         )
         raise GeneIdError(msg)

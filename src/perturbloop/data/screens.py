@@ -10,9 +10,10 @@ import pandas as pd
 
 from perturbloop.data.compounds import read_targets
 from perturbloop.data.drug_responses import by_target, combined
-from perturbloop.data.genes import CONTROL_LABEL, NO_NAMES, GeneNames, mouse_labels
+from perturbloop.data.genes import CONTROL_LABEL, NO_NAMES, GeneNames
 from perturbloop.data.hits import by_fdr, by_flag, by_list, by_top
 from perturbloop.data.screen_formats.reading import Scores, read_scores
+from perturbloop.data.species import foreign_labels, main_species
 from perturbloop.errors import GeneIdError, InputError, some
 from perturbloop.schema import SCREEN, ScreenConfig, raising_sign
 from perturbloop.stats.correct import benjamini_hochberg
@@ -153,11 +154,11 @@ def _identified(
 ) -> tuple[pd.DataFrame, list[str], dict[str, int]]:
     """Rows with an Ensembl id, the labels without, and how many rows are controls instead of genes."""
     labels = rows["label"].tolist()
-    mouse = mouse_labels(labels)
-    if len(mouse) > len(labels) / 2:
+    foreign = foreign_labels(labels)
+    if len(foreign) > len(labels) / 2:
         msg = (
-            f"The genes of `{config.path}` must be human; {len(mouse):,} of {len(labels):,} labels are mouse genes: "
-            f"{some(mouse)}. Map them to human orthologs first, with a table of one-to-one orthologs."
+            f"The genes of `{config.path}` must be human; {len(foreign):,} of {len(labels):,} labels are {main_species(foreign)} genes: "
+            f"{some(foreign)}. Map them to human orthologs first, with a table of one-to-one orthologs."
         )
         raise GeneIdError(msg)
     genes = np.array(names.resolve(labels), dtype=object)

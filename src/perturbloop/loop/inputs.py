@@ -9,7 +9,8 @@ import numpy as np
 from perturbloop import models
 from perturbloop.data.annotations import Annotations, read_annotations
 from perturbloop.data.cells import Cells, read_cells
-from perturbloop.data.genes import GeneNames, GeneReport
+from perturbloop.data.gene_mapping import GeneReport
+from perturbloop.data.genes import GeneNames
 from perturbloop.data.states import StateCells, left_out, mixtures, state_cells
 from perturbloop.data.tokens import Tokens, require_some, tokenize
 from perturbloop.data.vocabulary import Vocabulary
