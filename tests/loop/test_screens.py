@@ -19,7 +19,6 @@ from perturbloop.loop.campaign import init, play, record, show
 from perturbloop.schema import ScreenConfig
 from perturbloop.store import open_store
 
-
 OUTSIDE = "ENSG00000043462"
 """LCP2: measured by the screen, not by the toy cells."""
 

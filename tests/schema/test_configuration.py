@@ -159,6 +159,6 @@ def test_the_options_that_name_a_file_are_marked():
         "evaluate": ("gene_sets", "essential_genes"),
         "design": ("library", "exclude"),
         "knowledge": (),
-        "perturbed": ("path", "targets", "label_table"),
+        "perturbed": ("path", "guides", "targets", "label_table"),
         "screen": ("path", "hits", "targets"),
     }

@@ -154,7 +154,7 @@ def _parameter(
         rich_help_panel=panel,
     )
     kind: Any = (
-        Path if option.is_file else bool if option.kind is bool else str
+        Path if option.is_file else bool if option.kind is bool else list[str] if option.is_list else str
     )  # numbers are read by `_value`
     kind = list[Path] if option.is_file and option.is_list else kind
     return inspect.Parameter(
@@ -199,12 +199,12 @@ def _shown(default: Any) -> str | bool:
 
 
 def _value(option: Option, came: Any) -> Any:
-    if came is None:
+    if came is None or came == []:
         return None
     if option.is_file:
         return full(came) if option.is_list else str(came.resolve())
     if option.is_list:
-        return listed(came)
+        return tuple(value for text in came for value in listed(text))
     try:
         return option.kind(came)
     except ValueError:

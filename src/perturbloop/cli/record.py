@@ -109,6 +109,8 @@ def entry(given: dict[str, Any]) -> PerturbedConfig | ScreenConfig:
     if other := [flag(name) for name in given if name not in own]:
         msg = f"`--{section}` does not take {some(other)}. Leave them out."
         raise InputError(msg)
+    if "guides" in given:  # they tell the target too
+        needed = tuple(name for name in needed if name != "target_column")
     values = nested(RECORDED, given)[section]
     if section == "screen":
         values.setdefault("name", _name_of_screen(values))

@@ -2,15 +2,18 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from perturbloop.data.assignment import Assignment, assigned
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.compounds import Compound, read_compounds
 from perturbloop.data.genes import CONTROL_LABEL, NO_NAMES, GeneNames
+from perturbloop.data.perturbation_labels import not_found
 from perturbloop.data.states import column
 from perturbloop.errors import InputError, StateError, closest, some
 from perturbloop.schema import Modality, PerturbedConfig
@@ -61,8 +64,9 @@ def read_perturbed(
 ) -> tuple[PerturbedCells, dict[str, Any]]:
     """Read a file of perturbed cells and keep those that can be judged.
 
-    Left out are cells without a target, a replicate or a guide, cells whose guide call is less pure than
-    `min_purity`, and targets with fewer than `min_cells` of the cells that remain.
+    Left out are cells without a target, a replicate or a guide, be they called controls or not, cells with guides of several genes
+    (unless `several` keeps them), cells whose guide call is less pure than `min_purity`, and targets with fewer than `min_cells`
+    of the cells that remain. A gene beside a control (`STAT1+ctrl`) is that gene.
 
     Parameters
     ----------
@@ -74,7 +78,7 @@ def read_perturbed(
     Returns
     -------
     The cells, and a report: `n_cells_read`, `n_cells`, `n_controls` (per replicate), `dropped` (reason to count),
-    `purity_column`, `targets` (label to cells), `targets_dropped` (label to cells), `targets_unmapped` (labels without
+    `purity_column`, `labels` (how they were read, where that is worth a word), `targets` (label to cells), `targets_dropped` (label to cells), `targets_unmapped` (labels without
     an Ensembl id, compounds without a known target), `compound_genes_unknown` (genes of the table of targets that nobody
     knows), `genes` (lines of the gene report).
 
@@ -85,25 +89,22 @@ def read_perturbed(
         holds it, a `condition` label says nothing, or no target has enough cells.
     """
     cells, genes = read_cells(config.path, names=names, gene_column=config.gene_column, reading=config)
-    target_n = column(cells, config.target_column, "--target-column", blank=True)
-    _require_control(target_n, config, cells, names)
-    kept_n, dropped, purity_column = _kept(cells, target_n, config)
-    target_n = target_n[kept_n]
-    pure = cells.select(kept_n)
-    enough_n, too_few = _enough(target_n, config)
-    chosen, target_n = pure.select(enough_n), target_n[enough_n]
-    _refuse_one_condition(chosen, target_n, config)
-    labels = sorted(set(target_n) - {config.control})
+    found = assigned(cells, config, names)
+    _require_control(found, config, cells, names)
+    kept_n, dropped, purity_column = _kept(cells, found, config)
+    enough_n, too_few = _enough(found.target_n[kept_n], found.control, config)
+    place_n = np.flatnonzero(kept_n)[enough_n]
+    chosen, target_n = cells.select(place_n), found.target_n[place_n]
+    _refuse_one_condition(chosen, target_n != found.control, config)
+    labels = sorted(set(target_n) - {found.control})
     compounds, unknown_genes = _compounds(config, labels, names)
     target_ids = {} if compounds is not None else _target_ids(chosen, labels, names)
     perturbed = PerturbedCells(
         cells=chosen,
         target_n=target_n,
-        guide_n=column(chosen, config.guide_column, "--guide-column", blank=True)
-        if config.guide_column
-        else None,
+        guide_n=None if found.guide_n is None else found.guide_n[place_n],
         replicate_n=_replicates(chosen, config),
-        control=config.control,
+        control=found.control,
         modality=config.modality,
         config=config,
         condition_n=column(chosen, config.condition_column, "--condition-column", blank=True)
@@ -119,6 +120,7 @@ def read_perturbed(
         "n_controls": n_controls,
         "dropped": dropped,
         "purity_column": purity_column,
+        "labels": list(found.lines),
         "targets": {target: int((target_n == target).sum()) for target in perturbed.targets},
         "targets_dropped": too_few,
         "targets_unmapped": [
@@ -157,41 +159,44 @@ def condition_labels(perturbed: PerturbedCells, *, start: str, goal: str) -> Flo
     return (condition_n == goal).astype(float)
 
 
-def _require_control(target_n: np.ndarray, config: PerturbedConfig, cells: Cells, names: GeneNames) -> None:
-    likely = [str(label) for label in pd.unique(target_n) if CONTROL_LABEL.fullmatch(str(label))]
-    if not (target_n == config.control).any():
-        known = [label for label in pd.unique(target_n) if label]
+def _require_control(found: Assignment, config: PerturbedConfig, cells: Cells, names: GeneNames) -> None:
+    likely = [label for label in found.labels if CONTROL_LABEL.fullmatch(label)]
+    place = f"`obs['{config.target_column}']` of {cells.source}"
+    if config.target_column is None:
+        place = f"the guides of {Path(str(config.guides)).name}"
+    absent = () if found.by_role else not_found(config.controls, found.labels)
+    if absent or not (found.target_n == found.control).any():
         nearest = (
             f"it looks like {some(likely)}"
             if likely
-            else f"the closest is {closest(config.control, known, limit=3)}"
+            else f"the closest is {closest((absent or config.controls)[0], found.labels, limit=3)}"
         )
         msg = (
-            f"Control label '{config.control}' must occur in `obs['{config.target_column}']` of {cells.source}; none of its "
-            f"{len(known):,} labels is that. Correct `--control`; {nearest}."
+            f"Control label {some(absent or config.controls)} must occur in {place}; none of its {len(found.labels):,} labels is that. "
+            f"Correct `--control`; {nearest}."
         )
         raise StateError(msg)
-    if likely and config.control not in likely and _target_ids(cells, [config.control], names):
+    genes = _target_ids(cells, list(config.controls), names)
+    if likely and genes and not set(likely) & set(config.controls):
+        named = next(iter(genes))
         msg = (
-            f"Control cells must not be hit by a gene's guide; '{config.control}' is a gene, and `obs['{config.target_column}']` of "
-            f"{cells.source} also has {some(likely)}. Name that with `--control`; where '{config.control}' truly is the control, rename it in the file."
+            f"Control cells must not be hit by a gene's guide; '{named}' is a gene, and {place} also has {some(likely)}. "
+            f"Name that with `--control`; where '{named}' truly is the control, rename it in the file."
         )
         raise StateError(msg)
 
 
 def _kept(
-    cells: Cells, target_n: np.ndarray, config: PerturbedConfig
+    cells: Cells, found: Assignment, config: PerturbedConfig
 ) -> tuple[np.ndarray, dict[str, int], str | None]:
     """Cells that carry every label and a pure enough call; how many do not, by the first reason that applies."""
-    reasons = {"no target": target_n == ""}
+    reasons = dict(found.left_out)
     if config.replicate_column:
         reasons["no replicate"] = (
             column(cells, config.replicate_column, "--replicate-column", blank=True) == ""
         )
     if config.dose_column:
-        reasons["no dose"], reasons["lower dose"] = _doses(cells, target_n, config)
-    if config.guide_column:
-        reasons["no guide"] = column(cells, config.guide_column, "--guide-column", blank=True) == ""
+        reasons["no dose"], reasons["lower dose"] = _doses(cells, found, config)
     purity_column = _purity_column(cells, config)
     if purity_column is not None:
         purity_n = pd.to_numeric(cells.obs[purity_column], errors="coerce").to_numpy(dtype=float)
@@ -236,10 +241,10 @@ def _is_share(values: pd.Series) -> bool:
     return bool(len(known)) and bool(known.between(0, 1).all())
 
 
-def _enough(target_n: np.ndarray, config: PerturbedConfig) -> tuple[np.ndarray, dict[str, int]]:
+def _enough(target_n: np.ndarray, control: str, config: PerturbedConfig) -> tuple[np.ndarray, dict[str, int]]:
     """Cells of controls and of targets with enough cells; the other targets and their cells."""
     counts = {str(label): int(count) for label, count in pd.Series(target_n).value_counts().items()}
-    counts.pop(config.control, None)
+    counts.pop(control, None)
     too_few = {label: count for label, count in sorted(counts.items()) if count < config.min_cells}
     if len(too_few) == len(counts):
         most = sorted(counts.items(), key=lambda entry: -entry[1])[:3]
@@ -275,7 +280,7 @@ def _require_controls_everywhere(perturbed: PerturbedCells) -> dict[str, int]:
     return counts
 
 
-def _refuse_one_condition(cells: Cells, target_n: np.ndarray, config: PerturbedConfig) -> None:
+def _refuse_one_condition(cells: Cells, perturbed_n: np.ndarray, config: PerturbedConfig) -> None:
     """A label that all perturbed cells share teaches nothing."""
     if config.label_source != "condition":
         return
@@ -285,9 +290,7 @@ def _refuse_one_condition(cells: Cells, target_n: np.ndarray, config: PerturbedC
             "Name it with `--condition-column`, or use `--label-source state_score`."
         )
         raise InputError(msg)
-    condition_n = column(cells, config.condition_column, "--condition-column", blank=True)[
-        target_n != config.control
-    ]
+    condition_n = column(cells, config.condition_column, "--condition-column", blank=True)[perturbed_n]
     if len(set(condition_n)) < 2:
         msg = (
             f"Labels of source `condition` need perturbed cells of at least two conditions; all {len(condition_n):,} in "
@@ -305,12 +308,12 @@ def _target_ids(cells: Cells, targets: list[str], names: GeneNames) -> dict[str,
     return {target: gene for target, gene in found.items() if gene}
 
 
-def _doses(cells: Cells, target_n: np.ndarray, config: PerturbedConfig) -> tuple[np.ndarray, np.ndarray]:
+def _doses(cells: Cells, found: Assignment, config: PerturbedConfig) -> tuple[np.ndarray, np.ndarray]:
     """Treated cells without a dose, and those below the highest dose of their compound."""
-    name = str(config.dose_column)
+    name, target_n = str(config.dose_column), found.target_n
     written = column(cells, name, "--dose-column", blank=True)
     dose_n = pd.to_numeric(pd.Series(written), errors="coerce").to_numpy(dtype=float)
-    treated_n = (target_n != config.control) & (target_n != "")
+    treated_n = (target_n != found.control) & (target_n != "")
     wrong = sorted(set(written[np.isnan(dose_n) & (written != "") & treated_n]))
     if wrong:
         msg = (

@@ -79,10 +79,11 @@ def kept(folder: Path, cells: "Sources | None", name: str) -> Iterator[str | tup
 
 
 def _plain(cells: "AnnData") -> "AnnData":
-    """Matrices, and what is said of cells and genes; what a file holds beside them is left out."""
+    """Matrices, what is said of cells and genes, and of guides; what a file holds beside them is left out."""
     from anndata import AnnData
 
     from perturbloop.data.containers.anndata_file import of_object
+    from perturbloop.data.guide_files import CELLXGENE_UNS
 
     held = {place.name: place for place in of_object(cells, "the AnnData object").places}
     layers = {
@@ -93,6 +94,7 @@ def _plain(cells: "AnnData") -> "AnnData":
     found = AnnData(
         held["X"].whole() if "X" in held else None, obs=cells.obs.copy(), var=cells.var.copy(), layers=layers
     )  # copies, as writing would turn texts into categories
+    found.uns |= {name: cells.uns[name] for name in (CELLXGENE_UNS,) if name in cells.uns}
     if "raw" in held:
         found.raw = AnnData(held["raw"].whole(), obs=found.obs, var=held["raw"].var.copy())
     return found

@@ -55,6 +55,7 @@ def _read(head: str, entry: RecordedCells, rows: pd.DataFrame) -> Iterator[str]:
     )
     yield from (f"{line}." for line in entry.reading)
     yield from (f"{count(n, 'cell')} left out: {why}." for why, n in entry.dropped.items() if n)
+    yield from (f"{line[:1].upper()}{line[1:]}." for line in entry.labels)
     if entry.targets_dropped:
         few = [f"{name} ({n})" for name, n in entry.targets_dropped.items()]
         yield f"{count(len(few), 'target')} left out for too few cells: {listed(few)}."

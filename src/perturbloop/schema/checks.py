@@ -88,7 +88,7 @@ def file_fields(kind: type) -> tuple[str, ...]:
 
     >>> from perturbloop.schema import PerturbedConfig
     >>> file_fields(PerturbedConfig)
-    ('path', 'targets', 'label_table')
+    ('path', 'guides', 'targets', 'label_table')
     """
     hints = get_type_hints(kind, include_extras=True)
     return tuple(field.name for field in fields(kind) if _marked(hints[field.name], FileMark))

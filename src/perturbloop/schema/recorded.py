@@ -29,6 +29,8 @@ class RecordedCells:
     """Why cells were left out, and how many."""
     purity_column: str | None = None
     """Column with the purity of the guide call."""
+    labels: tuple[str, ...] = ()
+    """How the labels of cells were read, where that is worth a word."""
     targets: dict[str, int] = field(default_factory=dict)
     """Cells of each target, or compound."""
     targets_dropped: dict[str, int] = field(default_factory=dict)

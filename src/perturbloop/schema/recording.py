@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from perturbloop.schema.checks import Count, FileName, Open, Share, check, file_fields, require
 from perturbloop.schema.reading import Reading, unsaid
@@ -15,12 +15,18 @@ class PerturbedConfig(Reading):
 
     path: FileName
     """File with raw counts of perturbed and control cells: h5ad, zarr or loom."""
-    target_column: str
-    """Column of `obs` that holds the perturbed gene, or the compound."""
-    control: str
-    """Label of the control cells in that column."""
+    control: str | tuple[str, ...]
+    """Label of the control cells, or several; a star stands for any letters (NT-*)."""
     modality: CellModality
     """What was done to the cells: crispr_ko, crispri, crispra or drug."""
+    target_column: str | None = None
+    """Column of `obs` that holds the perturbed gene, or the compound; where `guides` are named, it is told by them."""
+    guides: FileName | None = None
+    """Guide calls of cellranger, `protospacer_calls_per_cell.csv`, where they lie beside the counts."""
+    several: Literal["drop", "combine"] = "drop"
+    """What becomes of cells with guides of several genes: drop, or combine as a target of its own (A+B)."""
+    mixscape: Literal["all", "ko"] = "all"
+    """Of cells with a `mixscape_class`: all are used, or those that it calls KO only."""
     targets: FileName | None = None
     """Table with the columns `compound` (or `name`), `gene` and `action` (or `kind`: inhibitor, activator, …), for modality
     `drug`: every gene a compound hits is spent with it."""
@@ -57,6 +63,26 @@ class PerturbedConfig(Reading):
     def __post_init__(self) -> None:
         """Refuse unknown modalities and purities outside 0 to 1."""
         check(self)
+        if isinstance(self.control, tuple) and len(self.control) == 1:
+            object.__setattr__(self, "control", self.control[0])  # one label is one label, however it came
+        require(
+            bool(self.controls) and all(self.controls),
+            "`control` must name a label",
+            self.control,
+            "Name it with `--control`.",
+        )
+        require(
+            bool(self.target_column or self.guides),
+            "Perturbed cells need `target_column`, the column of `obs` with the perturbed gene, or `guides`, the guide calls",
+            self.target_column,
+            "Name it with `--target-column`, or the file with `--guides`.",
+        )
+        require(
+            self.guides is None or self.guide_column is None,
+            "`guides` names the guide of each cell, so `guide_column` must be left out",
+            self.guide_column,
+            "Keep one of them.",
+        )
         require(
             self.modality != "drug" or bool(self.targets),
             "Cells of modality `drug` need `targets`, the table of what each compound hits",
@@ -84,6 +110,11 @@ class PerturbedConfig(Reading):
                 self.label_source,
                 f"Ask for them with `--label-source {source}`, or leave `--{option.replace('_', '-')}` out.",
             )
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Labels and patterns of the control cells."""
+        return (self.control,) if isinstance(self.control, str) else self.control
 
 
 @dataclass(frozen=True)
@@ -152,9 +183,15 @@ def name_of(entry: RecordedFile) -> str:
     return entry.name if isinstance(entry, ScreenConfig) else Path(entry.path).name
 
 
+_LATER = {"several": "drop", "mixscape": "all"}
+"""Options that came later: left as they are, they change nothing that was measured before."""
+
+
 def options_of(entry: RecordedFile) -> dict[str, Any]:
-    """Every option of a recorded file but the paths, which say nothing of the content, and what `Reading` leaves as it is."""
+    """Every option of a recorded file but the paths, which say nothing of the content, and what decides nothing as it stands."""
     paths = file_fields(type(entry))
     return {
-        name: value for name, value in vars(entry).items() if name not in paths and not unsaid(name, value)
+        name: value
+        for name, value in vars(entry).items()
+        if name not in paths and not unsaid(name, value) and (name not in _LATER or value != _LATER[name])
     }
