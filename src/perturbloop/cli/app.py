@@ -9,6 +9,7 @@ from perturbloop import __version__
 from perturbloop.cli.backtest import REPLAYED, backtest
 from perturbloop.cli.combine import combine
 from perturbloop.cli.curves import curves
+from perturbloop.cli.inspect import inspect
 from perturbloop.cli.knowledge import knowledge
 from perturbloop.cli.models import models
 from perturbloop.cli.options import Folder, Workers, command, full
@@ -199,6 +200,7 @@ command(app, *REPLAYED, required=("screen",))(backtest)
 command(app)(combine)
 command(app)(curves)
 command(app)(knowledge)
+command(app)(inspect)
 command(app)(models)
 
 

@@ -152,7 +152,7 @@ def genes_of(var: pd.DataFrame, *, names: GeneNames, column: str | None = None, 
     GeneIdError
         If the genes are of another species, or hardly any is known.
     """
-    labels = {name: _labels(var, name, source) for name in ([column] if column else _label_columns(var))}
+    labels = {name: labels_in(var, name, source) for name in ([column] if column else label_columns(var))}
     _refuse_other_species(labels, source)
     labels = {name: told for name, told in labels.items() if _names_genes(told, names)} or labels
     columns = list(labels)
@@ -200,7 +200,7 @@ def map_genes(
     return merged, found.gene_ids, found.gene_names, found.report(total_r, names)
 
 
-def _label_columns(var: pd.DataFrame) -> list[str]:
+def label_columns(var: pd.DataFrame) -> list[str]:
     """Columns whose name says that they name genes, and those that hold Ensembl ids whatever their name; then `var_names`."""
     texts = [str(name) for name in var.columns if not pd.api.types.is_numeric_dtype(var[name])]
     return [*(name for name in texts if _LABELS.fullmatch(name) or _holds_ids(var[name])), "var_names"]
@@ -226,7 +226,18 @@ def _is_rna(var: pd.DataFrame) -> np.ndarray:
     return (kinds == _RNA).to_numpy(dtype=bool)
 
 
-def _labels(var: pd.DataFrame, column: str, source: str) -> list[str]:
+def labels_in(var: pd.DataFrame, column: str, source: str) -> list[str]:
+    """Labels of a column of `var`, or of its index (`var_names`); '' where there is none.
+
+    Parameters
+    ----------
+    var
+        What the file says of each gene.
+    column
+        Its name.
+    source
+        What the file is called where it has no such column.
+    """
     if column != "var_names" and column not in var.columns:
         msg = (
             f"`var` of {source} has no column '{column}'. Its columns are {some(['var_names', *var.columns], limit=20)}; "
@@ -268,6 +279,6 @@ def _require_overlap(
 
 def _names(gene_ids: np.ndarray, var: pd.DataFrame, found: Sequence[Found], names: GeneNames) -> np.ndarray:
     column = next((name for name in _NAME_COLUMNS if name in var.columns), None)
-    labels = _labels(var, column, "") if column else [""] * len(found)
+    labels = labels_in(var, column, "") if column else [""] * len(found)
     own = {one.gene_id: label for one, label in zip(found, labels, strict=True) if one.gene_id and label}
     return np.array([names.by_id.get(gene) or own.get(gene) or gene for gene in gene_ids], dtype=object)
