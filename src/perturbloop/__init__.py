@@ -2,17 +2,17 @@
 
 >>> import perturbloop as pl
 >>> sorted(pl.__all__)
-['Campaign', 'backtest', 'demo', 'knowledge', 'pretrain']
+['Campaign', 'backtest', 'demo', 'inspect', 'knowledge', 'pretrain']
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perturbloop.front import Campaign, backtest, demo, knowledge, pretrain
+    from perturbloop.front import Campaign, backtest, demo, inspect, knowledge, pretrain
 
 __version__: str
-__all__ = ["Campaign", "backtest", "demo", "knowledge", "pretrain"]
+__all__ = ["Campaign", "backtest", "demo", "inspect", "knowledge", "pretrain"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,11 +18,7 @@ def inspect(
     from perturbloop.report.lines import wrapped
 
     found = recognize(file)
-    size = f": {found.n_cells:,} cells × {found.n_genes:,} genes" if found.n_cells and found.n_genes else ""
-    said = [
-        f"{file.name} is {found.what}{size}.",
-        *(f"{fact[:1].upper()}{fact[1:]}." for fact in found.facts),
-    ]
-    lines = [line for sentence in said for line in wrapped(sentence.replace("..", "."), width(), indent="  ")]
+    said = found.sentences(file.name)
+    lines = [line for sentence in said for line in wrapped(sentence, width(), indent="  ")]
     todo = ["", "Type:", *(f"  {line}" for line in found.commands)] if found.commands else []
     return Answer(found.to_dict(), [*lines, *todo])

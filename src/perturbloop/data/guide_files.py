@@ -60,8 +60,8 @@ def _table(path: Path) -> pd.DataFrame:
         msg = f"Guide calls are needed at `{path}`; there is none. {todo}"
         raise InputError(msg)
     try:
-        table = pd.read_csv(path, dtype=str, sep=None, engine="python", keep_default_na=False)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
         msg = f"{path.name} must be a table of guide calls; it cannot be read: {error}. {todo}"
         raise InputError(msg) from None
     lacking = [name for name in CALLS if name not in table.columns]

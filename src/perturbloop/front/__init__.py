@@ -4,6 +4,6 @@ Cells come as AnnData objects or as paths; objects are never changed, and are ke
 """
 
 from perturbloop.front.campaign import Campaign
-from perturbloop.front.commands import backtest, demo, knowledge, pretrain
+from perturbloop.front.commands import backtest, demo, inspect, knowledge, pretrain
 
-__all__ = ["Campaign", "backtest", "demo", "knowledge", "pretrain"]
+__all__ = ["Campaign", "backtest", "demo", "inspect", "knowledge", "pretrain"]

@@ -14,6 +14,7 @@ from perturbloop.front.given import named
 from perturbloop.schema.options import nested
 
 if TYPE_CHECKING:
+    from perturbloop.data.recognize import Recognized
     from perturbloop.report.backtest import Backtest
 
 
@@ -114,6 +115,19 @@ def _path(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(map(_path, value))
     return str(value) if isinstance(value, PathLike) else value
+
+
+def inspect(file: str | PathLike[str]) -> "Recognized":
+    """Say what a file is, where its counts and labels are, and which line of the command reads it.
+
+    Parameters
+    ----------
+    file
+        Cells, guide calls of cellranger, or a table of a screen.
+    """
+    from perturbloop.data.recognize import recognize
+
+    return recognize(Path(file))
 
 
 def knowledge(
