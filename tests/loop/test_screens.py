@@ -205,7 +205,7 @@ def test_outcomes_typed_as_1_and_0_teach_as_a_screen(screened, entry, tmp_path):
         hit_column="hit",
     )
     recorded, _ = record(folder, typed)
-    effects = pd.read_parquet(folder / recorded.folder / "effects.parquet")
+    effects = pd.read_parquet(folder / recorded.folder / "effects_all.parquet")
     assert effects.loc[effects["hit"], "effect_to_goal"].gt(1).all()
     assert effects.loc[~effects["hit"], "effect_to_goal"].eq(0).all()
     assert 0 < effects["fold"].eq(-1).sum() < 20
@@ -309,7 +309,7 @@ def of_drugz(screened, screen_path, tmp_path):
 
 def effects_of(folder, family):
     """Effects of the screen that was recorded last, and those of a family."""
-    path = max(folder.glob("screens/*/effects.parquet"), key=lambda one: one.stat().st_mtime)
+    path = max(folder.glob("screens/*/effects_all.parquet"), key=lambda one: one.stat().st_mtime)
     effects = pd.read_parquet(path)
     return effects, effects[effects["gene_name"].isin(family)]
 

@@ -194,9 +194,8 @@ def networks(
     """
     asked, sets, known = inputs.config.evaluate.pathway, inputs.annotations.gene_sets, inputs.background
     pathway = pathway_scales(inputs.cells, static_pathway(asked, found, gene_sets=sets))
-    learned = vector_kernel(
-        "gene embeddings", inputs.vocabulary.gene_ids, inputs.view.model.gene_embeddings()
-    )
+    vectors = inputs.view.model.gene_embeddings()
+    learned = vector_kernel("gene embeddings", inputs.vocabulary.gene_ids, vectors)
     return networks_of(inputs.states, de, [learned, *known.kernels], [*known.scales, *pathway], effects)
 
 
