@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from perturbloop.models.spec import Shape
-from perturbloop.perturb.collect import precision_of, run_plan, shard_path
+from perturbloop.perturb.collect import precision_of, run_plan
 from perturbloop.perturb.cost import cost, flops_per_pass, passes_of
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import plan
 from perturbloop.perturb.probe import noise_floor, seconds_per_flop
-from perturbloop.perturb.workers import shared_by
 from perturbloop.schema import PerturbConfig
 
 
@@ -87,7 +86,7 @@ def test_another_batch_size_gives_the_same_table(model, tokens, readout, tmp_pat
 
 WORLD = """
     import os, sys, time
-    import numpy as np, torch
+    import numpy as np, pandas as pd, torch
     from pathlib import Path
     from transformers import BertConfig, BertModel
     from perturbloop.data.tokens import Tokens
@@ -146,45 +145,102 @@ def test_a_run_killed_without_warning_goes_on_where_it_stopped(tmp_path):
     pd.testing.assert_frame_equal(resumed, whole)
 
 
-def test_ray_workers_give_the_same_table_and_a_killed_one_costs_its_shard(tmp_path):
+@pytest.mark.long
+def test_a_cluster_gives_the_same_table_though_driver_and_node_are_killed(tmp_path):
+    """A worker of this machine, then two nodes on the loopback, that write nothing but the test's notes."""
     pytest.importorskip("ray")
     body = """
-        alone = collect.run_plan(engine, tokens, edits, Path(sys.argv[1]) / "alone")
-        marker = Path(sys.argv[1]) / "died"
+        import signal
+        from collections import Counter
 
-        class Dying(ExactEngine):
-            def read(self, rows, **more):
-                if os.getpid() != int(os.environ["DRIVER"]) and not marker.exists():
-                    marker.touch()
-                    os.kill(os.getpid(), 9)
-                return super().read(rows, **more)
+        collect.SHARD_EDITS = 200
+        torch.set_num_threads(1)
+        place, driver = Path(sys.argv[1]), os.getpid()
 
-        os.environ["DRIVER"] = str(os.getpid())
-        dying = Dying(model, readout)
-        seen = []
-        with shared_by(2):
-            shared = collect.run_plan(
-                dying, tokens, edits, Path(sys.argv[1]) / "ray", on_edits=lambda done, total: seen.append(done)
-            )
-        assert marker.exists()
-        assert seen == sorted(seen) and seen[-1] == len(edits.edits)
-        assert abs(shared["logit_shift"] - alone["logit_shift"]).max() < 1e-5
-        assert shared.drop(columns=["logit_shift", "shift_to_goal"]).equals(
-            alone.drop(columns=["logit_shift", "shift_to_goal"])
-        )
+        def note(name, text):
+            with (place / name).open("a") as file:
+                file.write(text + chr(10))
+
+        def nodes_in(name):
+            return {line.split()[0] for line in (place / name).read_text().splitlines()}
+
+        class Told(Geneformer):
+            def __setstate__(self, state):
+                note("models", str(os.getpid()))
+                self.__dict__.update(state)
+
+        class Slow(ExactEngine):
+            def edited(self, tokens, plan, edits, **more):
+                import ray
+                if not ray.is_initialized():
+                    return super().edited(tokens, plan, edits, **more)
+                who = f"{ray.get_runtime_context().get_node_id()} {os.getpid()}"
+                note("starts", who)
+                time.sleep(0.2)
+                while (place / "two").exists() and len(nodes_in("starts")) < 2:
+                    time.sleep(0.1)  # till the other node works, too
+                done = super().edited(tokens, plan, edits, **more)
+                note("ends", who)
+                return done
+
+        def worker_of(node):  # that works on a shard just now
+            while True:
+                started, ended = ((place / name).read_text().splitlines() for name in ("starts", "ends"))
+                open_ones = Counter(started) - Counter(ended)
+                found = [who.split()[1] for who in open_ones if who.split()[0] == node]
+                if found:
+                    return int(found[0])
+
+        alone = collect.run_plan(engine, tokens, edits, place / "alone")
+        slow = Slow(Told(bert, words, pooling="mean"), readout)
+
+        def parts():
+            return {path: path.stat().st_mtime_ns for path in (place / "cluster").glob("part-*.parquet")}
+
+        first = os.fork()
+        if first == 0:  # a driver with a worker of this machine, and it will be killed; Ray is not loaded yet
+            os.cpu_count = lambda: 1  # as many threads as this process has
+            with shared_by(1):
+                collect.run_plan(slow, tokens, edits, place / "cluster")
+            os._exit(1)
+        while len(parts()) < 2:
+            time.sleep(0.02)
+        os.kill(first, signal.SIGKILL)
+        assert os.waitpid(first, 0)[1] == signal.SIGKILL
+        before, seen = parts(), []
+        for name in ("starts", "ends", "models"):
+            (place / name).unlink()
+
+        import ray
+        from ray.cluster_utils import Cluster
+
+        (place / "two").touch()
+        nodes = Cluster(initialize_head=True, head_node_args=dict(num_cpus=1, object_store_memory=80_000_000, include_dashboard=False))
+        second = nodes.add_node(num_cpus=1, object_store_memory=80_000_000)
+
+        def told(done, total):
+            global second
+            seen.append(done)
+            if second is not None and len(seen) > 5:
+                os.kill(worker_of(second.node_id), signal.SIGKILL)
+                nodes.remove_node(second, allow_graceful=False)
+                second = None
+
+        with shared_by(cluster=nodes.address):
+            found = collect.run_plan(slow, tokens, edits, place / "cluster", on_edits=told)
+            other = Slow(slow.model, Readout(readout.weight_d, readout.goal_d, 0.0))
+            collect.run_plan(other, tokens, edits, place / "other")
+        pd.testing.assert_frame_equal(found, alone, check_exact=True)
+        assert second is None and seen == sorted(seen) and seen[-1] == len(edits.edits)
+        assert before.items() <= parts().items()
+        starts, ends, models = ((place / name).read_text().splitlines() for name in ("starts", "ends", "models"))
+        assert len(nodes_in("starts")) == 2
+        ends = [who for who in ends if who in starts]  # not that of a worker whose driver was gone
+        assert len(starts) > len(ends) >= 2 * len(parts()) - len(before)
+        assert len(models) == len(set(models)), "a worker unpacked the model twice"
+        nodes.shutdown()
         print("same")
     """
-    env = {**os.environ, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    process = run(body, str(tmp_path), env=env, stderr=subprocess.PIPE)
+    process = run(body, str(tmp_path), stderr=subprocess.PIPE)
     out, error = process.communicate(timeout=900)
     assert out.strip().endswith("same"), error[-3000:]
-
-
-def test_without_ray_several_workers_are_refused(model, tokens, readout, tmp_path, monkeypatch):
-    from perturbloop.errors import InputError
-
-    monkeypatch.setitem(sys.modules, "ray", None)
-    edits = plan(tokens, model.vocabulary, PerturbConfig())
-    with shared_by(2), pytest.raises(InputError, match=r"Ray; it is not installed.*perturbloop\[ray\]"):
-        run_plan(ExactEngine(model, readout), tokens, edits, tmp_path)
-    assert not shard_path(tmp_path, 0).exists()

@@ -1,6 +1,10 @@
 import errno
 import json
 import os
+import platform
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ from safetensors.numpy import save_file
 
 from perturbloop.errors import InputError, StoreError
 from perturbloop.store.files import (
+    LATELY,
     contents,
     own,
     read_json,
@@ -17,6 +22,7 @@ from perturbloop.store.files import (
     settle,
     sweep,
     whole,
+    write_first,
     write_json,
     write_table,
     write_text,
@@ -115,6 +121,30 @@ def test_what_killed_runs_left_is_swept_and_nothing_else(tmp_path):
     sweep(tmp_path)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
     assert left == {"rounds", "rounds/000", "rounds/000/check.json", "models"}
+
+
+def test_what_others_write_without_the_lock_is_not_swept(tmp_path):
+    here, old = platform.node(), time.time() - 2 * LATELY
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    kept = [f"a.parquet.{os.getppid()}@{here}.partial", "b.parquet.7@other.node.partial"]
+    gone = [f"c.parquet.{ended.pid}@{here}.partial", "d.parquet.7@other.node.partial"]
+    for name in kept + gone:
+        (tmp_path / name).touch()
+    os.utime(tmp_path / gone[1], (old, old))
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_first_of_several_writers_decides(tmp_path, monkeypatch, links):
+    if not links:  # a file system without hard links
+        monkeypatch.setattr(os, "link", lambda *_: (tmp_path / "none").stat())
+    write_first(tmp_path / "run.json", "mixed")
+    assert (tmp_path / "run.json").read_text() == "mixed"
+    if links:
+        write_first(tmp_path / "run.json", "float32")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mixed"]
 
 
 def test_contents_change_with_what_a_file_holds_and_with_the_size_of_a_folder(tmp_path):

@@ -12,10 +12,10 @@ from perturbloop.cli.curves import curves
 from perturbloop.cli.inspect import inspect
 from perturbloop.cli.knowledge import knowledge
 from perturbloop.cli.models import models
-from perturbloop.cli.options import Folder, Workers, command, full
+from perturbloop.cli.options import Cluster, Folder, Workers, command, full
 from perturbloop.cli.output import Answer, Commands, width
 from perturbloop.cli.record import RECORDED, record
-from perturbloop.errors import InputError
+from perturbloop.errors import InputError, some
 from perturbloop.schema import SECTIONS, CampaignConfig
 from perturbloop.schema.options import nested, options
 from perturbloop.train.pretrain_config import PretrainConfig
@@ -90,10 +90,10 @@ def check(folder: Folder) -> Answer:
     return _told(folder, checked(folder))
 
 
-def _step(folder: Path, until: str, *, workers: int = 0) -> Answer:
+def _step(folder: Path, until: str, *, workers: int = 0, cluster: str = "") -> Answer:
     from perturbloop.loop.campaign import play as run
 
-    played = run(folder, until=until, workers=workers)
+    played = run(folder, until=until, workers=workers, cluster=cluster)
     done = f"Round {played.round}: {', '.join(played.done)} done." if played.done else ""
     lines = [line for line in (done, *played.lines) if line]
     return _told(folder, lines, round=played.round, done=list(played.done))
@@ -109,13 +109,31 @@ def train(folder: Folder) -> Answer:
 def perturb(
     folder: Folder,
     workers: Workers = 0,
+    cluster: Cluster = "",
+    part: Annotated[
+        str,
+        typer.Option(
+            help="Score the I-th of N parts, as one of several processes on one disk; `perturb` without it collects them.",
+            metavar="I/N",
+            show_default=False,
+        ),
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print passes, FLOPs, time and memory, and do nothing.")
     ] = False,
 ) -> Answer:
     """Perturb genes in silico; a killed run goes on where it stopped."""
+    if part:
+        from perturbloop.loop.campaign import perturb_part
+
+        beside = {"--workers": workers, "--cluster": cluster, "--dry-run": dry_run}
+        others = [option for option, value in beside.items() if value]
+        if others:
+            msg = f"`--part` goes alone: each part is one process; {some(others)} came too. Leave out one or the other."
+            raise InputError(msg)
+        return _told(folder, perturb_part(folder, part))
     if not dry_run:
-        return _step(folder, "perturb", workers=workers)
+        return _step(folder, "perturb", workers=workers, cluster=cluster)
     from perturbloop.loop.campaign import dry_run as estimate
 
     costs = estimate(folder)
@@ -130,12 +148,12 @@ def evaluate(folder: Folder) -> Answer:
 
 
 @command(app)
-def play(folder: Folder, workers: Workers = 0) -> Answer:
+def play(folder: Folder, workers: Workers = 0, cluster: Cluster = "") -> Answer:
     """Play one round: every step that is stale, then the report."""
     from perturbloop.loop.campaign import show
     from perturbloop.report import summary
 
-    done = _step(folder, "report", workers=workers)
+    done = _step(folder, "report", workers=workers, cluster=cluster)
     _, shown, _ = show(folder)
     return Answer(done.tree, [done.lines[0], *summary(shown, width(), folder=folder)])
 

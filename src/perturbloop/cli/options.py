@@ -14,7 +14,18 @@ from perturbloop.schema.options import Option
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Campaign folder.")]
 Workers = Annotated[
-    int, typer.Option(help="Processes of a local Ray cluster for the in-silico edits; 0 = this one alone.")
+    int,
+    typer.Option(
+        help="Processes of this machine that share the in-silico edits, by Ray; 0 = this one alone."
+    ),
+]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        help="Address of a Ray cluster that runs and shares the in-silico edits: HOST:PORT or auto.",
+        metavar="ADDRESS",
+        show_default=False,
+    ),
 ]
 WIDE = 20
 """Widest list of words that stands beside a flag; a wider one ends what is said of it."""

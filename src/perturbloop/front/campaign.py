@@ -104,31 +104,41 @@ class Campaign:
         """Train the state models that are stale."""
         return self._played("train")
 
-    def perturb(self, *, workers: int = 0, dry_run: bool = False) -> "Campaign | dict[str, Cost]":
+    def perturb(
+        self, *, workers: int = 0, cluster: str = "", dry_run: bool = False
+    ) -> "Campaign | dict[str, Cost]":
         """Perturb genes in silico; a killed run goes on where it stopped.
 
         Parameters
         ----------
         workers
-            Processes of a local Ray cluster; 0 = this one alone.
+            Processes of a Ray cluster on this machine; 0 = this one alone.
+        cluster
+            Address of a Ray cluster that runs, in their place.
         dry_run
             Whether only the cost is told, by state model.
         """
-        return loop.dry_run(self.folder) if dry_run else self._played("perturb", workers=workers)
+        return (
+            loop.dry_run(self.folder)
+            if dry_run
+            else self._played("perturb", workers=workers, cluster=cluster)
+        )
 
     def evaluate(self) -> "Campaign":
         """Rank the genes and judge every method on the held-out targets."""
         return self._played("evaluate")
 
-    def play(self, *, workers: int = 0) -> "Campaign":
+    def play(self, *, workers: int = 0, cluster: str = "") -> "Campaign":
         """Play one round: every step that is stale, then the report.
 
         Parameters
         ----------
         workers
-            Processes of a local Ray cluster for the in-silico edits; 0 = this one alone.
+            Processes of a Ray cluster on this machine for the in-silico edits; 0 = this one alone.
+        cluster
+            Address of a Ray cluster that runs, in their place.
         """
-        return self._played("report", workers=workers)
+        return self._played("report", workers=workers, cluster=cluster)
 
     def record(
         self,
@@ -361,9 +371,9 @@ class Campaign:
             raise InputError(msg)
         return found
 
-    def _played(self, until: str, *, workers: int = 0) -> "Campaign":
+    def _played(self, until: str, *, workers: int = 0, cluster: str = "") -> "Campaign":
         with progress():
-            loop.play(self.folder, until=until, workers=workers)
+            loop.play(self.folder, until=until, workers=workers, cluster=cluster)
         return self
 
     def __repr__(self) -> str:

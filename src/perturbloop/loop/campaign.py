@@ -25,7 +25,8 @@ from perturbloop.loop.last import latest_round as latest_round
 from perturbloop.loop.last import show as show
 from perturbloop.loop.recorded import record as record_file
 from perturbloop.loop.recorded import remeasure, unjudged
-from perturbloop.loop.steps import STEPS, Work, do, note_inputs, step_keys
+from perturbloop.loop.steps import STEPS, Work, do, note_inputs, score_part, step_keys
+from perturbloop.perturb.shards import Part
 from perturbloop.perturb.workers import shared_by
 from perturbloop.report import gate_failure
 from perturbloop.schema import CampaignConfig, Recorded, RecordedFile, name_of
@@ -179,7 +180,7 @@ def relocate(
     return [f"Found again: {', '.join(role for role, path in (('cells', cells), ('model', model)) if path)}."]
 
 
-def play(folder: Path | str, *, until: str = "report", workers: int = 0) -> Played:
+def play(folder: Path | str, *, until: str = "report", workers: int = 0, cluster: str = "") -> Played:
     """Do every step of a round that is stale, up to `until`; with nothing new no round is opened.
 
     A step's key is the hash of its config, its inputs and the keys before it. A step with a finished record of that
@@ -192,7 +193,9 @@ def play(folder: Path | str, *, until: str = "report", workers: int = 0) -> Play
     until
         Last step: check, train, perturb, evaluate, propose or report.
     workers
-        Processes of a local Ray cluster that share the in-silico edits; 0 = this process alone.
+        Processes of a Ray cluster on this machine that share the in-silico edits; 0 = this process alone.
+    cluster
+        Address of a Ray cluster that runs and shares them instead.
 
     Raises
     ------
@@ -202,7 +205,7 @@ def play(folder: Path | str, *, until: str = "report", workers: int = 0) -> Play
     if until not in NAMES:
         msg = f"A step is one of {', '.join(NAMES)}; it is {until!r}. Did you mean {closest(until, NAMES)}?"
         raise StoreError(msg)
-    with shared_by(workers), working(Path(folder)) as campaign:
+    with shared_by(workers, cluster=cluster), working(Path(folder)) as campaign:
         inputs = inputs_of(campaign)
         remeasure(campaign, inputs)
         return _play(Work(campaign, inputs), until)
@@ -233,6 +236,36 @@ def _play(work: Work, until: str) -> Played:
     spent = [found.lines for arm, found in work.perturbed.items() if arm.method == "frozen"]
     lines = (*([failed] if failed else []), *(spent[0] if spent else ()))
     return Played(campaign.folder, number, stale, lines)
+
+
+def perturb_part(folder: Path | str, part: str) -> list[str]:
+    """Score one part of the edits of the next round, beside other parts, on this or other machines of one disk. Returns what to tell.
+
+    The ledger is only read: shards are all that is written, and a `play` collects them. Parts may run in any order, or again.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder whose state models are trained.
+    part
+        `I/N`: the shards of the I-th of N parts.
+
+    Raises
+    ------
+    StoreError
+        If a state model is to be trained first: parts that know nothing of each other would each train it.
+    """
+    asked = Part.parse(part)
+    with open_campaign(Path(folder)) as campaign:
+        work = Work(campaign, inputs_of(campaign))
+        if _stale(campaign, step_keys(campaign.config, work.inputs), "train"):
+            msg = (
+                f"A part needs the trained state models; in `{folder}` they are missing or stale. Run `perturbloop train {folder}` "
+                "once, then the parts."
+            )
+            raise StoreError(msg)
+        said = asked.line(*score_part(work, asked))
+    return [said, f"When all parts are done: perturbloop play {folder}"]
 
 
 def _stale(campaign: CampaignFolder, keys: dict[str, str], until: str) -> tuple[str, ...]:

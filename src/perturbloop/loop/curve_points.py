@@ -21,7 +21,7 @@ from perturbloop.evidence.channel import (
     evidence_predictions,
 )
 from perturbloop.loop.arms import Arm, open_arms
-from perturbloop.loop.execute import perturb_arm, train_arm, training_cells
+from perturbloop.loop.execute import run_of_arm, train_arm, training_cells
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
 from perturbloop.loop.recorded import Outcomes
@@ -198,5 +198,5 @@ class Ground:
         """Train an arm, make its edits and rank by them; models and shards are shared with the rounds, none is kept in memory."""
         folder, cells = self.campaign.folder, None if arm.method == "frozen" else self.cells
         trained = train_arm(arm, self.inputs, cells, folder)
-        found = perturb_arm(arm, trained, self.inputs, folder)
+        found = run_of_arm(arm, trained, self.inputs, folder).scored()
         return pd.concat([rank_arm(arm, found, kind, self.inputs) for kind in arm.kinds])

@@ -1,54 +1,31 @@
 """What an arm does: its state model is trained, its edits are scored. Models and shards that exist are read."""
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import pandas as pd
 
 from perturbloop import progress
 from perturbloop.data.perturbed import read_perturbed
 from perturbloop.data.spending import edits_of, training_targets
-from perturbloop.data.tokens import Tokens
 from perturbloop.evidence.labels import refuse_labels_of_truth, training_labels
 from perturbloop.evidence.score import shared_genes
 from perturbloop.loop.arms import Arm, cost_of_arm, is_fast, model_key, model_place, plan_arm
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.loop.inputs import Inputs
-from perturbloop.perturb.collect import precision_of, run_plan
+from perturbloop.perturb.collect import precision_of
 from perturbloop.perturb.cost import how_long, rate_path
-from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.engines import engine_of
-from perturbloop.perturb.exact import ExactEngine
-from perturbloop.perturb.fast import fast_shifts
-from perturbloop.perturb.plan import Plan
-from perturbloop.perturb.probe import NoiseFloor, noise_floor, seconds_per_flop
+from perturbloop.perturb.probe import note_rate
+from perturbloop.perturb.run import Run
 from perturbloop.schema import Level, Variant
 from perturbloop.store import step_key
 from perturbloop.store.campaign_file import digests_of
-from perturbloop.store.files import own, write_json
 from perturbloop.train.checkpoint import load_state_model, save_state_model
 from perturbloop.train.classifier import StateModel, train_frozen
 from perturbloop.train.linear import train_linear
 from perturbloop.train.sources import PerturbedExamples, TrainingCells, train_level
-
-
-@dataclass(frozen=True)
-class Perturbed:
-    """What an arm's edits did."""
-
-    shifts: pd.DataFrame
-    """Table `SHIFTS`."""
-    estimates: pd.DataFrame | None
-    """Table `ESTIMATES` of the fast engine."""
-    lines: tuple[str, ...]
-    """What was spent, and the noise of the arithmetic."""
-    place: Path
-    """Folder of the shards."""
 
 
 def training_cells(campaign: CampaignFolder, inputs: Inputs) -> TrainingCells:
@@ -127,8 +104,8 @@ def train_arm(arm: Arm, inputs: Inputs, cells: TrainingCells | None, folder: Pat
     return trained
 
 
-def perturb_arm(arm: Arm, trained: StateModel, inputs: Inputs, folder: Path) -> Perturbed:
-    """Score the arm's edits in the start cells; shards that exist are reused.
+def run_of_arm(arm: Arm, trained: StateModel, inputs: Inputs, folder: Path) -> Run:
+    """List the arm's edits and what scores them; their shards are named by all that decides them, and reused.
 
     Parameters
     ----------
@@ -141,48 +118,19 @@ def perturb_arm(arm: Arm, trained: StateModel, inputs: Inputs, folder: Path) -> 
     folder
         Campaign folder.
     """
-    config, tokens, edits = inputs.config.perturb, inputs.start_tokens, plan_arm(arm, inputs)
-    shifts = folder / "shifts"
+    config, edits, shifts = inputs.config.perturb, plan_arm(arm, inputs), folder / "shifts"
     key = step_key("edits", config={"plan": edits.digest}, inputs=[inputs.key])
     fast = is_fast(arm, config)
     if fast:
         key = step_key("fast", config={"top": config.top, "width": config.width}, inputs=[key])
     place = shifts / trained.digest / key
-    precision = precision_of(place, config.precision, trained.model.device)
     engine = engine_of(
         trained.model,
         trained.readout,
         inputs.states.start,
-        precision=precision,
+        precision=precision_of(place, config.precision, trained.model.device),
         batch_tokens=config.batch_tokens,
     )
-    noise = _noise(place, engine, tokens, edits)
-    _note_rate(rate_path(shifts, linear=arm.method == "linear"), engine, tokens)
+    note_rate(rate_path(shifts, linear=arm.method == "linear"), engine, inputs.start_tokens)
     title = f"perturb, {arm.title}{how_long(cost_of_arm(arm, inputs, shifts))}"
-    if fast and isinstance(engine, ExactEngine):
-        found = fast_shifts(
-            engine,
-            tokens,
-            edits,
-            place,
-            config=config,
-            on_edits=lambda part, done, total: progress.tell(f"{title}: {part}", done, total),
-        )
-        return Perturbed(found.shifts, found.estimates, (found.line(), noise), place)
-    table = run_plan(engine, tokens, edits, place, on_edits=partial(progress.tell, title))
-    return Perturbed(table, None, (f"exact engine: {len(table):,} passes", noise), place)
-
-
-def _noise(place: Path, engine: Engine, tokens: Tokens, edits: Plan) -> str:
-    """Noise of the arithmetic, measured once in a run."""
-    note = place / "noise.json"
-    if not note.is_file():
-        write_json(note, asdict(noise_floor(engine, tokens, edits)))
-    with own(note):
-        return NoiseFloor(**json.loads(note.read_text())).line()
-
-
-def _note_rate(path: Path, engine: Engine, tokens: Tokens) -> None:
-    """Write down once how fast this machine is, so that a dry run can tell the time without a model."""
-    if not path.is_file():
-        write_json(path, {"seconds_per_flop": seconds_per_flop(engine, tokens)})
+    return Run(engine, inputs.start_tokens, edits, place, config, title, fast)

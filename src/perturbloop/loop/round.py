@@ -54,7 +54,7 @@ from perturbloop.store import step_key
 from perturbloop.store.files import read_table, write_table
 
 if TYPE_CHECKING:
-    from perturbloop.loop.execute import Perturbed
+    from perturbloop.perturb.run import Perturbed
 
 
 def evaluate_round(

@@ -30,7 +30,8 @@ from perturbloop.store.campaign_file import digests_of
 from perturbloop.store.files import size_of, write_json, write_table, write_text
 
 if TYPE_CHECKING:
-    from perturbloop.loop.execute import Perturbed
+    from perturbloop.perturb.run import Perturbed
+    from perturbloop.perturb.shards import Part
     from perturbloop.train.classifier import StateModel
 
 
@@ -106,13 +107,27 @@ def _train(work: Work, folder: Path) -> tuple[Path, ...]:
 
 
 def _perturb(work: Work, folder: Path) -> tuple[Path, ...]:
-    from perturbloop.loop.execute import perturb_arm
+    from perturbloop.loop.execute import run_of_arm
 
     _train(work, folder)
     for arm in work.arms:
         if arm not in work.perturbed:
-            work.perturbed[arm] = perturb_arm(arm, work.models[arm], work.inputs, work.campaign.folder)
+            run = run_of_arm(arm, work.models[arm], work.inputs, work.campaign.folder)
+            work.perturbed[arm] = run.scored()
     return tuple(found.place for found in work.perturbed.values())
+
+
+def score_part(work: Work, part: "Part") -> tuple[int, int, int]:
+    """Write a part of the shards of all arms, whose models are there: shards in all, the part's, and those that were missing."""
+    from perturbloop.loop.execute import run_of_arm
+
+    _train(work, work.campaign.folder)
+    n_all = n_own = n_made = 0
+    for arm in work.arms:
+        run = run_of_arm(arm, work.models[arm], work.inputs, work.campaign.folder)
+        here, own, made = run.score_part(part, first=n_all)
+        n_all, n_own, n_made = n_all + here, n_own + own, n_made + made
+    return n_all, n_own, n_made
 
 
 def _evaluate(work: Work, folder: Path) -> tuple[Path, ...]:

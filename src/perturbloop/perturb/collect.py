@@ -12,11 +12,11 @@ import torch
 from perturbloop.data.tokens import Tokens
 from perturbloop.errors import StoreError, some
 from perturbloop.models.cell_model import CellModel
-from perturbloop.perturb.engine import Engine
+from perturbloop.perturb.engine import Engine, OnRows
 from perturbloop.perturb.plan import Plan
-from perturbloop.perturb.workers import workers
+from perturbloop.perturb.shards import score_shards, shard_path
 from perturbloop.schema import Precision
-from perturbloop.store.files import own, read_table, write_json, write_table
+from perturbloop.store.files import own, read_table, write_first
 
 SHARD_EDITS = 1000
 _PRECISIONS: dict[str, Precision] = {name: name for name in get_args(Precision)}
@@ -46,10 +46,7 @@ def run_plan(
     -------
     Table `SHIFTS`, in the order of the plan.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    shards = plan.shards(SHARD_EDITS)
-    missing = [number for number in range(len(shards)) if not shard_path(folder, number).is_file()]
-    done = sum(len(edits) for number, edits in enumerate(shards) if number not in set(missing))
+    done = 0
 
     def step(rows: int) -> None:
         nonlocal done
@@ -57,48 +54,30 @@ def run_plan(
         if on_edits is not None:
             on_edits(done, len(plan.edits))
 
-    step(0)
-    if workers() and missing:
-        from perturbloop.perturb.on_ray import score_on_ray  # ray is an extra
-
-        score_on_ray(engine, tokens, plan, folder, missing, workers=workers(), on_rows=step)
-    else:
-        for number in missing:
-            score_shard(engine, tokens, plan, folder, number, shards[number], on_rows=step)
+    score_shards(score_exactly, engine, tokens, plan, folder, shards_of(plan), on_rows=step)
     return collect(plan, folder, engine.model)
 
 
-def score_shard(
-    engine: Engine,
-    tokens: Tokens,
-    plan: Plan,
-    folder: Path,
-    number: int,
-    edits: pd.DataFrame,
-    *,
-    on_rows: Callable[[int], None] | None = None,
-) -> None:
-    """Score one shard and write it.
+def shards_of(plan: Plan) -> dict[int, pd.DataFrame]:
+    """Edits of each shard of a plan, by its number."""
+    return dict(enumerate(plan.shards(SHARD_EDITS)))
+
+
+def score_exactly(
+    engine: Engine, tokens: Tokens, plan: Plan, edits: pd.DataFrame, *, on_rows: OnRows | None = None
+) -> pd.DataFrame:
+    """Score the edits of a shard, a `shards.Score`.
 
     Parameters
     ----------
-    engine
-        Model and readout.
-    tokens
-        Encoded cells.
-    plan
-        What the edits mean.
-    folder
-        Where shards lie.
-    number
-        Number of the shard.
+    engine, tokens, plan
+        Model and readout, encoded cells, what the edits mean.
     edits
-        Its part of the plan.
+        The shard's part of the plan.
     on_rows
         Called with edits done.
     """
-    frame = engine.shifts(tokens, plan, edits=edits, on_rows=on_rows)
-    write_table(shard_path(folder, number), frame)
+    return engine.shifts(tokens, plan, edits=edits, on_rows=on_rows)
 
 
 def collect(plan: Plan, folder: Path, model: CellModel) -> pd.DataFrame:
@@ -123,7 +102,7 @@ def collect(plan: Plan, folder: Path, model: CellModel) -> pd.DataFrame:
         If a shard is missing or damaged; the message names the genes and what to do.
     """
     frames = []
-    for number, edits in enumerate(plan.shards(SHARD_EDITS)):
+    for number, edits in shards_of(plan).items():
         path = shard_path(folder, number)
         genes = [model.vocabulary.gene_of_token[token] for token in edits["token"].unique()]
         todo = f"It holds edits of {some(genes)}. Delete `{path}` and run the same command again; the other shards are kept."
@@ -153,17 +132,9 @@ def precision_of(folder: Path, asked: Precision | Literal["auto"], device: torch
     `float32` or `mixed`.
     """
     note = folder / "run.json"
-    if note.is_file():
-        with own(note):
-            known: Precision = _PRECISIONS[json.loads(note.read_text())["precision"]]
-        return known
-    units = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    chosen: Precision = ("mixed" if units else "float32") if asked == "auto" else asked
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(note, {"precision": chosen})
-    return chosen
-
-
-def shard_path(folder: Path, number: int) -> Path:
-    """Return where a shard lies."""
-    return folder / f"part-{number:05d}.parquet"
+    if not note.is_file():
+        units = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        chosen: Precision = ("mixed" if units else "float32") if asked == "auto" else asked
+        write_first(note, json.dumps({"precision": chosen}, indent=2))
+    with own(note):
+        return _PRECISIONS[json.loads(note.read_text())["precision"]]

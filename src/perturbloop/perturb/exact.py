@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -54,6 +54,15 @@ class ExactEngine(Engine):
         goal_d = readout.goal_d.astype(np.float64)
         self._goal = torch.from_numpy(goal_d / np.linalg.norm(goal_d)).to(model.device)
         self._weight = torch.from_numpy(readout.weight_d.astype(np.float64)).to(model.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the weights that the encoder takes from the model: they travel once."""
+        return {name: value for name, value in self.__dict__.items() if name != "encoder"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take them from the model again."""
+        self.__dict__.update(state)
+        self.encoder = self.model.encoder(self.precision)
 
     def unedited(self, tokens: Tokens, cells: np.ndarray) -> Readings:
         """Read cells as they are."""

@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data.tokens import Tokens
-from perturbloop.perturb.collect import run_plan, shard_path
+from perturbloop.perturb.collect import OnEdits, run_plan
 from perturbloop.perturb.cost import RANDOM_SHARE
+from perturbloop.perturb.engine import OnRows
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.plan import COLUMNS, Plan
 from perturbloop.perturb.screen import READINGS, screen
+from perturbloop.perturb.shards import score_shards, shard_path
 from perturbloop.schema import ESTIMATES, SHIFTS, PerturbConfig
 from perturbloop.stats.control_variate import STRATA, corrected_means
 from perturbloop.stats.streams import stream
@@ -90,7 +92,7 @@ def fast_shifts(
         if on_edits is not None:
             on_edits(part, done, total)
 
-    table = screened(engine, tokens, plan, folder / "screen", on_cells=lambda *done: report("screen", *done))
+    table = screened(engine, tokens, plan, folder / "screen", on_edits=lambda *done: report("screen", *done))
 
     def verify(number: int, choose: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         path = folder / f"verify-{number:02d}" / "plan.parquet"
@@ -154,7 +156,7 @@ def screened(
     plan: Plan,
     folder: Path,
     *,
-    on_cells: Callable[[int, int], None] | None = None,
+    on_edits: OnEdits | None = None,
 ) -> pd.DataFrame:
     """Screen the cells of a plan in shards.
 
@@ -168,34 +170,70 @@ def screened(
         Edits to screen.
     folder
         Holds the shards of the screen; those that exist are read.
-    on_cells
-        Called with cells done and cells in all.
+    on_edits
+        Called with edits done and edits in all.
 
     Returns
     -------
     Edits of the plan, in order, with `gene_id` and the screened `READINGS`, positive = toward the goal.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    cells, edge = plan.edits["cell"].unique(), int(tokens.has_cls)
+    shards, done = screen_shards(plan), 0
+
+    def step(rows: int) -> None:
+        nonlocal done
+        done += rows
+        if on_edits is not None:
+            on_edits(done, len(plan.edits))
+
+    score_shards(screen_edits, engine, tokens, plan, folder, shards, on_rows=step)
     frames = []
-    for number, start in enumerate(range(0, len(cells), SCREENED_CELLS)):
-        here = plan.edits[plan.edits["cell"].isin(cells[start : start + SCREENED_CELLS])]
-        path = shard_path(folder, number)
-        if not path.is_file():
-            parts = []
-            for (cell, kind), group in here.groupby(["cell", "kind"], sort=False):
-                found_g2 = screen(engine, tokens.row(cell), kind, edge=edge)
-                parts.append(
-                    pd.DataFrame(found_g2[group["position"].to_numpy()], columns=READINGS, index=group.index)
-                )
-            write_table(path, pd.concat(parts).sort_index())
-        with own(path):
-            frames.append(read_table(path).set_index(here.index))
-        if on_cells is not None:
-            on_cells(min(start + SCREENED_CELLS, len(cells)), len(cells))
+    for number, edits in shards.items():
+        with own(shard_path(folder, number)):
+            frames.append(read_table(shard_path(folder, number)).set_index(edits.index))
     table = plan.edits.join(pd.concat(frames))
     gene_of = engine.model.vocabulary.gene_of_token
     return table.assign(gene_id=[gene_of[token] for token in table["token"]])
+
+
+def screen_shards(plan: Plan) -> dict[int, pd.DataFrame]:
+    """Edits of each shard of a screen, by its number: those of a few cells."""
+    cells = plan.edits["cell"].unique()
+    parts = (cells[start : start + SCREENED_CELLS] for start in range(0, len(cells), SCREENED_CELLS))
+    return {number: plan.edits[plan.edits["cell"].isin(part)] for number, part in enumerate(parts)}
+
+
+def screen_edits(
+    engine: ExactEngine,
+    tokens: Tokens,
+    plan: Plan,
+    edits: pd.DataFrame,
+    *,
+    on_rows: OnRows | None = None,
+) -> pd.DataFrame:
+    """Screen the cells of a shard, a `shards.Score`.
+
+    Parameters
+    ----------
+    engine, tokens, plan
+        Model, readout and precision; encoded cells; what the edits mean.
+    edits
+        The shard's part of the plan: all edits of some cells.
+    on_rows
+        Called with edits done.
+
+    Returns
+    -------
+    `READINGS` of each edit, in their order.
+    """
+    parts = []
+    for (cell, kind), group in edits.groupby(["cell", "kind"], sort=False):
+        found_g2 = screen(engine, tokens.row(cell), kind, edge=int(tokens.has_cls))
+        parts.append(
+            pd.DataFrame(found_g2[group["position"].to_numpy()], columns=READINGS, index=group.index)
+        )
+        if on_rows is not None:
+            on_rows(len(group))
+    return pd.concat(parts).sort_index()
 
 
 def _next(table: pd.DataFrame, config: PerturbConfig, *, first: bool) -> pd.DataFrame:

@@ -1,13 +1,16 @@
 """What a few passes made now tell of a run: how fast this machine is, and how much of a shift is arithmetic."""
 
+import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
 from perturbloop.data.tokens import Tokens
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.plan import Plan
+from perturbloop.store.files import own, write_json
 
 PROBED_PASSES = 4
 SAMPLED_EDITS = 32
@@ -75,3 +78,18 @@ def noise_floor(engine: Engine, tokens: Tokens, plan: Plan, *, seed: int = 0) ->
         shift_sd=float(theirs.std()),
         n_edits=len(sample),
     )
+
+
+def noise_line(folder: Path, engine: Engine, tokens: Tokens, plan: Plan) -> str:
+    """Noise of the arithmetic in words, measured once in a run, whose folder notes it."""
+    note = folder / "noise.json"
+    if not note.is_file():
+        write_json(note, asdict(noise_floor(engine, tokens, plan)))
+    with own(note):
+        return NoiseFloor(**json.loads(note.read_text())).line()
+
+
+def note_rate(path: Path, engine: Engine, tokens: Tokens) -> None:
+    """Write down once how fast this machine is, so that a dry run can tell the time without a model."""
+    if not path.is_file():
+        write_json(path, {"seconds_per_flop": seconds_per_flop(engine, tokens)})

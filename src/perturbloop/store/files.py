@@ -4,9 +4,12 @@ import errno
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,8 @@ from perturbloop.errors import PerturbloopError, StoreError
 
 PARTIAL = ".partial"
 """End of the name of what is being written."""
+LATELY = 3600
+"""Seconds after which nobody goes on writing a file."""
 _NOT_DAMAGE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE)
 
 
@@ -27,7 +32,7 @@ def whole(path: Path) -> Iterator[Path]:
     leaves, `sweep` removes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    beside = _beside(path)
     _remove(beside)
     try:
         yield beside
@@ -59,7 +64,7 @@ def settle(path: Path) -> None:
 
 def plain_mode(folder: Path) -> int:
     """Permissions that a file of this folder gets where nobody asks for others."""
-    probe = folder / f"mode.{os.getpid()}{PARTIAL}"
+    probe = _beside(folder / "mode")
     probe.touch()
     mode = probe.stat().st_mode & 0o777
     probe.unlink()
@@ -70,6 +75,22 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+def write_first(path: Path, text: str) -> None:
+    """Write a text file where there is none; of several processes, on any machines that share the disk, the first decides what it says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = _beside(path)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        sync(beside)
+        os.link(beside, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        beside.replace(path)
+    finally:
+        _remove(beside)
 
 
 def write_json(path: Path, tree: Any) -> None:
@@ -126,9 +147,35 @@ def own(path: Path, *, todo: str = "") -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed runs left half written; only for the holder of the campaign's lock, since others may be writing."""
+    """Remove what killed runs left half written; only for the holder of the campaign's lock, since others may be writing.
+
+    Parts of a run write without the lock: what a living process of this machine, or lately one of another, writes is left alone.
+    """
     for path in sorted(folder.rglob(f"*{PARTIAL}")):
-        _remove(path)
+        if not _is_being_written(path):
+            _remove(path)
+
+
+def _beside(path: Path) -> Path:
+    """Where this process, and no other on any machine, writes what will become `path`."""
+    return path.with_name(f"{path.name}.{os.getpid()}@{platform.node()}{PARTIAL}")
+
+
+def _is_being_written(path: Path) -> bool:
+    found = re.search(rf"\.(\d+)@(.*){re.escape(PARTIAL)}$", path.name)
+    if not found:
+        return False
+    if found[2] != platform.node():
+        with suppress(FileNotFoundError):
+            return time.time() - path.stat().st_mtime < LATELY
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it lives, and is somebody else's
+        return True
+    return int(found[1]) != os.getpid()
 
 
 def is_lfs_pointer(path: Path) -> bool:
