@@ -73,6 +73,7 @@ def test_an_option_of_one_level_leaves_the_models_of_the_others_fresh(made, tmp_
     assert moved(learning_rate=1e-5) == {"full"}
     assert moved(lora_rank=2) == moved(lora_learning_rate=1e-5) == {"lora"}
     assert moved(epochs=9) == moved(consistency=1.0) == {"lora", "full"}
+    assert moved(accumulate=2) == moved(keep_epoch="best") == moved(warm_up_steps=0) == {"lora", "full"}
     assert moved(perturbed_share=0.1) == {"frozen", "lora", "full"}
     assert keys(perturbed_share=0.1)["frozen"] == before["frozen"]
     assert keys(consistency=1.0)["full-open"] == before["full-open"]

@@ -1,13 +1,16 @@
 """One loop for every level: what it changes, what it keeps, and what each batch holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from perturbloop.data.tokens import Tokens
+from perturbloop.errors import ModelError
 from perturbloop.schema import TrainConfig
-from perturbloop.train.examples import closed_loop
-from perturbloop.train.fit import batches, fine_tune, padded
+from perturbloop.train.examples import closed_loop, open_loop
+from perturbloop.train.fit import Kept, batches, fine_tune, padded
 
 CONFIG = TrainConfig(model="none", learning_rate=1e-2, lora_learning_rate=2e-2, epochs=8, batch_tokens=120)
 
@@ -91,3 +94,97 @@ def test_without_added_cells_every_cell_is_in_one_batch_of_similar_lengths(unper
     parts = list(batches(unperturbed, config, np.random.default_rng(0)))
     np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(80))
     assert max(padded(unperturbed.tokens, rows)[0].numel() for rows in parts) <= 60
+
+
+def test_batches_of_cells_hold_so_many_whatever_their_length(mixed, unperturbed):
+    config = TrainConfig(model="none", perturbed_share=0.5, batch_cells=6)
+    sizes = [len(rows) for rows in batches(unperturbed, config, np.random.default_rng(0))]
+    assert sorted(sizes, reverse=True) == [6] * 13 + [2]
+    parts = list(batches(mixed, config, np.random.default_rng(0)))
+    assert max(len(rows) for rows in parts) == 6
+    assert {mixed.added_n[rows].sum() for rows in parts} <= {1, 2, 3}
+    assert set(np.flatnonzero(~mixed.added_n)) <= set(np.concatenate(parts))
+
+
+def by_hand(encoder, examples, *, rate, warm_up, accumulate, epochs, seed, size):
+    """The published loop, written out: a step after so many batches, the rate up and down in straight lines."""
+    torch.manual_seed(seed)
+    bert, head = encoder, torch.nn.Linear(encoder.dim, 1)
+    torch.nn.init.normal_(head.weight, std=0.02)
+    torch.nn.init.zeros_(head.bias)
+    weights = [*bert.bert.parameters(), *head.parameters()]
+    config = TrainConfig(model="none", batch_cells=size)
+    rng = np.random.default_rng(seed)
+    plan = [list(batches(examples, config, rng)) for _ in range(epochs)]
+    n_steps = sum(-(-len(epoch) // accumulate) for epoch in plan)
+    optimizer, step = torch.optim.AdamW(weights, lr=rate, weight_decay=0.01), 0
+    for epoch in plan:
+        while epoch:
+            now, epoch = epoch[:accumulate], epoch[accumulate:]
+            total = 0.0
+            for rows in now:
+                logit = head(bert.encode(*padded(examples.tokens, rows)))[:, 0]
+                label, weight = (
+                    torch.tensor(values[rows], dtype=torch.float32)
+                    for values in (examples.label_n, examples.weight_n)
+                )
+                chance = torch.sigmoid(logit)
+                total = total - (
+                    weight * (label * chance.log() + (1 - label) * (1 - chance).log())
+                ).mean() / len(now)
+            optimizer.zero_grad()
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            up, down = (step + 1) / warm_up, (n_steps - step) / (n_steps - warm_up)
+            optimizer.param_groups[0]["lr"] = rate * (up if step < warm_up else down)
+            optimizer.step()
+            step += 1
+    return step, head.weight.detach()[0].numpy(), float(head.bias.detach()[0])
+
+
+def test_warm_up_and_accumulated_batches_are_those_of_a_loop_written_by_hand(
+    encoder, tiny_model, unperturbed
+):
+    seen = []
+    config = TrainConfig(
+        model="none", learning_rate=1e-3, warm_up_steps=5, batch_cells=6, accumulate=2, epochs=2, seed=3
+    )
+    tuned = fine_tune(encoder, unperturbed, config, on_step=lambda *step: seen.append(step[:2]))
+    options = {"rate": 1e-3, "warm_up": 5, "accumulate": 2, "epochs": 2, "seed": 3, "size": 6}
+    steps, weight, bias = by_hand(tiny_model(), unperturbed, **options)
+    assert seen[-1] == (steps, steps) == (14, 14)
+    np.testing.assert_allclose(tuned.weight_d, weight, rtol=1e-4, atol=1e-6)
+    assert tuned.bias == pytest.approx(bias, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("level", ["full", "lora"])
+def test_the_best_epoch_is_kept_where_it_is_asked_for(level, encoder, unperturbed, states):
+    tokens, is_goal = states
+    turned = open_loop(
+        tokens, ~is_goal, max_cells=80, rng=np.random.default_rng(0)
+    )  # the more is learnt, the worse
+
+    def loss(tuned):
+        logit = logits(tuned, turned.tokens)
+        return float(
+            np.mean(turned.weight_n * np.logaddexp(0, np.where(turned.label_n > 0.5, -logit, logit)))
+        )
+
+    def after(epochs, **options):
+        config = replace(CONFIG, batch_cells=16, batch_tokens=60, epochs=epochs, warm_up_steps=0, **options)
+        return fine_tune(encoder, unperturbed, config, level=level, held_out=turned)
+
+    last, best = after(3), after(3, keep_epoch="best")
+    assert loss(best) < loss(last)
+    with pytest.raises(ModelError, match=r"chosen by held-out cells; none came.*keep the last epoch"):
+        fine_tune(encoder, unperturbed, replace(CONFIG, keep_epoch="best"), level=level)
+
+
+def test_of_several_epochs_those_weights_come_back_whose_loss_was_lowest():
+    weight = torch.nn.Parameter(torch.zeros(2))
+    kept = Kept([weight])
+    for value, loss in ((1.0, 0.5), (2.0, 0.2), (3.0, 0.2), (4.0, 0.9)):
+        weight.data.fill_(value)
+        kept.offer(loss)
+    kept.restore()
+    assert weight.tolist() == [2.0, 2.0]

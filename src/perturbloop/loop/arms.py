@@ -11,6 +11,7 @@ from perturbloop.loop.inputs import Inputs
 from perturbloop.perturb.cost import Cost, cost_of_edits, rate_path
 from perturbloop.perturb.plan import Plan, plan, reference_genes
 from perturbloop.schema import METHODS, Kind, Level, Method, PerturbConfig, method
+from perturbloop.schema.training import deciding
 from perturbloop.store import step_key
 
 
@@ -157,23 +158,6 @@ def model_key(arm: Arm, inputs: Inputs, examples: str) -> str:
     examples
         Digest of the perturbed cells and their labels; '' where no arm reads any.
     """
-    config = inputs.config.to_dict()["train"] | {"model": "", "vocabulary": "", "method": arm.method}
-    config = {name: value for name, value in config.items() if name not in _without_part(arm)}
+    config = deciding(inputs.config.train, arm.record) | {"training": sorted(arm.training)}
     digests = [examples] if examples and arm.record.channel != "open" else []
-    return step_key(
-        "train", config=config | {"training": sorted(arm.training)}, inputs=[inputs.key, *digests]
-    )
-
-
-def _without_part(arm: Arm) -> set[str]:
-    """Options that have no part in an arm's state model."""
-    tuning = {"epochs", "batch_tokens"}
-    options = {"levels", "closed_loop"}
-    if not arm.record.uses_effects:
-        options |= {"consistency"}
-    if arm.record.channel == "open":
-        options |= {"perturbed_share", "max_cells"}
-    rates = {"full": {"learning_rate"}, "lora": {"lora_learning_rate", "lora_rank"}}
-    for level, rate in rates.items():
-        options |= rate if arm.record.level != level else set()
-    return options | (tuning | {"consistency"} if arm.record.level not in rates else set())
+    return step_key("train", config=config, inputs=[inputs.key, *digests])

@@ -20,23 +20,20 @@ from perturbloop.schema.checks import (
 )
 from perturbloop.schema.reading import Reading, is_reading, unsaid
 from perturbloop.schema.recording import PerturbedConfig, RecordedFile, ScreenConfig
+from perturbloop.schema.training import TrainConfig
 from perturbloop.schema.words import (
     DEFAULT_KINDS,
     Action,
     AfterDelete,
     Aim,
     CallRule,
-    ClosedLoop,
     Design,
     DeTest,
     EngineName,
     Kind,
-    Level,
     NotExpressed,
     Precision,
 )
-
-Rate = Annotated[float, Interval(gt=0, le=10)]
 
 
 @dataclass(frozen=True)
@@ -85,45 +82,6 @@ class CellsConfig(Reading):
             name: value for name, value in vars(self).items() if not is_reading(name) and value is not None
         }
         return values | {"path": ""}
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How the state classifier is trained."""
-
-    model: FileName = ""
-    """Foundation model: its folder (Hugging Face config, weights and vocabulary), or the name of a published one that `perturbloop models` lists."""
-    vocabulary: FileName | None = None
-    """Folder with the published dictionaries, or their generation (30M, 95M, 104M); by default those in or near the model folder."""
-    emb_layer: Annotated[int, Interval(ge=-1000, le=0)] = 0
-    """Layer the cell embedding is read from: 0 = last, -1 = one before it."""
-    levels: Annotated[tuple[Level, ...], MinLen(1)] = ("full",)
-    """Levels of the representation channel: lora, full or both; frozen is always run beside them."""
-    closed_loop: ClosedLoop = "auto"
-    """auto: perturbed cells train models only where held-out hits can tell what that gains, as most of a round is spent on it; always: in any case."""
-    learning_rate: Rate = 2e-4
-    """Learning rate of full fine-tuning (AdamW): the first knob to turn; too high a rate ruins the in-silico signal."""
-    lora_learning_rate: Rate = 1e-3
-    """Learning rate of low-rank adapters (AdamW); they want about ten times that of all weights."""
-    lora_rank: Count = 8
-    """Rank of the adapters."""
-    epochs: Count = 3
-    """Passes over the training cells in fine-tuning."""
-    batch_tokens: Count = 8192
-    """Tokens in a training batch."""
-    perturbed_share: Annotated[float, Interval(gt=0, le=0.5)] = 0.5
-    """Largest share of perturbed cells in any batch of the closed loop, and among all its training cells."""
-    consistency: Quantity = 0.0
-    """Weight of the consistency loss: control cells with a training target edited should land where its perturbed cells
-    are; 0 = off."""
-    max_cells: Count = 4000
-    """Largest number of state cells used in fine-tuning, drawn by seed."""
-    seed: Seed = 0
-    """Seed of splits, batches and initial head."""
-
-    def __post_init__(self) -> None:
-        """Refuse values outside their range."""
-        check(self)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ Level = Literal["frozen", "lora", "full"]
 """What of an encoder is trained: nothing but the head, low-rank adapters that are merged afterwards, or every weight."""
 ClosedLoop = Literal["auto", "always"]
 """Whether perturbed cells train models where too few held-out hits could tell what that gains: auto spares them, always does not."""
+KeptEpoch = Literal["last", "best"]
+"""Weights that fine-tuning keeps: those after the last epoch, or after the one of lowest loss on held-out cells."""
 Aim = Literal["find", "learn", "both"]
 """What a batch is chosen for: most hits, most to be learnt of the other genes, or some of both."""
 Action = Literal["inhibit", "activate"]

@@ -15,6 +15,7 @@ from perturbloop.models.readout import Readout
 from perturbloop.models.view import ModelView
 from perturbloop.perturb.edit import Target
 from perturbloop.schema import Level, TrainConfig, Variant
+from perturbloop.stats.streams import stream
 from perturbloop.train.classifier import StateModel, goal_state, heldout_auroc, state_head
 from perturbloop.train.consistency import Aims, aims_of
 from perturbloop.train.examples import Examples, closed_loop, open_loop, same_study
@@ -67,6 +68,17 @@ class TrainingCells:
     def unperturbed(self) -> Tokens:
         """Start and goal cells."""
         return tokenize(self.states.cells.restrict(self.perturbed.gene_ids), self.view.vocabulary)
+
+    @cached_property
+    def held_out(self) -> Examples:
+        """Start and goal cells that train nothing, both states with the same weight: they choose the epoch that is kept."""
+        check_n, config = ~self.states.train_n, self.config
+        return open_loop(
+            self.unperturbed.select(check_n),
+            self.states.is_goal_n[check_n],
+            max_cells=config.max_cells,
+            rng=stream(config.seed, "cells that choose the epoch"),
+        )
 
     @cached_property
     def study(self) -> Tokens:
@@ -189,6 +201,7 @@ def train_level(
             cells.config,
             level=level,
             aims=cells.aims(examples, rng),
+            held_out=cells.held_out if cells.config.keep_epoch == "best" else None,
             on_step=lambda step, steps, _: progress.tell(title, step, steps),
         )
         model, weight_d, bias, adapter = tuned.model, tuned.weight_d, tuned.bias, tuned.adapter
