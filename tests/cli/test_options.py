@@ -195,5 +195,5 @@ def test_help_says_of_each_option_what_its_field_says_and_where_a_file_is_taken(
     for panel in ("Cells", "Training", "Edits", "Judging", "Batch"):
         assert f" {panel} ─" in shown
     required = [param.opts[0] for param in commands()["init"].params if param.required]
-    assert required == ["folder", "--cells", "--state-column", "--start", "--goal", "--model"]
+    assert required == ["folder", "--cells", "--state-column", "--start", "--goal"]
     assert next(option for option in CAMPAIGN if option.name == "start").default is MISSING

@@ -236,3 +236,26 @@ def test_a_state_that_is_part_of_a_label_finds_it_and_numbers_are_no_states(adat
         state_cells(cells, config(state_column="n_counts"), seed=0)
     with pytest.raises(StateError, match="`--target-column`; the closest is 'condition'"):
         column(cells, "target", "--target-column")
+
+
+def published(**options):
+    return CellsConfig(path="", state_column="state", start="a", goal="b", **options)
+
+
+def test_a_split_of_cells_mixes_donors_and_is_only_made_as_published(adata):
+    adata.obs["donor"] = np.repeat(["d1", "d2", "d3"], 20)
+    cells, _ = from_adata(adata)
+    with pytest.raises(
+        InputError, match=r"mixes donors.*needs `as_published`; it is None. Type `--as-published`"
+    ):
+        published(donor_column="donor", split="cells")
+    found = state_cells(cells, published(donor_column="donor", split="cells", as_published=True), seed=0)
+    by_donor = pd.crosstab(found.donor_n, found.train_n)
+    assert (by_donor > 0).all().all()
+    assert (~found.train_n).sum() == 12
+    assert [(~found.train_n & (found.is_goal_n == state)).sum() for state in (False, True)] == [6, 6]
+    assert "cells of one donor train the classifier and check it" in found.warnings[-1]
+    whole = state_cells(cells, published(donor_column="donor", split="donors"), seed=0)
+    assert {len(set(whole.train_n[whole.donor_n == donor])) for donor in ("d1", "d2", "d3")} == {1}
+    with pytest.raises(StateError, match=r"no donor column is named\. Name it with `--donor-column`"):
+        state_cells(cells, published(split="donors"), seed=0)

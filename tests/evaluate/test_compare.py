@@ -277,3 +277,25 @@ def test_without_a_hit_or_another_target_no_number_has_an_interval(hits, rng):
 
 def test_no_held_out_target_gives_an_empty_scoreboard(rng):
     assert scoreboard(predictions_of("de", rng.normal(size=40)), effects_of(-1), config=CONFIG).empty
+
+
+def test_several_screens_judge_alone_and_together(rng):
+    first, second = (
+        effects_of(0, hits=hits, modality="crispri").assign(screen=name)
+        for name, hits in (("IL-2", GENES[:3]), ("IFN-γ", GENES[2:6]))
+    )
+    predictions = predictions_of("frozen", rng.normal(size=40))
+    both = pd.concat([first, second], ignore_index=True)
+    board = scoreboard(predictions, both, config=CONFIG)
+    assert list(dict.fromkeys(board["targets"])) == ["held-out", "screen IL-2", "screen IFN-γ", "any screen"]
+    for name, alone in (("screen IL-2", first), ("screen IFN-γ", second)):
+        same = scoreboard(predictions, alone, config=CONFIG).drop(columns="targets")
+        found = board[board["targets"] == name].drop(columns="targets").reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, same)
+    union = effects_of(0, hits=GENES[:6], modality="crispri")  # each gene once, a hit where one screen has it
+    same = scoreboard(predictions, union, config=CONFIG).drop(columns="targets")
+    found = board[board["targets"] == "any screen"].drop(columns="targets").reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, same)
+    assert set(scoreboard(predictions, first, config=CONFIG)["targets"]) == {"held-out"}
+    other_arm = pd.concat([first, second.assign(modality="crispra")], ignore_index=True)
+    assert set(scoreboard(predictions, other_arm, config=CONFIG)["targets"]) == {"held-out"}

@@ -18,6 +18,7 @@ from perturbloop.cli.record import RECORDED, record
 from perturbloop.errors import InputError, some
 from perturbloop.schema import SECTIONS, CampaignConfig
 from perturbloop.schema.options import nested, options
+from perturbloop.schema.presets import PRESETS, preset
 from perturbloop.train.pretrain_config import PretrainConfig
 
 PANELS = {
@@ -72,13 +73,27 @@ def _told(folder: Path, lines: list[str], **facts: Any) -> Answer:
     return Answer({"folder": str(folder), **facts, "lines": lines}, lines)
 
 
-@command(app, *CAMPAIGN, panels=PANELS, required=("model",))
-def init(folder: Folder, given: dict[str, Any]) -> Answer:
+@command(app, *CAMPAIGN, panels=PANELS)
+def init(
+    folder: Folder,
+    given: dict[str, Any],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            help="Options of a published recipe; those that are typed too win. One of: "
+            f"{', '.join(one.name for one in PRESETS)}.",
+        ),
+    ] = None,
+) -> Answer:
     """Check the cells and make a campaign folder."""
     from perturbloop.loop.campaign import init as make
 
-    inputs = make(folder, CampaignConfig.from_dict(nested(CAMPAIGN, given)))
-    lines = [*inputs.cautions(), *inputs.lines(), f"Campaign made. Next: perturbloop play {folder}"]
+    chosen = None if recipe is None else preset(recipe)
+    values = given if chosen is None else chosen.over(given)
+    inputs = make(folder, CampaignConfig.from_dict(nested(CAMPAIGN, values)))
+    said = [] if chosen is None else chosen.lines(given)
+    lines = [*said, *inputs.cautions(), *inputs.lines(), f"Campaign made. Next: perturbloop play {folder}"]
     return _told(folder, lines)
 
 

@@ -38,6 +38,11 @@ _NOTHING_SAID = (
     "The file says nothing of its cells, as matrices of Cell Ranger do: give one file per state, `--cells REST STIM --state-column batch`, "
     "or add the column in Python and write an h5ad file."
 )
+AS_PUBLISHED = (
+    "As published, a random fifth of the cells of each state is held out (`split` = cells): cells of one donor train the classifier and check "
+    "it, so its held-out figures, and an epoch chosen by them, are optimistic. They say nothing of new donors; `--split donors` does."
+)
+"""What a split that mixes donors costs."""
 _MOST_KINDS, _NAMED = 100, 5
 """Most kinds of a mixture; labels left out that are named."""
 _HELD_OUT = 0.2
@@ -87,7 +92,8 @@ def state_cells(cells: Cells, config: CellsConfig, *, seed: int) -> StateCells:
     Raises
     ------
     StateError
-        If a column or state does not exist, a state has too few cells, or donors are declared paired but nested.
+        If a column or state does not exist, a state has too few cells, donors are declared paired but nested, or a split by donors is
+        asked for without any.
     """
     label_n = column(cells, config.state_column, "--state-column", blank=True)
     for option, state in (("--start", config.start), ("--goal", config.goal)):
@@ -96,13 +102,19 @@ def state_cells(cells: Cells, config: CellsConfig, *, seed: int) -> StateCells:
     chosen = cells.select(kept_n)
     is_goal_n = label_n[kept_n] == config.goal
     if config.donor_column is None:
+        if config.split == "donors":
+            msg = "`--split donors` holds whole donors out; no donor column is named. Name it with `--donor-column`, or leave `--split` out."
+            raise StateError(msg)
         _refuse_unnamed_donors(chosen, config)
         train_n = _random_split(is_goal_n, seed)
         warning = "No donors: a fifth of the cells, drawn at random, is held out, so held-out figures are optimistic."
         return StateCells(chosen, is_goal_n, train_n, None, "single", (warning,))
     donor_n = column(chosen, config.donor_column, "--donor-column").astype(str)
     design, mixed = _design(donor_n, is_goal_n, config)
-    train_n, warnings = _donor_split(donor_n, is_goal_n, design, seed)
+    if config.split == "cells":
+        train_n, warnings = _random_split(is_goal_n, seed), (AS_PUBLISHED,)
+    else:
+        train_n, warnings = _donor_split(donor_n, is_goal_n, design, seed)
     return StateCells(chosen, is_goal_n, train_n, donor_n, design, (*mixed, *warnings))
 
 

@@ -14,6 +14,7 @@ from perturbloop.evaluate.disjoint import DISJOINT, HELD_OUT, pathway_disjoint
 from perturbloop.evaluate.held_out import Judged, Truth, held_out, judge, rankings_by_fold, rows_of
 from perturbloop.evaluate.metrics import METRICS as RECORDS
 from perturbloop.evaluate.metrics import Metric, metric
+from perturbloop.evaluate.readouts import by_readout
 from perturbloop.schema import KINDS, METRICS, PREDICTIONS, EvaluateConfig, concat
 from perturbloop.stats.delong import auroc_interval
 from perturbloop.stats.resample import draws, percentile_interval
@@ -82,7 +83,8 @@ def scoreboard(
 
     Returns
     -------
-    METRICS rows: per method, kind, targets and denominator each metric with its 95 % interval over genes, of DeLong for an
+    METRICS rows: per method, kind, targets (all; those that share no gene set with a training target; where several screens judge a
+    kind, those of each screen, and one a gene with the hits of any) and denominator each metric with its 95 % interval over genes, of DeLong for an
     AUROC, of the bootstrap for the rest. `n_genes` and `n_hits` are those of the row; `rule` names the rule of a call,
     the declared one first. Kinds without a held-out target have no rows. Where every target was scored, the rows of
     both denominators are equal.
@@ -108,16 +110,21 @@ def scoreboard(
         kept_of = {HELD_OUT: np.ones(truth.gene_ids.size, dtype=bool)}
         if gene_sets is not None:
             kept_of[DISJOINT] = pathway_disjoint(truth, effects, gene_sets)
+        asked = [(truth, kept_of)] + [
+            (of_one, {name: np.ones(of_one.gene_ids.size, dtype=bool)})
+            for name, of_one in by_readout(effects, kind).items()
+        ]
         here = predictions[predictions["kind"] == kind]
         longest = int(here.groupby(["method", "fold"]).size().max()) if len(here) else 0
         for method, rows in here.groupby("method", sort=False):
             by_fold = rankings_by_fold(rows, truth, method=str(method))
-            judged, calls = judge(by_fold, truth), _calls(by_fold, truth, longest, config)
-            for targets, kept_n in kept_of.items():
-                if kept_n.any():
-                    of_method = {"method": method, "kind": kind, "targets": targets}
-                    lines = _lines(truth, judged, calls, kept_n, config.k, drawn)
-                    board += [of_method | line for line in lines]
+            for of_one, kept in asked:
+                judged, calls = judge(by_fold, of_one), _calls(by_fold, of_one, longest, config)
+                for targets, kept_n in kept.items():
+                    if kept_n.any():
+                        of_method = {"method": method, "kind": kind, "targets": targets}
+                        lines = _lines(of_one, judged, calls, kept_n, config.k, drawn)
+                        board += [of_method | line for line in lines]
     return concat(METRICS, [pd.DataFrame(board)])
 
 

@@ -25,6 +25,7 @@ from perturbloop.report.answer import answer
 from perturbloop.report.gene import GeneAnswer, of_round
 from perturbloop.schema import CampaignConfig, Recorded, TrialStatus
 from perturbloop.schema.options import nested
+from perturbloop.schema.presets import preset as preset_of
 
 if TYPE_CHECKING:
     from perturbloop.front.given import Source, Sources
@@ -62,7 +63,8 @@ class Campaign:
         *,
         start: str,
         goal: str,
-        model: str | PathLike[str],
+        model: str | PathLike[str] | None = None,
+        preset: str | None = None,
         **options: Any,
     ) -> "Campaign":
         """Check the cells and make a campaign folder; nothing is made where the check fails.
@@ -77,7 +79,9 @@ class Campaign:
         start, goal
             States, as the state column names them: where the cells are, and where they should go.
         model
-            Folder of the foundation model.
+            Folder of the foundation model, or the name of a published one; needed where no preset names it.
+        preset
+            Published recipe whose options hold where none are given here: one of `perturbloop.schema.presets.PRESETS`.
         options
             `state` (the column of `obs` that holds the state), `donor`, and every option of `perturbloop init` by its name, for
             instance `counts="layers/counts"`, `subset="cell_type == 'CD4 T'"` or `kinds=("delete",)`.
@@ -90,7 +94,9 @@ class Campaign:
         place = Path(folder)
         refuse_taken(place)
         given = named(options, [option.name for option in CAMPAIGN])
-        given |= {"start": start, "goal": goal, "model": str(Path(model).resolve())}
+        given |= {"start": start, "goal": goal}
+        given |= {} if model is None else {"model": str(Path(model).resolve())}
+        given = given if preset is None else preset_of(preset).over(given)
         with kept(place, cells, "cells") as path, progress():
             config = CampaignConfig.from_dict(nested(CAMPAIGN, given | {"cells": path}))
             loop.init(place, config)

@@ -139,7 +139,8 @@ def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
         if isinstance(entry, ScreenConfig):
             screens[entry.name] = table("screen")
         for half, parts in halves.items():
-            parts.append(table(f"effects_{half}"))
+            name = entry.name if isinstance(entry, ScreenConfig) else ""
+            parts.append(table(f"effects_{half}").assign(screen=name))
     if not recorded:
         return None
     told = [_with_ceiling(one, screens, campaign, inputs) for one in recorded]

@@ -20,19 +20,22 @@ NO_GENE_SETS = (
     "what the evidence channel finds may be neighbors of what it was shown. Name a GMT file with `init --gene-sets`."
 )
 NONE_DISJOINT = "No held-out target is free of shared gene sets, so none could be judged apart."
+ONE_SCREEN = "No kind of edit is judged by several screens, so there is no union to tell from its parts."
 NOTHING_JUDGED = "Nothing was judged: see the scoreboard."
 RULES = ("rules", "The same calls by every rule")
 DISJOINT = ("disjoint", "Targets that share no pathway with a training target")
+READOUTS = ("readouts", "Each screen by itself, and all together")
 STRATA = ("strata", "Among genes that are alike")
 """Key and title of each section."""
+DISJOINT_TARGETS = "pathway-disjoint"
 OF_A_RANKING = ("auroc", "average_precision", "auroc_away", "auroc_unsigned")
 
 
 def breakdown(report: RoundReport) -> tuple[Section, ...]:
     """All parts; where nothing was judged they point to the scoreboard, which says why."""
-    made = (rules_section, disjoint_section, strata_section)
+    made = (rules_section, disjoint_section, readouts_section, strata_section)
     if report.metrics.empty:
-        return tuple(Section(*head, (NOTHING_JUDGED,)) for head in (RULES, DISJOINT, STRATA))
+        return tuple(Section(*head, (NOTHING_JUDGED,)) for head in (RULES, DISJOINT, READOUTS, STRATA))
     return tuple(section(report) for section in made)
 
 
@@ -67,7 +70,7 @@ def disjoint_section(report: RoundReport) -> Section:
     """Rankings on the targets that share no gene set with a target in training."""
     if not report.gene_sets:
         return Section(*DISJOINT, (NO_GENE_SETS,))
-    rows = report.metrics[report.metrics["targets"].ne(HELD_OUT)]
+    rows = report.metrics[report.metrics["targets"].eq(DISJOINT_TARGETS)]
     if rows.empty:
         return Section(*DISJOINT, (NONE_DISJOINT,))
     rows, left_out = defined(rows)
@@ -87,6 +90,41 @@ def disjoint_section(report: RoundReport) -> Section:
         "among them. Compare a method with its own row of the scoreboard: what it loses here it owed to neighbors."
     )
     return Section(*DISJOINT, (said, *left_out), tuple(grids))
+
+
+def readouts_section(report: RoundReport) -> Section:
+    """The four figures of the declared calls by each screen, and by the union of all; one screen of a kind has none of these."""
+    rows = report.metrics
+    told = ~rows["targets"].isin([HELD_OUT, DISJOINT_TARGETS]) & rows["declared"].astype(bool)
+    rows, left_out = defined(rows[told & rows["metric"].isin(["auroc", *OF_A_CALL])])
+    if rows.empty:
+        return Section(*READOUTS, (ONE_SCREEN,))
+    columns = (
+        "method",
+        "targets",
+        "genes judged",
+        "rule of the call",
+        *(TITLES.get(one, one) for one in OF_A_CALL),
+    )
+    grids = [
+        Grid(
+            f"{kind}: calls",
+            (*columns, "prevalence", "genes", "hits"),
+            tuple(
+                (method_title(name), str(targets), *line_of(part, list(OF_A_CALL), judged, calls=True))
+                for (name, targets), own in of_kind.groupby(["method", "targets"], sort=False)
+                for judged, part in denominators(own)[-1:]
+            ),
+            WORDS,
+        )
+        for kind, of_kind in rows.groupby("kind", sort=False)
+    ]
+    said = (
+        "Every screen judges the same calls. The union takes each gene once, as a hit where any screen calls it one: it has more hits, so "
+        "another prevalence, and its PPV and NPV cannot be set beside those of one screen without it. A gene that a method could not score is "
+        "not called."
+    )
+    return Section(*READOUTS, (said, *left_out), tuple(grids))
 
 
 def strata_section(report: RoundReport) -> Section:

@@ -33,6 +33,7 @@ from perturbloop.schema.words import (
     Kind,
     NotExpressed,
     Precision,
+    Split,
 )
 
 
@@ -58,6 +59,11 @@ class CellsConfig(Reading):
     """Column of `var` that holds gene ids; found by itself where none is named."""
     min_cells: Annotated[int, Interval(ge=2, le=MOST)] = 20
     """Least number of cells a state must have."""
+    split: Split | None = None
+    """What is held out to check the state classifier: donors (a fifth of them; by itself where a donor is named), or cells (a fifth of
+    each state at random; by itself where none is). To ask for cells needs `as_published`."""
+    as_published: bool | None = None
+    """Whether what flatters is done all the same, to repeat a published recipe: a random split of cells."""
 
     def __post_init__(self) -> None:
         """Refuse a goal that is the start, and no file at all."""
@@ -69,6 +75,13 @@ class CellsConfig(Reading):
             "Name the file of the cells.",
         )
         require(self.start != self.goal, "`start` and `goal` must differ", self.goal, "Name two states.")
+        require(
+            self.split != "cells" or bool(self.as_published),
+            "A random split of cells mixes donors: cells of one donor train the classifier and check it, so held-out figures, and an epoch "
+            "chosen by them, say how well donors are remembered. `split` = 'cells' therefore needs `as_published`",
+            self.as_published,
+            "Type `--as-published` to repeat a published recipe all the same, or `--split donors`.",
+        )
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ METRICS = Table(
         Column(
             "targets",
             "which held-out targets are judged: `held-out` = all; `pathway-disjoint` = those that share no gene set with a "
-            "target in training; only where gene sets were given",
+            "target in training, only where gene sets were given; `screen NAME` and `any screen` = the genes of one screen, and of all "
+            "with the hits of any, only where several screens judge a kind",
             "held-out",
         ),
     ),

@@ -187,7 +187,9 @@ EFFECTS = Table(
             "without known targets, or with targets of several folds",
             0,
         ),
+        Column("screen", "name of the screen; empty where cells were measured", "IL-2"),
     ),
+    optional=("screen",),
 )
 
 GUIDES = Table(

@@ -11,6 +11,8 @@ Modality = Literal[CellModality, ScreenModality]
 """What was done. A `drug` hits several genes, up or down; what it says of one of them, or what a screen of compounds says of
 it, stands in tables as `inhibitor` or `activator`."""
 Design = Literal["paired", "nested", "single"]
+Split = Literal["donors", "cells"]
+"""What is held out to check the state classifier: a fifth of the donors, or of the cells, whatever their donor."""
 LabelSource = Literal["state_score", "phenotype", "condition", "screen"]
 """Where the label of a perturbed cell comes from: a soft state score; a phenotype measured in the cell itself (a score or a
 gate); the condition it was in; the call that a screen gave its target."""
