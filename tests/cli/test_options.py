@@ -1,7 +1,8 @@
 """Every option of the configuration is a flag of a command, and what is typed arrives where it belongs."""
 
+import re
 import shlex
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from perturbloop.cli.record import RECORDED, entry
 from perturbloop.errors import InputError
 from perturbloop.schema import SECTIONS, CampaignConfig, DesignConfig, PerturbConfig, TrainConfig, file_fields
 from perturbloop.schema.options import field_docs, nested, options
+from perturbloop.schema.presets import preset
 from perturbloop.train.pretrain_config import PretrainConfig
 
 REQUIRED = "--cells c.h5ad --state-column s --start a --goal b --model m"
@@ -95,6 +97,51 @@ def test_several_files_of_cells_follow_one_flag_and_two_flags_do_the_same(made):
         done = CliRunner().invoke(app, shlex.split(line), catch_exceptions=False)
         assert done.exit_code == 0, done.stderr
         assert made.pop().cells.paths == full
+
+
+def test_a_preset_is_named_values_of_options_and_what_is_typed_wins(made):
+    given = REQUIRED.replace("--model m", "--preset pershad2025 --donor-column d")
+    done = CliRunner().invoke(app, shlex.split(f"init new {given} --as-published --epochs 2"))
+    assert done.exit_code == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert (
+        "Preset pershad2025 (doi:10.1101/2025.07.08.663754) set model gf-12L-30M-i2048, levels full" in said
+    )
+    assert "Typed in place of the preset's: epochs 2." in said
+    train, judged = made[0].train, made[0].evaluate
+    assert (train.learning_rate, train.warm_up_steps, train.epochs) == (5e-5, 500, 2)
+    assert (train.batch_cells, train.accumulate, train.keep_epoch, train.levels) == (6, 2, "best", ("full",))
+    assert (made[0].cells.split, judged.call) == ("cells", "geneformer")
+    by_hand = {flag(name): value for name, value in preset("pershad2025").options.items()} | {"--epochs": 2}
+    words = [
+        f"{name} {','.join(value) if isinstance(value, tuple) else value}" for name, value in by_hand.items()
+    ]
+    plain = REQUIRED.replace("--model m", "--donor-column d")
+    CliRunner().invoke(app, shlex.split(f"init new {plain} --as-published {' '.join(words)}"))
+    model = made[1].train.model
+    assert Path(model).name == train.model
+    assert made[1] == replace(made[0], train=replace(train, model=model))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            "--preset pershad2025",
+            r"random split of cells mixes donors.*Type `--as-published` .*--split donors`",
+        ),
+        (
+            "--preset pershad --as-published",
+            r"`--preset` takes 'pershad2025'; it is 'pershad'. Did you mean 'p",
+        ),
+        ("--split cells", "in section `cells`"),
+    ],
+)
+def test_a_split_that_mixes_donors_needs_a_word_and_a_preset_a_name(made, options, says):
+    done = CliRunner(env={"COLUMNS": "400"}).invoke(app, shlex.split(f"init new {REQUIRED} {options}"))
+    assert done.exit_code == 1
+    assert re.search(says, " ".join(done.stderr.split()))
+    assert not made
 
 
 def test_what_is_not_typed_keeps_its_default(made):
