@@ -85,7 +85,7 @@ def test_every_command_of_the_page_from_files_to_the_four_figures(made, tmp_path
     for words in recorded:
         run(*words)
     shown = run(*full)
-    assert "Each screen by itself, and all together" in shown
+    assert "Each screen by itself, and all together".upper() in shown
     assert "As published, a random fifth of the cells of each state is held out" in shown
     board = pd.read_csv(pd.io.common.StringIO(run(*csv)))
     assert {"full-open", "full-closed", "full-shuffled"} <= set(board["method"])
