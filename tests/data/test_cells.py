@@ -239,7 +239,7 @@ def test_a_state_that_is_part_of_a_label_finds_it_and_numbers_are_no_states(adat
 
 
 def published(**options):
-    return CellsConfig(path="", state_column="state", start="a", goal="b", **options)
+    return CellsConfig(path="c.h5ad", state_column="state", start="a", goal="b", **options)
 
 
 def test_a_split_of_cells_mixes_donors_and_is_only_made_as_published(adata):
