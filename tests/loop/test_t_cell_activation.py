@@ -15,7 +15,7 @@ from perturbloop.data import toy
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "t_cell_activation.md"
 STATE = {"stimulated": "cd3cd28", "resting": "unstim"}
-SMALL = "--epochs 2 --warm-up-steps 2 --cells-per-gene 1 --full-cells-per-gene 1 --reference-genes 5 --bootstrap 5 --max-cells 60 --knowledge-leave-out all"
+SMALL = "--epochs 1 --warm-up-steps 2 --de rank-sum --cells-per-gene 1 --full-cells-per-gene 1 --reference-genes 5 --bootstrap 5 --max-cells 30 --knowledge-leave-out all"
 FIGURES = ["ppv", "npv", "sensitivity", "specificity", "prevalence"]
 
 

@@ -111,10 +111,10 @@ def state_cells(cells: Cells, config: CellsConfig, *, seed: int) -> StateCells:
         return StateCells(chosen, is_goal_n, train_n, None, "single", (warning,))
     donor_n = column(chosen, config.donor_column, "--donor-column").astype(str)
     design, mixed = _design(donor_n, is_goal_n, config)
-    if config.split == "cells":
-        train_n, warnings = _random_split(is_goal_n, seed), (AS_PUBLISHED,)
-    else:
+    if config.split != "cells":
         train_n, warnings = _donor_split(donor_n, is_goal_n, design, seed)
+    else:
+        train_n, warnings = _random_split(is_goal_n, seed), (AS_PUBLISHED,)
     return StateCells(chosen, is_goal_n, train_n, donor_n, design, (*mixed, *warnings))
 
 
