@@ -107,7 +107,7 @@ def effects():
             effect = 1.3 - 0.6 * i
             rows.append(
                 (gene, name, name, "crispr_ko", level, guide, effect, -effect, 0.2, 1e-9, 1e-8, i < 2)
-                + (412, 2, 2, i == 0, -1 if i == 3 else i)
+                + (412, 2, 2, i == 0, -1 if i == 3 else i, "")
             )
     return pd.DataFrame(rows, columns=EFFECTS.names)
 
