@@ -102,9 +102,7 @@ def test_a_first_generation_folder_is_read_in_every_form(tmp_path, form):
     with torch.no_grad():
         expected = bert(input_ids=torch.from_numpy(row)[None]).last_hidden_state.mean(dim=1)
     np.testing.assert_allclose(model.embed([row]), expected.numpy(), atol=1e-6)
-    assert card.notes == (
-        "Beside its encoder the checkpoint holds tensors that are not used: 1 of 'score'.",
-    )
+    assert card.notes == ("Beside its encoder the checkpoint holds tensors that are not used: 1 of 'score'.",)
 
 
 def test_a_second_generation_folder_reads_its_first_token(tmp_path):

@@ -116,7 +116,7 @@ def _table(path: Path) -> Recognized:
     opened = open_screen(config)
     columns = ", ".join(f"{role} `{name}`" for role, name in (opened.columns or {}).items())
     asks = [f"`{option}` must be added: {why}" for option, why in questions(opened, config).items()]
-    facts = (
+    of_screen = (
         *opened.notes,
         f"{len(opened.frame):,} rows{f'; {columns}' if columns else ''}",
         "the file says neither what was done (crispr_ko, crispri, crispra) nor which state a high score stands for (goal, start)",
@@ -124,7 +124,7 @@ def _table(path: Path) -> Recognized:
     )
     what = opened.format.name if opened.format else "one score a gene"
     line = _line("record", "study", screen=str(path), modality="crispri", higher_is="goal")
-    return Recognized(f"a table of a screen ({what})", 0, len(opened.frame), facts, (line,))
+    return Recognized(f"a table of a screen ({what})", 0, len(opened.frame), of_screen, (line,))
 
 
 def _cells(contents: Contents, path: Path) -> Recognized:
