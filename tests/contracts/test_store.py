@@ -130,7 +130,24 @@ def test_an_empty_ledger_gives_empty_tables(store):
 def test_proposals_come_back_as_they_were(store):
     store.open_round()
     proposals = pd.DataFrame(
-        [["find", 1, "ENSG01", "STAT1", "delete", "inhibit", 0.3, 0.1, 0.6, 0.0, 1.5, "best", "ambient"]],
+        [
+            [
+                "find",
+                1,
+                "ENSG01",
+                "STAT1",
+                "delete",
+                "inhibit",
+                0.3,
+                0.1,
+                0.6,
+                0.0,
+                1.5,
+                "by JAK2",
+                "best",
+                "ambient",
+            ]
+        ],
         columns=PROPOSALS.names,
     )
     store.save_proposals(0, proposals)

@@ -15,7 +15,22 @@ NOW = pd.Timestamp("2026-01-02", tz="UTC")
 @pytest.fixture
 def proposals():
     rows = [
-        ["find", place, f"ENSG{place}", f"G{place}", "delete", "inhibit", 0.3, 0.1, 0.6, 0.0, 1.0, "why", ""]
+        [
+            "find",
+            place,
+            f"ENSG{place}",
+            f"G{place}",
+            "delete",
+            "inhibit",
+            0.3,
+            0.1,
+            0.6,
+            0.0,
+            1.0,
+            "a",
+            "why",
+            "",
+        ]
         for place in (1, 2, 3, 4)
     ]
     return pd.DataFrame(rows, columns=PROPOSALS.names)
