@@ -122,7 +122,7 @@ def test_control_characters_in_names_never_reach_a_terminal(capsys):
     [
         (
             "init new --cells c.h5ad --json",
-            "needs '--cells', .*; '--state-column', '--start', '--goal', '--model' did not come",
+            "needs '--cells', .*; '--state-column', '--start', '--goal' did not come",
         ),
         ("check --json", "Missing argument 'DIR'"),
         ("check none --badly --json", "No such option"),

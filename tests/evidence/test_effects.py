@@ -143,7 +143,9 @@ def test_the_interferon_gamma_receptor_and_its_kinase_stand_out_in_real_knockout
     vocabulary = Vocabulary.published(shared / "geneformer")
     cells, _ = read_cells(shared / "states" / "kang2018_ifnb_harmony.h5ad", names=vocabulary.names)
     states = state_cells(
-        cells, CellsConfig(path="", state_column="condition", start="stimulated", goal="control"), seed=0
+        cells,
+        CellsConfig(path="kang.h5ad", state_column="condition", start="stimulated", goal="control"),
+        seed=0,
     )
     perturbed, report = read_perturbed(
         PerturbedConfig(

@@ -159,7 +159,9 @@ def test_real_guides_are_judged_by_cells_and_rna_together(shared):
     vocabulary = Vocabulary.published(shared / "geneformer")
     cells, _ = read_cells(shared / "states" / "kang2018_ifnb_harmony.h5ad", names=vocabulary.names)
     states = state_cells(
-        cells, CellsConfig(path="", state_column="condition", start="stimulated", goal="control"), seed=0
+        cells,
+        CellsConfig(path="kang.h5ad", state_column="condition", start="stimulated", goal="control"),
+        seed=0,
     )
     perturbed, _ = read_perturbed(
         PerturbedConfig(

@@ -48,7 +48,7 @@ def test_proposals_give_place_gene_and_reason(run, campaign):
     code, out, _ = run(f"propose {campaign.folder} -n 3")
     assert code == 0
     assert "Expected hits: " in out
-    assert "  1  " in out
+    assert "\n1  " in out
     assert "Nothing is written down" in out
 
 

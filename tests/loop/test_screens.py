@@ -189,7 +189,9 @@ def test_two_donors_of_a_screen_give_each_other_a_ceiling(screened, entry, tmp_p
     effects = table(folder, "effects", 2)
     assert effects["gene_id"].value_counts().eq(2).all()
     auroc = table(folder, "metrics", 2).query("metric == 'auroc' and denominator == 'all'")
-    assert set(auroc["n_genes"]) == {int((effects["fold"] >= 0).sum())}
+    held_out = int((effects["fold"] >= 0).sum())
+    assert set(auroc.query("targets == 'held-out'")["n_genes"]) == {held_out}
+    assert set(auroc.query("targets != 'held-out'")["n_genes"]) == {held_out // 2}  # each gene once
 
 
 def test_outcomes_typed_as_1_and_0_teach_as_a_screen(screened, entry, tmp_path):

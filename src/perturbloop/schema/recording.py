@@ -16,7 +16,7 @@ class PerturbedConfig(Reading):
     path: FileName
     """File with raw counts of perturbed and control cells: h5ad, zarr or loom."""
     control: str | tuple[str, ...]
-    """Label of the control cells, or several; a star stands for any letters (NT-*)."""
+    """Label of the control cells, or several; a star stands for any letters (`NT-*`)."""
     modality: CellModality
     """What was done to the cells: crispr_ko, crispri, crispra or drug."""
     target_column: str | None = None
