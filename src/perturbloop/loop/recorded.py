@@ -143,9 +143,8 @@ def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
             parts.append(table(f"effects_{half}").assign(screen=name))
     if not recorded:
         return None
-    told = [_with_ceiling(one, screens, campaign, inputs) for one in recorded]
-    effects, judged = (concat(EFFECTS, parts) for parts in halves.values())
-    return Outcomes(effects, judged, tuple(told))
+    told = tuple(_with_ceiling(one, screens, campaign, inputs) for one in recorded)
+    return Outcomes(concat(EFFECTS, halves["all"]), concat(EFFECTS, halves["judge"]), told)
 
 
 def unjudged(campaign: CampaignFolder, inputs: Inputs) -> tuple[str, ...]:
@@ -245,13 +244,12 @@ def _with_ceiling(
     """Of several screens of one modality, say how well each other finds the hits of this one, among the genes it is judged on."""
     if not isinstance(recorded, RecordedScreen):
         return recorded
-    modality_of = {one.name: one.modality for one in campaign.config.screen}
-    least = next(one.min_detection for one in campaign.config.screen if one.name == recorded.name)
-    seen = detection(inputs.states)
+    entry_of = {one.name: one for one in campaign.config.screen}
+    least, seen = entry_of[recorded.name].min_detection, detection(inputs.states)
     lines = [
         line
         for name, other in screens.items()
-        if name != recorded.name and modality_of[name] == recorded.modality
+        if name != recorded.name and entry_of[name].modality == recorded.modality
         for line in ceiling_line(name, other, screens[recorded.name], detection=seen, min_detection=least)
     ]
     return replace(recorded, lines=(*recorded.lines, *lines))
