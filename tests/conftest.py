@@ -96,18 +96,17 @@ def world():
 
 
 @pytest.fixture(scope="session")
-def tiny_model():
-    """Makes a random encoder of 12 genes; each call makes the same one anew, for a test to train or to leave alone."""
+def random_geneformer():
+    """Makes a random encoder for a vocabulary of at most 16 tokens a cell; each call makes the same one anew."""
     import torch
     from transformers import BertConfig, BertModel
 
-    from perturbloop.data.vocabulary import Vocabulary
     from perturbloop.models.geneformer import Geneformer
 
-    def made():
+    def made(words):
         torch.manual_seed(0)
         config = BertConfig(
-            vocab_size=14,
+            vocab_size=words.size,
             hidden_size=8,
             num_hidden_layers=2,
             num_attention_heads=2,
@@ -116,11 +115,18 @@ def tiny_model():
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
         )
-        genes = [f"ENSG{number:011d}" for number in range(12)]
-        words = Vocabulary.of_genes(genes, genes, np.ones(12), max_length=16)
         return Geneformer(BertModel(config, add_pooling_layer=False), words, pooling="mean")
 
     return made
+
+
+@pytest.fixture(scope="session")
+def tiny_model(random_geneformer):
+    """Makes a random encoder of 12 genes; each call makes the same one anew, for a test to train or to leave alone."""
+    from perturbloop.data.vocabulary import Vocabulary
+
+    genes = [f"ENSG{number:011d}" for number in range(12)]
+    return lambda: random_geneformer(Vocabulary.of_genes(genes, genes, np.ones(12), max_length=16))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from scipy import sparse
 from typer.testing import CliRunner
 
 from perturbloop.cli import app
+from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 
 IDS = [f"ENSG{number:011d}" for number in range(30)]
@@ -20,26 +21,11 @@ STATES = "--state-column state --start a --goal b --design single --knowledge-le
 
 
 @pytest.fixture(scope="module")
-def model_folder(tmp_path_factory):
+def model_folder(tmp_path_factory, random_geneformer):
     """A random encoder of thirty genes."""
-    import torch
-    from transformers import BertConfig, BertModel
-
-    from perturbloop.data.vocabulary import Vocabulary
-    from perturbloop.models.geneformer import Geneformer
-
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=32,
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=16,
-    )
     words = Vocabulary.of_genes(IDS, [f"GENE{n}" for n in range(30)], np.ones(30), max_length=16)
     folder = tmp_path_factory.mktemp("model") / "model"
-    Geneformer(BertModel(config, add_pooling_layer=False), words, pooling="mean").save(folder, {})
+    random_geneformer(words).save(folder, {})
     return folder
 
 

@@ -24,7 +24,7 @@ _EQUAL, _WHOLE, _MOST = 0.02, 0.02, 0.9
 """Coefficient of variation below which sums are equal; how near a whole number is one; share of values that decides."""
 _LEAST_VALUES, _LEAST_CELLS = 5, 5
 """Values of a cell, and cells, that can tell anything."""
-_TODO = "They were normalized or scaled; use the raw counts, often kept in `layers['counts']` or `raw`."
+_REMEDY = "They were normalized or scaled; use the raw counts, often kept in `layers['counts']` or `raw`."
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def require_raw(
     values = counts_ng.data
     checks = (
         (~np.isfinite(values), "missing or infinite", "Remove the cells or genes that hold them."),
-        (values < 0, "negative", _TODO),
+        (values < 0, "negative", _REMEDY),
         (values != np.round(values), "no whole numbers", ""),
     )
     for wrong, what, todo in checks:
@@ -149,7 +149,7 @@ def require_raw(
 
 def _of_fractions(values_ng: sparse.csr_matrix, can_round: bool) -> str:
     if is_normalized(values_ng):
-        return f"Rounding makes no counts of them. {_TODO}" if can_round else _TODO
+        return f"Rounding makes no counts of them. {_REMEDY}" if can_round else _REMEDY
     return (
         "Where these are counts corrected for ambient RNA (SoupX, CellBender, DecontX) or estimates (Salmon, RSEM), `--round` rounds "
         "them and says what that changes; where they were normalized, use the raw counts, often kept in `layers['counts']` or `raw`."

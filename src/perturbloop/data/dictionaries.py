@@ -27,7 +27,7 @@ _NEEDED = {
     "median": "gene_median_dictionary",
     "name": "gene_name_id_dict",
 }
-_TODO = "Use the dictionary as it was published with the model."
+_REMEDY = "Use the dictionary as it was published with the model."
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def read_role(path: Path, role: str) -> dict[str, Any]:
             "was cloned, or bring the model with `perturbloop models fetch`."
         )
         raise InputError(msg)
-    found = read_dictionary(path, todo=_TODO)
+    found = read_dictionary(path, todo=_REMEDY)
     kinds = {"token": (int, np.integer), "median": (int, float, np.integer, np.floating)}
     fits = kinds.get(role, (str,))
     wrong = [
@@ -213,7 +213,7 @@ def read_role(path: Path, role: str) -> dict[str, Any]:
         what = {"token": f"whole numbers below {MOST_TOKENS:,}", "median": "numbers"}.get(role, "texts")
         msg = (
             f"`{path.name}` must hold a dictionary from texts to {what}; {len(wrong):,} of its {len(found):,} entries are none: "
-            f"{some(wrong)}. {_TODO}"
+            f"{some(wrong)}. {_REMEDY}"
         )
         raise InputError(msg)
     return found

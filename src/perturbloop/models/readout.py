@@ -19,6 +19,13 @@ class Readout:
     """Its intercept: the logit of the goal state is weight · embedding + bias."""
 
     @property
+    def direction_d(self) -> Float[np.ndarray, " d"]:
+        """Unit vector to the goal state, float64: a cosine is a product with it."""
+        goal_d = self.goal_d.astype(np.float64)
+        direction_d: np.ndarray = goal_d / np.linalg.norm(goal_d)
+        return direction_d
+
+    @property
     def digest(self) -> str:
         """Hash of goal and head."""
         parts = (self.goal_d, self.weight_d, np.array([self.bias]))

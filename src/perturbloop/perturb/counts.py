@@ -38,8 +38,7 @@ class CountsEngine(Engine):
         """Take the cells whose tokens are planned on, in the same order."""
         self.model, self.readout = model, readout
         self.counts_ng = sparse.csr_matrix(cells.restrict(model.gene_ids).counts_ng, dtype=np.float64)
-        goal_d = readout.goal_d.astype(np.float64)
-        self._goal = goal_d / np.linalg.norm(goal_d)
+        self._goal = readout.direction_d
         self._weight = readout.weight_d.astype(np.float64)
         self._column = {gene: column for column, gene in enumerate(model.gene_ids)}
 
@@ -76,10 +75,6 @@ class CountsEngine(Engine):
             if on_rows is not None:
                 on_rows(len(numbers))
         return readings_p2
-
-    def at_full_precision(self) -> "CountsEngine":
-        """Return itself: it knows no other precision."""
-        return self
 
     def footprint(self, tokens: Tokens) -> Footprint:
         """About eight operations for each expressed gene, and a few copies of one cell."""

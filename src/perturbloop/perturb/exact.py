@@ -51,8 +51,7 @@ class ExactEngine(Engine):
         self.model, self.readout = model, readout
         self.precision, self.batch_tokens = precision, batch_tokens
         self.encoder = model.encoder(precision)
-        goal_d = readout.goal_d.astype(np.float64)
-        self._goal = torch.from_numpy(goal_d / np.linalg.norm(goal_d)).to(model.device)
+        self._goal = torch.from_numpy(readout.direction_d).to(model.device)
         self._weight = torch.from_numpy(readout.weight_d.astype(np.float64)).to(model.device)
 
     def __getstate__(self) -> dict[str, Any]:

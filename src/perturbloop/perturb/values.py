@@ -35,8 +35,7 @@ class ValuesEngine(Engine):
         """Take the cells whose tokens are planned on, in the same order."""
         self.model, self.readout = model, readout
         self.values_ng = sparse.csr_matrix(model.values(cells), dtype=np.float64)
-        goal_d = readout.goal_d.astype(np.float64)
-        self._goal = goal_d / np.linalg.norm(goal_d)
+        self._goal = readout.direction_d
         genes, tokens = model.vocabulary.gene_ids, model.vocabulary.tokens
         self._column = {int(token): column for column, token in zip(range(len(genes)), tokens, strict=True)}
 
@@ -67,10 +66,6 @@ class ValuesEngine(Engine):
             if on_rows is not None:
                 on_rows(len(part))
         return readings_p2
-
-    def at_full_precision(self) -> "ValuesEngine":
-        """Return itself: it knows no other precision."""
-        return self
 
     def footprint(self, tokens: Tokens) -> Footprint:
         """What a pass of each cell takes, counted from the model's sizes."""

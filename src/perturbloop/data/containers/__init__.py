@@ -15,7 +15,7 @@ from perturbloop.data.containers.base import Contents, Place, sound
 from perturbloop.errors import InputError, some
 
 __all__ = ["Contents", "Place", "open_cells"]
-_TODO = "Give an AnnData file (h5ad) with raw counts."
+_REMEDY = "Give an AnnData file (h5ad) with raw counts."
 _ENDS = (".h5ad", ".zarr", ".loom", ".h5")
 
 
@@ -67,7 +67,7 @@ def _of_file(path: Path) -> Contents:
     if (said := unread.sentence(path)) is not None:
         raise InputError(said)
     if not h5py.is_hdf5(path):
-        msg = f"{path.name} must be an AnnData file (h5ad); it is no HDF5 file. {_TODO}"
+        msg = f"{path.name} must be an AnnData file (h5ad); it is no HDF5 file. {_REMEDY}"
         raise InputError(msg)
     with sound(path.name):
         with h5py.File(path, "r") as file:
@@ -87,8 +87,10 @@ def _require_file(path: Path) -> None:
     if not path.is_file():
         beside = path.parent.glob("*") if path.parent.is_dir() else ()
         near = sorted(other.name for other in beside if other.name.endswith(_ENDS))
-        msg = f"A file is needed at `{path}`; there is none. Files of cells beside it: {some(near)}. {_TODO}"
+        msg = (
+            f"A file is needed at `{path}`; there is none. Files of cells beside it: {some(near)}. {_REMEDY}"
+        )
         raise InputError(msg)
     if path.stat().st_size == 0:
-        msg = f"{path.name} must be an AnnData file (h5ad); it is empty. {_TODO}"
+        msg = f"{path.name} must be an AnnData file (h5ad); it is empty. {_REMEDY}"
         raise InputError(msg)
