@@ -11,7 +11,7 @@ from anndata import read_h5ad
 import perturbloop as pl
 from perturbloop.data import toy
 from perturbloop.data.cells import read_cells
-from perturbloop.data.tokens import vocabulary_of
+from perturbloop.data.encoding import vocabulary_of
 from perturbloop.errors import InputError
 from perturbloop.train.pretrain import pretrain
 from perturbloop.train.pretrain_config import PretrainConfig

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from world import ARMS, Study
 
-from perturbloop.data.tokens import Tokens, tokenize
+from perturbloop.data.encoding import tokenize
+from perturbloop.data.tokens import Tokens
 from perturbloop.models.cell_model import CellModel
 from perturbloop.models.readout import Readout
 from perturbloop.perturb.edit import Target

@@ -11,8 +11,9 @@ from scipy import sparse
 
 from perturbloop.data import toy
 from perturbloop.data.cells import Cells, from_adata
+from perturbloop.data.encoding import tokenize, vocabulary_of
 from perturbloop.data.perturbed import PerturbedCells
-from perturbloop.data.tokens import Tokens, tokenize, vocabulary_of
+from perturbloop.data.tokens import Tokens
 from perturbloop.evaluate.de import signed_de
 from perturbloop.evidence.effects import measure_effects
 from perturbloop.evidence.kernels import Kernel, aligned, coexpression_kernel, vector_kernel

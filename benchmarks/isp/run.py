@@ -26,7 +26,8 @@ from scipy.stats import spearmanr
 from transformers import BertConfig, BertModel
 
 from perturbloop.data.cells import read_cells
-from perturbloop.data.tokens import Tokens, tokenize
+from perturbloop.data.encoding import tokenize
+from perturbloop.data.tokens import Tokens
 from perturbloop.models.geneformer import Geneformer, load_geneformer
 from perturbloop.models.readout import Readout
 from perturbloop.perturb.collect import run_plan

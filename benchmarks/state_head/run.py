@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from perturbloop.data import toy
 from perturbloop.data.cells import from_adata
-from perturbloop.data.tokens import tokenize, vocabulary_of
+from perturbloop.data.encoding import tokenize, vocabulary_of
 from perturbloop.models.geneformer import load_geneformer
 from perturbloop.models.readout import Readout
 from perturbloop.perturb.exact import ExactEngine

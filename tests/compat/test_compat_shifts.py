@@ -11,7 +11,8 @@ import pytest
 from perturbloop.compat.shifts import _together, shifts_by_state
 from perturbloop.compat.tokenizer import tokenize_adata
 from perturbloop.data.cells import from_adata
-from perturbloop.data.tokens import Tokens, tokenize
+from perturbloop.data.encoding import tokenize
+from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.perturb.exact import ExactEngine
@@ -101,7 +102,7 @@ def test_adata_is_encoded_as_files_are_and_as_the_published_tool_does_on_request
         var=pd.DataFrame({"ensembl_id": [*ids, ids[0]]}, index=[f"g{place}" for place in range(31)]),
     )
     cells, _ = from_adata(adata, names=words.names)
-    np.testing.assert_array_equal(tokenize_adata(adata, words).tokens_nt, tokenize(cells, words).tokens_nt)
+    np.testing.assert_array_equal(tokenize_adata(adata, words).flat_e, tokenize(cells, words).flat_e)
     with pytest.raises(InputError, match="needs the column `n_counts`"):
         tokenize_adata(adata, words, compat="geneformer")
     adata.obs["n_counts"] = np.asarray(adata.X.sum(axis=1)).ravel()

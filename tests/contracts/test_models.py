@@ -12,7 +12,7 @@ from scipy import sparse
 
 from perturbloop import models
 from perturbloop.data.cells import Cells
-from perturbloop.data.tokens import tokenize, vocabulary_of
+from perturbloop.data.encoding import tokenize, vocabulary_of
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, ModelError
 from perturbloop.models.linear import Linear

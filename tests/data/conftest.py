@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from perturbloop.data import cells, encoding, stored_counts, survey
+from perturbloop.data.containers import spilled, stored, tenx
 from perturbloop.data.screens import read_screen
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.schema import ScreenConfig
@@ -51,3 +53,18 @@ def read(tmp_path, words):
         return read_screen(ScreenConfig(**(known | options)), names=words.names, left_out=left_out)
 
     return read
+
+
+@pytest.fixture
+def seven_at_once(monkeypatch):
+    """As if a file of sixty cells were too large for the memory: seven cells of 30 genes are read at once, others of a part."""
+    monkeypatch.setattr(survey, "MOST_HELD", 0)
+    monkeypatch.setattr(cells, "MOST_HELD", 0)
+    monkeypatch.setattr(cells, "_AT_ONCE", 100)
+    monkeypatch.setattr(stored_counts, "_AT_ONCE", 7 * 30)
+    monkeypatch.setattr(encoding, "_AT_ONCE", 50)
+    monkeypatch.setattr(stored, "_AT_ONCE", 11)
+    for module in (stored, tenx):
+        monkeypatch.setattr(module, "MOST_TURNED", 0)
+    monkeypatch.setattr(spilled, "_OF_PART", 200)
+    monkeypatch.setattr(tenx, "_LINES", 13)

@@ -9,8 +9,8 @@ from scipy import sparse
 
 from perturbloop.data.cells import from_adata, read_cells
 from perturbloop.data.counts import count_matrix
+from perturbloop.data.encoding import tokenize
 from perturbloop.data.states import column, left_out, mixtures, state_cells
-from perturbloop.data.tokens import tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, StateError, VocabularyMismatch
 from perturbloop.schema import CellsConfig

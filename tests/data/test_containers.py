@@ -12,6 +12,7 @@ from scipy import io, sparse
 from perturbloop.data.cells import from_adata, read_cells
 from perturbloop.data.counts import is_normalized, kind_of, looks_odd, rounded
 from perturbloop.data.selection import query
+from perturbloop.data.stored_counts import StoredCounts
 from perturbloop.errors import InputError
 from perturbloop.schema import CellsConfig, PerturbedConfig, Reading, options_of
 
@@ -117,15 +118,28 @@ WRITERS = {
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("streams", [False, True], ids=["held", "streamed"])
 @pytest.mark.parametrize("form", WRITERS)
-def test_every_format_gives_the_counts_that_were_written(adata, tmp_path, form):
+def test_every_format_gives_the_counts_that_were_written(adata, tmp_path, form, streams, request):
+    if streams:
+        request.getfixturevalue("seven_at_once")
     cells, _ = read_cells(WRITERS[form](tmp_path, adata))
+    assert isinstance(cells.counts, StoredCounts) == streams
     assert abs(cells.counts_ng - adata.X).sum() == 0
     assert cells.gene_ids.tolist() == IDS
     assert cells.gene_names.tolist() == NAMES
     assert list(cells.obs.index) == list(adata.obs_names)
     if form in ("h5ad", "zarr 2", "zarr 3", "loom"):
         assert cells.obs["state"].astype(str).tolist() == list(adata.obs["state"])
+
+
+@pytest.mark.parametrize("store", [sparse.csc_matrix, lambda matrix: matrix.toarray()])
+def test_matrices_that_do_not_lie_by_cells_are_streamed_too(adata, tmp_path, store, seven_at_once):
+    held = ad.AnnData(store(adata.X), obs=adata.obs, var=adata.var)
+    held.write_h5ad(tmp_path / "c.h5ad")
+    cells, _ = read_cells(tmp_path / "c.h5ad")
+    assert max(part.shape[0] for part in cells.blocks()) == 7
+    assert abs(cells.counts_ng - adata.X).sum() == 0
 
 
 @pytest.mark.parametrize("store", [sparse.csr_matrix, sparse.csc_matrix, lambda matrix: matrix.toarray()])

@@ -6,8 +6,9 @@ import pytest
 from scipy import sparse
 
 from perturbloop.data.gene_labels import AMBIGUOUS, FOREIGN, UNKNOWN, gene_of
-from perturbloop.data.gene_mapping import genes_of, map_genes
+from perturbloop.data.gene_mapping import genes_of
 from perturbloop.data.genes import NO_NAMES, GeneNames
+from perturbloop.data.stored_counts import mapped
 from perturbloop.errors import GeneIdError
 
 STAT1, JAK1, NKX, HLA, ND1, MARCH, CSF2RA, OTHER = (
@@ -92,14 +93,15 @@ VAR = pd.DataFrame(
     },
     index=["A", "JAK1", "JAK1-1", "MARCH1", "x", "CSF2RA", "NONSENSE", "STAT1 protein"],
 )
-COUNTS = sparse.csr_matrix(np.array([[8, 4, 1, 2, 1, 1, 3, 0], [0, 0, 0, 0, 0, 0, 0, 20]], dtype=np.float32))
+COUNTS = np.array([[8, 4, 1, 2, 1, 1, 3, 0], [0, 0, 0, 0, 0, 0, 0, 20]], dtype=np.float32)
 
 
 def test_all_columns_together_map_a_file_and_the_report_tells_shares_of_counts():
-    merged, gene_ids, gene_names, report = map_genes(COUNTS, VAR, names=NAMES, source="a.h5ad")
-    assert gene_ids.tolist() == [STAT1, JAK1, MARCH, CSF2RA]
-    assert gene_names.tolist() == ["STAT1", "JAK1", "MARCHF1", "CSF2RA"]
-    assert merged.toarray()[0].tolist() == [8, 5, 2, 2]
+    found = genes_of(VAR, names=NAMES, source="a.h5ad")
+    report = found.report(COUNTS.sum(axis=0, dtype=float), NAMES)
+    assert found.gene_ids.tolist() == [STAT1, JAK1, MARCH, CSF2RA]
+    assert found.gene_names.tolist() == ["STAT1", "JAK1", "MARCHF1", "CSF2RA"]
+    assert mapped(sparse.csr_matrix(COUNTS), found.collapse).toarray()[0].tolist() == [8, 5, 2, 2]
     assert report.by_way == {
         "id": (3, 10 / 40),
         "symbol": (1, 4 / 40),
@@ -119,7 +121,7 @@ def test_all_columns_together_map_a_file_and_the_report_tells_shares_of_counts()
 
 def test_ambiguous_genes_are_dropped_and_named():
     var = pd.DataFrame({"symbol": ["STAT1", "JAK1", "HLA-A"]}, index=["JAK1", "JAK1", "HLA-A"])
-    *_, report = map_genes(sparse.csr_matrix(np.eye(3, dtype=np.float32)), var, names=NAMES, source="a.h5ad")
+    report = genes_of(var, names=NAMES, source="a.h5ad").report(np.ones(3), NAMES)
     assert report.ambiguous == ("STAT1",)
     assert "dropped as ambiguous: 1 (33.33%): 'STAT1'" in report.lines()[-1]
 
@@ -155,6 +157,5 @@ def test_a_named_column_is_read_alone():
     ],
 )
 def test_another_species_is_recognized_and_refused(labels, says):
-    counts = sparse.csr_matrix(np.ones((1, len(labels)), dtype=np.float32))
     with pytest.raises(GeneIdError, match=says):
-        map_genes(counts, pd.DataFrame(index=labels), names=NAMES, source="a.h5ad")
+        genes_of(pd.DataFrame(index=labels), names=NAMES, source="a.h5ad")

@@ -5,9 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
 
-from perturbloop.data.gene_mapping import map_genes
+from perturbloop.data.gene_mapping import genes_of
 from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError
@@ -67,21 +66,20 @@ def test_without_names_only_ensembl_ids_are_understood():
 
 
 def test_genes_that_nobody_knows_are_refused_by_who_should_know_them(words):
-    counts = sparse.csr_matrix(np.ones((2, 3), dtype=np.float32))
     var = pd.DataFrame(index=["A1", "A2", "A3"])
     with pytest.raises(GeneIdError, match=r"that the 'geneformer-v1' vocabulary knows; 0 of the 3 labels"):
-        map_genes(counts, var, names=words.names, source="cells.h5ad")
+        genes_of(var, names=words.names, source="cells.h5ad")
     with pytest.raises(GeneIdError, match=r"that Ensembl knows; 0 of the 3 labels in `var_names`"):
-        map_genes(counts, var, names=NO_NAMES, source="cells.h5ad")
+        genes_of(var, names=NO_NAMES, source="cells.h5ad")
     with pytest.raises(GeneIdError, match=r"that the table of symbols knows"):
-        map_genes(counts, var, names=GeneNames.of({"STAT1": STAT1}), source="cells.h5ad")
+        genes_of(var, names=GeneNames.of({"STAT1": STAT1}), source="cells.h5ad")
 
 
 def test_each_row_is_named_by_the_column_that_knows_it(words):
-    counts = sparse.csr_matrix(np.array([[1, 2], [3, 4]], dtype=np.float32))
     var = pd.DataFrame({"feature_id": ["?", STAT1], "gene_id": [OTHER, "x"]}, index=["JAK1", "STAT1"])
-    _, gene_ids, gene_names, report = map_genes(counts, var, names=words.names, source="cells.h5ad")
+    found = genes_of(var, names=words.names, source="cells.h5ad")
+    report = found.report(np.array([4.0, 6.0]), words.names)
     assert report.column == "feature_id, var_names"
-    assert gene_ids.tolist() == [JAK1, STAT1]
-    assert gene_names.tolist() == ["JAK1", "STAT1"]
+    assert found.gene_ids.tolist() == [JAK1, STAT1]
+    assert found.gene_names.tolist() == ["JAK1", "STAT1"]
     assert (report.n_in_vocabulary, report.token_coverage) == (2, 1.0)

@@ -93,7 +93,7 @@ def test_no_score_reads_a_gene_that_the_compound_hits(lab):
     counts = screen.cells.counts_ng.tolil()
     for column in (1, 3):
         counts[np.flatnonzero(~screen.is_control_n), column] = 0
-    screen = replace(screen, cells=replace(screen.cells, counts_ng=counts.tocsr()))
+    screen = replace(screen, cells=replace(screen.cells, counts=counts.tocsr()))
     states = lab.states()
     assert left_out(states[0], screen) == {"blocker": frozenset(ids)}
     row = measure_effects(*states, screen, config=CONFIG).by_gene.iloc[0]

@@ -56,7 +56,7 @@ def test_the_targets_own_transcript_makes_no_effect(lab):
     screen = lab.screen({"GENE001": 0.0}, n_cells=200)
     counts = screen.cells.counts_ng.tolil()
     counts[np.flatnonzero(~screen.is_control_n), 1] = 0
-    screen = replace(screen, cells=replace(screen.cells, counts_ng=counts.tocsr()))
+    screen = replace(screen, cells=replace(screen.cells, counts=counts.tocsr()))
     row = measure_effects(*lab.states(), screen, config=CONFIG).by_gene.iloc[0]
     assert row["own_gene_in_readout"]
     assert abs(row["effect_to_goal"]) < 4 * row["se"]

@@ -25,7 +25,7 @@ def screen_with_failed_guide(lab, *, modality, effect=0.8, rna=0.2):
     working = np.flatnonzero((screen.target_n == "GENE030") & ~failed_n)
     counts[working, 30] = lab.rng.binomial(counts[working, 30].toarray().astype(int), rna)
     return replace(
-        screen, modality=modality, cells=replace(screen.cells, counts_ng=counts.tocsr().astype(np.float32))
+        screen, modality=modality, cells=replace(screen.cells, counts=counts.tocsr().astype(np.float32))
     )
 
 
@@ -144,7 +144,7 @@ def test_replicates_that_disagree_widen_the_error(lab):
     moved_n = (screen.target_n == "GENE030") & (screen.replicate_n == "r1")
     counts = screen.cells.counts_ng.tolil()
     counts[np.flatnonzero(moved_n)] = lab.cells(np.full(int(moved_n.sum()), -0.5)).counts_ng
-    split = replace(screen, cells=replace(screen.cells, counts_ng=counts.tocsr()))
+    split = replace(screen, cells=replace(screen.cells, counts=counts.tocsr()))
     found = measure_effects(*states, split, config=CONFIG)
     by_gene, before = found.by_gene.set_index("target"), measured.by_gene.set_index("target")
     halves = found.replicates.set_index(["target", "replicate"])["effect_to_goal"]["GENE030"]

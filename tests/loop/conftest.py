@@ -11,7 +11,7 @@ from anndata import read_h5ad
 
 from perturbloop.data import toy
 from perturbloop.data.cells import read_cells
-from perturbloop.data.tokens import vocabulary_of
+from perturbloop.data.encoding import vocabulary_of
 from perturbloop.loop.campaign import init, play, record
 from perturbloop.schema import CampaignConfig, PerturbedConfig
 from perturbloop.train.pretrain import pretrain

@@ -69,7 +69,8 @@ def test_same_study_controls_are_as_many_as_the_closed_loop_may_add(cells, targe
     assert unperturbed.added_n.sum() == min(closed.added_n.sum(), n_controls)
     assert not unperturbed.spent
     np.testing.assert_array_equal(
-        closed.tokens.tokens_nt[~closed.added_n], unperturbed.tokens.tokens_nt[~unperturbed.added_n]
+        closed.tokens.padded(np.flatnonzero(~closed.added_n)),
+        unperturbed.tokens.padded(np.flatnonzero(~unperturbed.added_n)),
     )
 
 

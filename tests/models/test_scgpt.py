@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from perturbloop import models
 from perturbloop.cli import app
 from perturbloop.data.cells import Cells
-from perturbloop.data.tokens import tokenize
+from perturbloop.data.encoding import tokenize
 from perturbloop.errors import InputError, ModelError
 from perturbloop.models.readout import Readout
 from perturbloop.models.scgpt import binned

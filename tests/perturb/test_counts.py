@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from perturbloop.data.cells import Cells
-from perturbloop.data.tokens import tokenize, vocabulary_of
+from perturbloop.data.encoding import tokenize, vocabulary_of
 from perturbloop.errors import ModelError
 from perturbloop.models.cell_model import CellModel
 from perturbloop.models.linear import Linear

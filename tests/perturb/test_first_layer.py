@@ -164,7 +164,7 @@ def test_edits_that_are_not_one_moved_or_missing_gene_are_encoded_one_by_one(rng
     assert shareable("delete", plan=replace(whole, dose=0.5))
     assert not shareable("delete", places=two[:1])
     assert not shareable("overexpress", places=np.array([-1, 4]))
-    spared = replace(tokens, spare_nk=np.array([[5]], dtype=np.int32))
+    spared = Tokens.of_rows(tokens.rows(), spare=[[5]])
     assert shareable("delete", tokens=spared)
     assert not shareable("delete", tokens=spared, plan=refill)
     assert not shareable("delete", tokens=Tokens.of_rows([np.append(row[:-1], row[0])]))

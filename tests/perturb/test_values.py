@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from perturbloop.data.cells import Cells
-from perturbloop.data.tokens import tokenize, vocabulary_of
+from perturbloop.data.encoding import tokenize, vocabulary_of
 from perturbloop.models.cell_model import ValueModel
 from perturbloop.models.linear import Linear
 from perturbloop.models.readout import Readout

@@ -68,7 +68,7 @@ def test_shuffled_labels_are_the_same_labels_on_other_cells(unperturbed, perturb
         )
         for shuffled in (False, True)
     )
-    np.testing.assert_array_equal(true.tokens.tokens_nt, shuffled.tokens.tokens_nt)
+    np.testing.assert_array_equal(true.tokens.flat_e, shuffled.tokens.flat_e)
     assert sorted(true.label_n) == sorted(shuffled.label_n)
     assert (true.label_n != shuffled.label_n).any()
 

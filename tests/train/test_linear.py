@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.metrics import roc_auc_score
 
 from perturbloop.data.cells import Cells
-from perturbloop.data.tokens import tokenize, vocabulary_of
+from perturbloop.data.encoding import tokenize, vocabulary_of
 from perturbloop.models.linear import Linear
 from perturbloop.perturb.engines import engine_of
 from perturbloop.perturb.plan import plan

@@ -9,7 +9,8 @@ from scipy import sparse
 
 from perturbloop.data.cells import from_adata
 from perturbloop.data.counts import require_whole
-from perturbloop.data.tokens import Tokens, encode, tokenize
+from perturbloop.data.encoding import encode, tokenize
+from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.schema import Compat

@@ -2,37 +2,43 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
 from perturbloop.data.containers import Contents, Place, open_cells
 from perturbloop.data.containers.anndata_file import of_object
-from perturbloop.data.counts import count_matrix, looks_odd, require_raw, rounded
-from perturbloop.data.gene_mapping import GeneReport, map_genes
+from perturbloop.data.counts import count_matrix, rounded
+from perturbloop.data.gene_mapping import GeneReport, genes_of
 from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.places import counts_place, held_line
-from perturbloop.data.selection import SELECTS, Measured, mito_share, selected
+from perturbloop.data.ragged import blocks
+from perturbloop.data.selection import SELECTS, selected, together
 from perturbloop.data.several import batch_names, common_genes, joint_lines, joint_obs, require_apart
+from perturbloop.data.stored_counts import StoredCounts, stacked
+from perturbloop.data.survey import MOST_HELD, Survey, survey
 from perturbloop.errors import InputError, some
 from perturbloop.schema.reading import AS_IT_IS, Reading
 from perturbloop.store.files import file_digest
+
+_AT_ONCE = 4_000_000
+"""Counts of the cells that are looked at in one go."""
 
 
 @dataclass(frozen=True)
 class Cells:
     """Cells as every step sees them: raw counts on Ensembl genes, and what is known of each cell."""
 
-    counts_ng: sparse.csr_matrix
-    """Raw counts, cells × genes, float32, sorted indices, one column per gene."""
+    counts: sparse.csr_matrix | StoredCounts
+    """Raw counts, cells × genes, float32, sorted indices, one column per gene; those of many cells stay in their files."""
     gene_ids: np.ndarray
     """Ensembl ids without version, one per column, unique, dtype object."""
     gene_names: np.ndarray
@@ -53,17 +59,32 @@ class Cells:
     @property
     def n_cells(self) -> int:
         """How many cells."""
-        return int(self.counts_ng.shape[0])
+        return int(self.counts.shape[0])
 
     @property
     def n_genes(self) -> int:
         """How many genes."""
-        return int(self.counts_ng.shape[1])
+        return int(self.counts.shape[1])
+
+    @cached_property
+    def counts_ng(self) -> sparse.csr_matrix:
+        """All raw counts in memory, cells × genes; what needs one pass only takes `blocks`."""
+        return self.counts.whole() if isinstance(self.counts, StoredCounts) else self.counts
+
+    def blocks(self) -> Iterator[sparse.csr_matrix]:
+        """Raw counts of some cells after another, cells × genes."""
+        if isinstance(self.counts, StoredCounts) and "counts_ng" not in vars(self):
+            yield from self.counts.blocks()
+        else:
+            counts_ng = self.counts_ng
+            yield from (counts_ng[start:stop] for start, stop in blocks(np.diff(counts_ng.indptr), _AT_ONCE))
 
     def select(self, rows_n: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> "Cells":
         """Keep these cells, by mask or by position, in that order."""
         places = np.flatnonzero(rows_n) if rows_n.dtype == bool else rows_n
-        return replace(self, counts_ng=self.counts_ng[places], obs=self.obs.iloc[places])
+        if isinstance(self.counts, StoredCounts) and (np.diff(places) > 0).all():
+            return replace(self, counts=self.counts.select(places), obs=self.obs.iloc[places])
+        return replace(self, counts=self.counts_ng[places], obs=self.obs.iloc[places])
 
     def restrict(self, gene_ids: np.ndarray) -> "Cells":
         """Keep these genes, in this order; every one must be there."""
@@ -72,30 +93,68 @@ class Cells:
         if missing:
             msg = f"{self.source} lacks {some(missing)}. Keep only genes that both files measure."
             raise InputError(msg)
-        columns = [place[gene] for gene in gene_ids]
+        columns = np.array([place[gene] for gene in gene_ids], dtype=int)
+        counts = self.counts
         return replace(
             self,
-            counts_ng=sparse.csr_matrix(self.counts_ng[:, columns]),
+            counts=counts.restrict(columns)
+            if isinstance(counts, StoredCounts)
+            else sparse.csr_matrix(counts[:, columns]),
             gene_ids=self.gene_ids[columns],
             gene_names=self.gene_names[columns],
         )
 
     def log_normalized(self) -> sparse.csr_matrix:
         """log(1 + counts per 10,000), cells × genes; a cell without counts stays zero."""
-        total_n = np.asarray(self.counts_ng.sum(axis=1, dtype=np.float64)).ravel()
-        scale_n = np.divide(1e4, total_n, out=np.zeros_like(total_n), where=total_n > 0)
-        normalized = sparse.csr_matrix(sparse.diags_array(scale_n) @ self.counts_ng)
-        normalized.data = np.log1p(normalized.data)
-        return normalized
+        return log_normalized(self.counts_ng)
+
+    def summed(
+        self,
+        group_n: Int[np.ndarray, " n"],
+        *,
+        of: Callable[[sparse.csr_matrix], sparse.csr_matrix] = lambda counts_ng: counts_ng,
+    ) -> Float[np.ndarray, "r g"]:
+        """Sum the counts of each group of cells.
+
+        Parameters
+        ----------
+        group_n
+            Group of each cell, from 0; cells of group -1 are left out.
+        of
+            What is summed rather than the counts: made of the counts of some cells, cells × genes.
+
+        Returns
+        -------
+        Groups × genes.
+        """
+        total_rg, start = np.zeros((int(group_n.max(initial=-1)) + 1, self.n_genes)), 0
+        for counts_ng in self.blocks():
+            own_n = group_n[start : start + counts_ng.shape[0]]
+            kept = np.flatnonzero(own_n >= 0)
+            shape = (len(total_rg), len(own_n))
+            member_rn = sparse.csr_matrix((np.ones(len(kept)), (own_n[kept], kept)), shape=shape)
+            total_rg += (member_rn @ of(counts_ng)).toarray()
+            start += len(own_n)
+        return total_rg
 
     def log_cpm(self) -> np.ndarray:
         """log2(1 + counts per million) of each gene in all cells together."""
-        total_g = np.asarray(self.counts_ng.sum(axis=0, dtype=np.float64)).ravel()
+        (total_g,) = self.summed(np.zeros(self.n_cells, dtype=int))
         return np.log2(1 + total_g / max(total_g.sum(), 1.0) * 1e6)
 
     def detection(self) -> np.ndarray:
         """Share of cells that express each gene, 0 to 1."""
-        return np.asarray((self.counts_ng > 0).sum(axis=0)).ravel() / max(self.n_cells, 1)
+        (seen_g,) = self.summed(np.zeros(self.n_cells, dtype=int), of=lambda counts_ng: counts_ng > 0)
+        return seen_g / max(self.n_cells, 1)
+
+
+def log_normalized(counts_ng: sparse.csr_matrix) -> sparse.csr_matrix:
+    """log(1 + counts per 10,000), cells × genes; a cell without counts stays zero."""
+    total_n = np.ravel(counts_ng.sum(axis=1, dtype=np.float64))
+    scale_n = np.divide(1e4, total_n, out=np.zeros_like(total_n), where=total_n > 0)
+    normalized = sparse.csr_matrix(sparse.diags_array(scale_n) @ counts_ng)
+    normalized.data = np.log1p(normalized.data)
+    return normalized
 
 
 def read_cells(
@@ -134,7 +193,7 @@ def read_cells(
     read = []
     for one in paths:
         with open_cells(one) as contents:
-            read.append(_read(contents, one.name, names, gene_column, reading, partial(file_digest, one)))
+            read.append(_read(contents, one.name, names, gene_column, reading, one))
     return _kept(read[0] if len(read) == 1 else _joined(read, batch_names(paths)), reading)
 
 
@@ -180,7 +239,7 @@ class _Read:
 
     cells: Cells
     genes: GeneReport
-    measured: Measured
+    found: Survey
 
 
 def _read(
@@ -189,23 +248,26 @@ def _read(
     names: GeneNames,
     gene_column: str | None,
     reading: Reading,
-    digest: Callable[[], str] | None = None,
+    path: Path | None = None,
 ) -> _Read:
     place = _place(contents, source, reading)
-    counts, notes, decides = _counts(place, contents, reading)
-    warnings = (*contents.warnings, *looks_odd(counts, source, place.shown))
-    mapped, gene_ids, gene_names, report = map_genes(
-        counts, place.var, names=names, column=gene_column, source=source
-    )
-    content = mixed(digest() if digest else _content_digest(counts, gene_ids), decides)
-    obs = contents.obs.copy()
+    genes = genes_of(place.var, names=names, column=gene_column, source=source)
+    obs, others = contents.obs.copy(), partial(held_line, contents.places)
+    found = survey(place, genes, obs, path=path, rounds=reading.round, others=others)
+    digest = file_digest(path) if path else _content_digest(place, genes.gene_ids, rounds=reading.round)
+    content = mixed(digest, _decides(place, found))
     cells = Cells(
-        mapped, gene_ids, gene_names, obs, source, content, (content,), (*contents.notes, *notes), warnings
+        found.counts,
+        genes.gene_ids,
+        genes.gene_names,
+        obs,
+        source,
+        content,
+        (content,),
+        (*contents.notes, *_told(place, contents, found)),
+        (*contents.warnings, *found.warnings),
     )
-    total_n, genes_n = (
-        np.asarray(one.sum(axis=1, dtype=np.float64)).ravel() for one in (counts, counts.astype(bool))
-    )
-    return _Read(cells, report, Measured(total_n, genes_n, mito_share(mapped, gene_ids, gene_names, obs)))
+    return _Read(cells, genes.report(found.total_r, names), found)
 
 
 def _place(contents: Contents, source: str, reading: Reading) -> Place:
@@ -229,26 +291,22 @@ def _place(contents: Contents, source: str, reading: Reading) -> Place:
     return place
 
 
-def _counts(
-    place: Place, contents: Contents, reading: Reading
-) -> tuple[sparse.csr_matrix, list[str], dict[str, Any]]:
-    """Raw counts of a place, what to say of them, and what decided them beside the file."""
-    counts = count_matrix(place.whole(), place.source, place.shown)
-    held = partial(held_line, contents.places)
-    require_raw(counts, place.source, place.shown, others=held, can_round=reading.round)
+def _told(place: Place, contents: Contents, found: Survey) -> list[str]:
+    """What to say of the place and of the rounding."""
     notes = [f"Raw counts are {place.shown} of {place.source}"] if len(contents.places) > 1 else []
+    return notes if found.rounding is None else [*notes, found.rounding.line(place.shown)]
+
+
+def _decides(place: Place, found: Survey) -> dict[str, Any]:
+    """What decided the counts beside the file."""
     decides: dict[str, Any] = {} if place.name == "X" else {"place": place.name}
-    if reading.round:
-        counts, rounding = rounded(counts)
-        notes.append(rounding.line(place.shown))
-        decides |= {"round": True} if rounding.n_changed else {}
-    return counts, notes, decides
+    return decides | ({"round": True} if found.rounding and found.rounding.n_changed else {})
 
 
 def _kept(read: _Read, reading: Reading) -> tuple[Cells, GeneReport]:
     """Keep the cells that are asked for; what decides that is part of their digest."""
     cells = read.cells
-    kept_n, lines = selected(cells.obs, read.measured, reading, cells.source)
+    kept_n, lines = selected(cells.obs, read.found.measured, reading, cells.source)
     asked = {name: value for name, value in vars(reading).items() if name in SELECTS and value is not None}
     told = replace(cells, digest=mixed(cells.digest, asked), notes=(*cells.notes, *lines))
     return (told if kept_n.all() else told.select(kept_n)), read.genes
@@ -256,13 +314,13 @@ def _kept(read: _Read, reading: Reading) -> tuple[Cells, GeneReport]:
 
 def _joined(read: Sequence[_Read], names: Sequence[str]) -> _Read:
     """Several files as one, on the genes that all of them measure."""
-    files = [one.cells for one in read]
+    files = _alike(read)
     gene_ids = common_genes([cells.gene_ids for cells in files], names)
     obs, column = joint_obs([cells.obs for cells in files], names)
     parts = [cells.restrict(gene_ids) for cells in files]
     digests = [[name, cells.digest] for name, cells in zip(names, files, strict=True)]
     joint = Cells(
-        sparse.csr_matrix(sparse.vstack([part.counts_ng for part in parts], format="csr")),
+        stacked([part.counts for part in parts]),
         gene_ids,
         parts[0].gene_names,
         obs,
@@ -275,15 +333,18 @@ def _joined(read: Sequence[_Read], names: Sequence[str]) -> _Read:
         ),
         tuple(dict.fromkeys(warning for one in files for warning in one.warnings)),
     )
-    mito = [one.measured.mito_n for one in read]
-    measured = Measured(
-        np.concatenate([one.measured.total_n for one in read]),
-        np.concatenate([one.measured.genes_n for one in read]),
-        np.concatenate([part for part in mito if part is not None])
-        if all(part is not None for part in mito)
-        else None,
+    report = replace(read[0].genes, n_genes=len(gene_ids))
+    return _Read(
+        joint, report, replace(read[0].found, measured=together([one.found.measured for one in read]))
     )
-    return _Read(joint, replace(read[0].genes, n_genes=len(gene_ids)), measured)
+
+
+def _alike(read: Sequence[_Read]) -> list[Cells]:
+    """Cells of each file: all in memory, or, where they are too many together, all in their files."""
+    held = [one.found.held for one in read]
+    if sum(one.nnz for one in held if one is not None) <= MOST_HELD and None not in held:
+        return [one.cells for one in read]
+    return [replace(one.cells, counts=StoredCounts((one.found.stored,))) for one in read if one.found.stored]
 
 
 def mixed(digest: str, decides: Mapping[str, Any]) -> str:
@@ -302,8 +363,11 @@ def mixed(digest: str, decides: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _content_digest(counts_ng: sparse.csr_matrix, gene_ids: np.ndarray) -> str:
+def _content_digest(place: Place, gene_ids: np.ndarray, *, rounds: bool) -> str:
+    """Hash of counts in memory and of their genes."""
+    counts = count_matrix(place.whole(), place.source, place.shown)
+    counts = rounded(counts)[0] if rounds else counts
     hasher = hashlib.sha256("\n".join(gene_ids).encode())
-    for array in (counts_ng.data, counts_ng.indices, counts_ng.indptr):
+    for array in (counts.data, counts.indices, counts.indptr):
         hasher.update(np.ascontiguousarray(array).tobytes())
     return hasher.hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Whether a matrix holds raw counts, what else it may hold, and fractions of molecules rounded to whole ones."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +40,10 @@ class Rounding:
     before: float
     after: float
     """Sum of all values."""
+
+    def __add__(self, other: "Rounding") -> "Rounding":
+        """What both changed together."""
+        return Rounding(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(Rounding)))
 
     def line(self, shown: str) -> str:
         """Say it in words.
@@ -108,6 +112,7 @@ def require_raw(
     *,
     others: Callable[[], str] = str,
     can_round: bool = False,
+    cells: tuple[int, int] | None = None,
 ) -> None:
     """Refuse counts that are missing, negative or no whole numbers.
 
@@ -121,6 +126,8 @@ def require_raw(
         Says what else the file holds, as a sentence; asked for in a refusal only.
     can_round
         Whether fractions are rounded afterwards, so that they may be there.
+    cells
+        First cell of the file that is here, and the one after the last; `None` = all are.
 
     Raises
     ------
@@ -128,6 +135,8 @@ def require_raw(
         If they are no counts.
     """
     values = counts_ng.data
+    of = "its" if cells is None else "the"
+    where = "" if cells is None else f" of cells {cells[0] + 1:,} to {cells[1]:,}"
     checks = (
         (~np.isfinite(values), "missing or infinite", "Remove the cells or genes that hold them."),
         (values < 0, "negative", _REMEDY),
@@ -136,15 +145,10 @@ def require_raw(
     for wrong, what, todo in checks:
         if wrong.any() and (todo or not can_round or is_normalized(counts_ng)):
             msg = (
-                f"{shown} of {source} must hold raw counts; {int(wrong.sum()):,} of its {values.size:,} non-zero values are "
+                f"{shown} of {source} must hold raw counts; {int(wrong.sum()):,} of {of} {values.size:,} non-zero values{where} are "
                 f"{what}: {', '.join(f'{value:g}' for value in values[wrong][:5])}. {others()}{todo or _of_fractions(counts_ng, can_round)}"
             )
             raise InputError(msg)
-    if not values.any():
-        msg = (
-            f"{shown} of {source} must hold raw counts; all its values are zero. {others()}Give another file."
-        )
-        raise InputError(msg)
 
 
 def _of_fractions(values_ng: sparse.csr_matrix, can_round: bool) -> str:

@@ -167,39 +167,6 @@ def genes_of(var: pd.DataFrame, *, names: GeneNames, column: str | None = None, 
     return GeneMapping(found, told, tuple(columns), gene_ids, _names(gene_ids, var, found, names))
 
 
-def map_genes(
-    counts_nr: sparse.csr_matrix,
-    var: pd.DataFrame,
-    *,
-    names: GeneNames,
-    column: str | None = None,
-    source: str,
-) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray, GeneReport]:
-    """Bring the columns of a count matrix to Ensembl ids, each once.
-
-    Parameters
-    ----------
-    counts_nr
-        Raw counts, cells × rows of `var`.
-    var, names, column, source
-        As of `genes_of`.
-
-    Returns
-    -------
-    Counts, ids, symbols and the report, columns in the order in which a gene first appears.
-
-    Raises
-    ------
-    GeneIdError
-        If the genes are of another species, or hardly any is known.
-    """
-    found = genes_of(var, names=names, column=column, source=source)
-    merged = sparse.csr_matrix(counts_nr @ found.collapse, dtype=np.float32)
-    merged.sort_indices()
-    total_r = np.asarray(counts_nr.sum(axis=0, dtype=np.float64)).ravel()
-    return merged, found.gene_ids, found.gene_names, found.report(total_r, names)
-
-
 def label_columns(var: pd.DataFrame) -> list[str]:
     """Columns whose name says that they name genes, and those that hold Ensembl ids whatever their name; then `var_names`."""
     texts = [str(name) for name in var.columns if not pd.api.types.is_numeric_dtype(var[name])]

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
-from scipy import sparse
 
 from perturbloop.data.annotations import Annotations
 from perturbloop.data.cells import Cells
@@ -156,11 +155,7 @@ def reference_of_cells(cells: Cells, column: str) -> Reference:
         )
         raise InputError(msg)
     place_n = pd.Index(types).get_indexer(label_n.astype(str).where(label_n.notna(), "\0"))
-    kept_n = np.flatnonzero(place_n >= 0)
-    of_type_cn = sparse.csr_matrix(
-        (np.ones(len(kept_n)), (place_n[kept_n], kept_n)), shape=(len(types), cells.n_cells)
-    )
-    total_cg = (of_type_cn @ cells.counts_ng).toarray().astype(float)
+    total_cg = cells.summed(place_n)
     million_cg = total_cg / np.maximum(total_cg.sum(axis=1, keepdims=True), 1) * 1e6
     return Reference(f"{cells.source}, {column}", cells.gene_ids, types, np.log2(1 + million_cg).T)
 

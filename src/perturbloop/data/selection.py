@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,31 +63,24 @@ class Measured:
     """Share of mitochondrial counts, 0 to 1; `None` where the file says nothing of it."""
 
 
-def mito_share(
-    counts_ng: Any, gene_ids: np.ndarray, gene_names: np.ndarray, obs: pd.DataFrame
-) -> Float[np.ndarray, " n"] | None:
-    """Share of mitochondrial counts of each cell: of their genes (`MT-`), else as a column of `obs` says; `None` without both.
-
-    Parameters
-    ----------
-    counts_ng
-        Counts, cells × genes.
-    gene_ids, gene_names
-        Ids and symbols of the columns.
-    obs
-        What is known of each cell.
-    """
-    is_mito = np.array(
-        [
-            gene in _MITO_IDS or str(name).upper().startswith("MT-")
-            for gene, name in zip(gene_ids, gene_names, strict=True)
-        ],
-        dtype=bool,
+def together(parts: Sequence[Measured]) -> Measured:
+    """Measures of the cells of several files; the mitochondrial share where all have it."""
+    mito = [part.mito_n for part in parts if part.mito_n is not None]
+    return Measured(
+        np.concatenate([part.total_n for part in parts]),
+        np.concatenate([part.genes_n for part in parts]),
+        np.concatenate(mito) if len(mito) == len(parts) else None,
     )
-    if is_mito.any():
-        total_n = np.asarray(counts_ng.sum(axis=1, dtype=np.float64)).ravel()
-        part_n = np.asarray(counts_ng[:, np.flatnonzero(is_mito)].sum(axis=1, dtype=np.float64)).ravel()
-        return np.divide(part_n, total_n, out=np.zeros_like(total_n), where=total_n > 0)
+
+
+def mito_genes(gene_ids: np.ndarray, gene_names: np.ndarray) -> Bool[np.ndarray, " g"]:
+    """Whether each gene is mitochondrial, by its id or symbol (`MT-`)."""
+    pairs = zip(gene_ids, gene_names, strict=True)
+    return np.array([gene in _MITO_IDS or str(name).upper().startswith("MT-") for gene, name in pairs], bool)
+
+
+def mito_column(obs: pd.DataFrame) -> Float[np.ndarray, " n"] | None:
+    """Share of mitochondrial counts of each cell as a column of `obs` says; `None` without one."""
     name = _first(obs, _MITO_COLUMN)
     if name is None:
         return None

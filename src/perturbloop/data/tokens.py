@@ -1,29 +1,32 @@
-"""Rank-value encoding: a cell becomes its genes, ordered by how far each lies above its usual level."""
+"""Encoded cells: rows of token ids of different length in one array, which may lie on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int, Int32
-from scipy import sparse
+from jaxtyping import Int, Int32, Int64, Integer
 
-from perturbloop.data.cells import Cells
-from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.data.ragged import blocks, starts
 from perturbloop.errors import InputError
+
+_ENTRIES = 4_000_000
+"""Tokens that are looked at in one go."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Encoded cells: one row of token ids per cell, most telling gene first, padded at the right."""
+    """Encoded cells, most telling gene first; taking some of them copies no token."""
 
-    tokens_nt: Int32[np.ndarray, "n t"]
-    """Token ids; 0 beyond a cell's length."""
+    flat_e: Integer[np.ndarray, " e"]
+    """Token ids of all cells, one cell after another: its row, then its genes beyond the length limit; may be mapped from a file."""
+    start_n: Int64[np.ndarray, " n"]
+    """Where each cell begins."""
     length_n: Int32[np.ndarray, " n"]
     """Tokens of each cell, special ones included."""
     has_cls: bool = False
     """Whether each cell starts with `<cls>` and ends with `<eos>`."""
-    spare_nk: Int32[np.ndarray, "n k"] | None = None
-    """The next genes beyond the length limit, 0 where there is none; `None` where they were not kept."""
+    spare_n: Int32[np.ndarray, " n"] | None = None
+    """Genes beyond the length limit that are kept of each cell; `None` where none are."""
 
     @property
     def n_cells(self) -> int:
@@ -31,129 +34,113 @@ class Tokens:
         return len(self.length_n)
 
     def row(self, cell: int | np.integer) -> Int32[np.ndarray, " t"]:
-        """Return one cell's tokens, without padding."""
-        return self.tokens_nt[cell, : self.length_n[cell]]
+        """Return one cell's tokens."""
+        return self._part(self.start_n[cell], self.length_n[cell])
 
     def rows(self) -> list[np.ndarray]:
-        """Return every cell's tokens, without padding."""
+        """Return every cell's tokens."""
         return [self.row(cell) for cell in range(self.n_cells)]
 
     def spare(self, cell: int | np.integer) -> Int32[np.ndarray, " k"]:
         """Return one cell's genes beyond the length limit, next one first, as far as they were kept."""
-        if self.spare_nk is None:
-            return self.tokens_nt[cell, :0]
-        return self.spare_nk[cell][self.spare_nk[cell] > 0]
+        count = 0 if self.spare_n is None else self.spare_n[cell]
+        return self._part(self.start_n[cell] + self.length_n[cell], count)
 
-    def select(self, rows: np.ndarray) -> "Tokens":
+    def padded(self, cells: Int[np.ndarray, " b"]) -> Int32[np.ndarray, "b t"]:
+        """Tokens of some cells, 0 beyond a cell's length, as wide as the longest of them."""
+        tokens_bt = np.zeros((len(cells), int(self.length_n[cells].max(initial=1))), dtype=np.int32)
+        for place, cell in enumerate(cells):
+            tokens_bt[place, : self.length_n[cell]] = self.row(cell)
+        return tokens_bt
+
+    def select(self, cells: np.ndarray) -> "Tokens":
         """Keep these cells, by mask or by position."""
-        spare_nk = None if self.spare_nk is None else self.spare_nk[rows]
-        return replace(self, tokens_nt=self.tokens_nt[rows], length_n=self.length_n[rows], spare_nk=spare_nk)
+        spare_n = None if self.spare_n is None else self.spare_n[cells]
+        return replace(self, start_n=self.start_n[cells], length_n=self.length_n[cells], spare_n=spare_n)
+
+    def count(self) -> Int64[np.ndarray, " v"]:
+        """How many cells hold each gene, by its token; special tokens are not counted."""
+        found = [np.bincount(token_e) for _, _, token_e in self._genes()]
+        count_v = np.zeros(max(map(len, found), default=0), dtype=np.int64)
+        for one in found:
+            count_v[: len(one)] += one
+        return count_v
+
+    def find(
+        self, wanted: Int[np.ndarray, " w"]
+    ) -> tuple[Int64[np.ndarray, " f"], Int32[np.ndarray, " f"], Int32[np.ndarray, " f"]]:
+        """Find genes in all cells.
+
+        Parameters
+        ----------
+        wanted
+            Tokens that are looked for.
+
+        Returns
+        -------
+        Cell, position among the cell's genes from 0, and token of each place where one stands, in the order of the cells.
+        """
+        found = [
+            (cell_e[kept_e], position_e[kept_e], token_e[kept_e])
+            for cell_e, position_e, token_e in self._genes()
+            for kept_e in [np.isin(token_e, wanted)]
+        ]
+        nothing = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32)
+        cell_f, position_f, token_f = (np.concatenate(one) for one in zip(nothing, *found, strict=True))
+        return cell_f, position_f, token_f
 
     @classmethod
-    def of_rows(cls, rows: Sequence[np.ndarray | list[int]], *, has_cls: bool = False) -> "Tokens":
-        """Pad rows of different length.
+    def of_rows(
+        cls,
+        rows: Sequence[np.ndarray | list[int]],
+        *,
+        has_cls: bool = False,
+        spare: Sequence[np.ndarray | list[int]] | None = None,
+    ) -> "Tokens":
+        """Put rows of different length one after another, each followed by its genes beyond the limit.
 
-        >>> Tokens.of_rows([[5, 3], [7]]).tokens_nt
+        >>> tokens = Tokens.of_rows([[5, 3], [7]])
+        >>> tokens.padded(np.array([0, 1]))
         array([[5, 3],
                [7, 0]], dtype=int32)
         """
-        length_n = np.array([len(row) for row in rows], dtype=np.int32)
-        tokens_nt = np.zeros((len(rows), int(length_n.max(initial=1))), dtype=np.int32)
-        for place, row in enumerate(rows):
-            tokens_nt[place, : len(row)] = row
-        return cls(tokens_nt, length_n, has_cls)
+        beyond = spare if spare is not None else [[]] * len(rows)
+        length_n, spare_n = (np.array([len(row) for row in one], dtype=np.int32) for one in (rows, beyond))
+        parts = [np.asarray(part, dtype=np.int32) for pair in zip(rows, beyond, strict=True) for part in pair]
+        flat_e = np.concatenate([np.zeros(0, np.int32), *parts])
+        return cls(flat_e, starts(length_n + spare_n), length_n, has_cls, None if spare is None else spare_n)
 
+    @classmethod
+    def joined(cls, parts: Sequence["Tokens"]) -> "Tokens":
+        """Put cells of one encoding below each other; genes beyond the limit are kept where all parts have them."""
+        held = [part.spare_n for part in parts if part.spare_n is not None]
+        spare_n = np.concatenate(held) if len(held) == len(parts) else None
+        length_n = np.concatenate([part.length_n for part in parts])
+        size_n = length_n if spare_n is None else length_n + spare_n
+        flat_e = np.concatenate([part._compact(keeps_spare=spare_n is not None) for part in parts])
+        return cls(flat_e, starts(size_n), length_n, parts[0].has_cls, spare_n)
 
-def tokenize(cells: Cells, vocabulary: Vocabulary, *, spare: int = 0) -> Tokens:
-    """Encode cells with a vocabulary, cut to its length.
+    def _part(self, start: np.integer, count: int | np.integer) -> Int32[np.ndarray, " t"]:
+        return np.asarray(self.flat_e[start : start + count], dtype=np.int32)
 
-    Parameters
-    ----------
-    cells
-        Raw counts; genes without a token or a median are left out.
-    vocabulary
-        Tokens, medians, special tokens and length.
-    spare
-        Genes beyond the length limit to keep beside each cell, for edits that let them move up.
+    def _compact(self, *, keeps_spare: bool) -> Int32[np.ndarray, " e"]:
+        """All cells one after another, without gaps."""
+        size_n = self.length_n + self.spare_n if keeps_spare and self.spare_n is not None else self.length_n
+        if len(self.flat_e) == size_n.sum() and np.array_equal(self.start_n, starts(size_n)):
+            return np.asarray(self.flat_e, dtype=np.int32)
+        place_e = np.arange(int(size_n.sum())) + np.repeat(self.start_n - starts(size_n), size_n)
+        return np.asarray(self.flat_e[place_e], dtype=np.int32)
 
-    Returns
-    -------
-    One row per cell; a cell without any known gene has no gene tokens.
-
-    Notes
-    -----
-    Genes are ordered by :math:`c_g / (n \\cdot m_g)`, c the count, n the cell's total, m the gene's non-zero median,
-    as in :cite:`theodoris2023`. The cell's total does not change the order, so filtering genes beforehand matters
-    only through the genes that are gone. Inside exact ties genes keep the file's order.
-    """
-    total_n = np.asarray(cells.counts_ng.sum(axis=1, dtype=np.float64)).ravel()
-    return encode(cells.counts_ng, cells.gene_ids, total_n, vocabulary, spare=spare)
-
-
-def vocabulary_of(cells: Cells, *, max_length: int) -> Vocabulary:
-    """Make a vocabulary for the genes of these cells: medians of their non-zero counts per 10,000.
-
-    For simulated cells. Medians of few real cells of mixed panels are biased; take the published ones there.
-    """
-    total_n = np.asarray(cells.counts_ng.sum(axis=1, dtype=np.float64)).ravel()
-    columns = sparse.csc_matrix(sparse.diags_array(1e4 / np.maximum(total_n, 1)) @ cells.counts_ng)
-    parts = np.split(columns.data, columns.indptr[1:-1])
-    median_g = np.array([np.median(part) if len(part) else np.nan for part in parts])
-    seen_g = np.isfinite(median_g)
-    return Vocabulary.of_genes(
-        cells.gene_ids[seen_g], cells.gene_names[seen_g], median_g[seen_g], max_length=max_length
-    )
-
-
-def encode(
-    counts_ng: sparse.csr_matrix,
-    gene_ids: np.ndarray,
-    total_n: Float[np.ndarray, " n"],
-    vocabulary: Vocabulary,
-    *,
-    spare: int = 0,
-) -> Tokens:
-    """Rank the genes of each row by their counts, as `tokenize` describes it.
-
-    Parameters
-    ----------
-    counts_ng
-        Raw counts, cells × genes.
-    gene_ids
-        Ensembl id of each column; one may repeat, and then its token does.
-    total_n
-        Counts of each cell, those of genes that are not among the columns included.
-    vocabulary
-        Tokens, medians, special tokens and length; genes that it lacks are left out.
-    spare
-        Genes beyond the length limit to keep beside each cell.
-
-    Returns
-    -------
-    One row per cell, in their order.
-    """
-    place_g = np.array([vocabulary.position.get(gene, -1) for gene in gene_ids])
-    usable_g = (place_g >= 0) & np.isfinite(np.where(place_g >= 0, vocabulary.medians[place_g], np.nan))
-    token_g: Int[np.ndarray, " g"] = vocabulary.tokens[place_g[usable_g]]
-    median_g = vocabulary.medians[place_g[usable_g]]
-    counts = sparse.csr_matrix(counts_ng[:, np.flatnonzero(usable_g)])
-    counts.eliminate_zeros()
-    counts.sort_indices()
-    room = vocabulary.max_length - 2 * vocabulary.has_cls
-    rows = []
-    spare_nk = np.zeros((counts.shape[0], spare), dtype=np.int32)
-    for cell in range(counts.shape[0]):
-        part = slice(counts.indptr[cell], counts.indptr[cell + 1])
-        columns = counts.indices[part]
-        value = counts.data[part].astype(np.float64) / total_n[cell] * 10_000 / median_g[columns]
-        ranked = token_g[columns[np.argsort(-value, kind="stable")[: room + spare]]]
-        row, beyond = ranked[:room], ranked[room:]
-        spare_nk[cell, : len(beyond)] = beyond
-        if vocabulary.has_cls:
-            row = np.concatenate([[vocabulary.specials["<cls>"]], row, [vocabulary.specials["<eos>"]]])
-        rows.append(row)
-    tokens = Tokens.of_rows(rows, has_cls=vocabulary.has_cls)
-    return replace(tokens, spare_nk=spare_nk) if spare else tokens
+    def _genes(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Cell, position and token of every gene, some cells at a time."""
+        edge = int(self.has_cls)
+        n_genes_n = np.maximum(self.length_n - 2 * edge, 0)
+        for start, stop in blocks(n_genes_n, _ENTRIES):
+            of_block = n_genes_n[start:stop]
+            cell_e = np.repeat(np.arange(start, stop), of_block)
+            position_e = np.arange(len(cell_e)) - np.repeat(starts(of_block), of_block)
+            token_e = np.asarray(self.flat_e[self.start_n[cell_e] + edge + position_e], dtype=np.int32)
+            yield cell_e, position_e.astype(np.int32), token_e
 
 
 def require_some(tokens: Tokens, source: str) -> None:

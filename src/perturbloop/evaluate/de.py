@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Shaped
 from scipy import sparse, stats
 
-from perturbloop.data.cells import Cells
+from perturbloop.data.cells import Cells, log_normalized
 from perturbloop.errors import StateError
 from perturbloop.schema import ACTION, Kind
 from perturbloop.stats.correct import benjamini_hochberg
@@ -97,16 +97,12 @@ def mean_z(cells: Cells, is_goal_n: Bool[np.ndarray, " n"]) -> Float[np.ndarray,
     [1.0, -1.0]
     """
     _require_both(is_goal_n)
-    log_ng = cells.log_normalized()
-    moments = []
-    for state_n in (is_goal_n, ~is_goal_n):
-        own = log_ng[state_n]
-        mean_g = np.asarray(own.mean(axis=0)).ravel()
-        variance_g = np.asarray(own.multiply(own).mean(axis=0)).ravel() - mean_g**2
-        moments.append((mean_g, np.maximum(variance_g, 0) / own.shape[0]))
-    (goal_g, goal_error_g), (start_g, start_error_g) = moments
-    se_g = np.sqrt(goal_error_g + start_error_g)
-    return np.divide(goal_g - start_g, se_g, out=np.zeros(se_g.size), where=se_g > 0)
+    state_n = is_goal_n.astype(int)
+    size_s = np.bincount(state_n)[:, None]
+    mean_sg = cells.summed(state_n, of=log_normalized) / size_s
+    squared_sg = cells.summed(state_n, of=lambda counts_ng: log_normalized(counts_ng).power(2)) / size_s
+    se_g = np.sqrt((np.maximum(squared_sg - mean_sg**2, 0) / size_s).sum(axis=0))
+    return np.divide(mean_sg[1] - mean_sg[0], se_g, out=np.zeros(se_g.size), where=se_g > 0)
 
 
 def donor_de(
@@ -210,11 +206,6 @@ def _least_donors(donor_n: np.ndarray, is_goal_n: np.ndarray) -> int:
 
 def _pseudobulk(cells: Cells, state_n: np.ndarray, donor_n: np.ndarray) -> pd.DataFrame:
     donors = pd.unique(donor_n[state_n])
-    sums = np.vstack(
-        [
-            np.asarray(cells.counts_ng[state_n & (donor_n == donor)].sum(axis=0, dtype=np.float64)).ravel()
-            for donor in donors
-        ]
-    )
+    sums = cells.summed(np.where(state_n, pd.Index(donors).get_indexer(donor_n), -1))
     cpm = sums / np.maximum(sums.sum(axis=1, keepdims=True), 1) * 1e6
     return pd.DataFrame(np.log2(cpm + 1), index=donors)

@@ -327,7 +327,4 @@ def _alike(log_ng: sparse.csr_matrix, k: int, seed: int) -> Int[np.ndarray, " n"
 
 
 def _summed(cells: Cells, group_n: np.ndarray) -> Float[np.ndarray, "r g"]:
-    member_rn = sparse.csr_matrix(
-        (np.ones(group_n.size), (group_n, np.arange(group_n.size))), shape=(group_n.max() + 1, group_n.size)
-    )
-    return np.asarray((member_rn @ cells.counts_ng).todense(), dtype=float)
+    return cells.summed(group_n)

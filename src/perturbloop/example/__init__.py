@@ -9,7 +9,7 @@ import pandas as pd
 from perturbloop import progress
 from perturbloop.data import toy
 from perturbloop.data.cells import read_cells
-from perturbloop.data.tokens import vocabulary_of
+from perturbloop.data.encoding import vocabulary_of
 from perturbloop.evaluate.metrics import auroc, average_precision
 from perturbloop.evidence.alike import alike
 from perturbloop.example.rounds import DE, OPEN, hits_by_round, rounds_line

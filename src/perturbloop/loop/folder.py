@@ -27,6 +27,8 @@ class CampaignFolder:
     folder: Path
     config: CampaignConfig
     store: CampaignStore
+    writes: bool = False
+    """Whether this process may change it."""
 
     def __enter__(self) -> "CampaignFolder":
         """Return itself."""
@@ -113,7 +115,7 @@ def working(folder: Path) -> Iterator[CampaignFolder]:
             if store.campaign().config != config.to_dict():  # edited by hand, or killed between the two
                 store.save_config(config.to_dict())
             store.targets()  # refused here, by every command, where held-out targets were changed by hand
-            yield CampaignFolder(folder, config, store)
+            yield CampaignFolder(folder, config, store, writes=True)
 
 
 def open_campaign(folder: Path) -> CampaignFolder:

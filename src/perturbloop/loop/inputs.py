@@ -12,7 +12,8 @@ from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.gene_mapping import GeneReport
 from perturbloop.data.genes import GeneNames
 from perturbloop.data.states import StateCells, left_out, mixtures, state_cells
-from perturbloop.data.tokens import Tokens, require_some, tokenize
+from perturbloop.data.token_files import tokens_of
+from perturbloop.data.tokens import Tokens, require_some
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
 from perturbloop.evaluate import chosen_test, static_pathway
@@ -152,11 +153,15 @@ def inputs_of(campaign: CampaignFolder) -> Inputs:
             raise InputError(msg)
     rows = campaign.store.trials().query("status in ('done', 'failed')")
     told = rows[["gene_id", "hit", "batch"]].astype(str).to_csv(index=False)
-    return replace(read_inputs(config), told=step_key("told", config={"trials": told}))
+    read = read_inputs(config, tokens_in=campaign.folder / "tokens", keeps=campaign.writes)
+    return replace(read, told=step_key("told", config={"trials": told}))
 
 
-def read_inputs(config: CampaignConfig) -> Inputs:
-    """Read the cells, and what of the model tells it from others; refuse what cannot be used, before any work."""
+def read_inputs(config: CampaignConfig, *, tokens_in: Path | None = None, keeps: bool = False) -> Inputs:
+    """Read the cells, and what of the model tells it from others; refuse what cannot be used, before any work.
+
+    Tokens of many cells are looked for in a folder, and kept there if they may be.
+    """
     if not config.train.model:
         msg = "A campaign needs a foundation model; none is named. Give its folder with `--model`."
         raise InputError(msg)
@@ -172,7 +177,8 @@ def read_inputs(config: CampaignConfig) -> Inputs:
     require_known_controls(config.evaluate, states.cells, words.names)
     annotations = read_annotations(config, words.names)
     static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)
-    tokens = tokenize(states.cells, words, spare=int(config.perturb.after_delete == "refill"))
+    spare = int(config.perturb.after_delete == "refill")
+    tokens = tokens_of(states.cells, words, spare=spare, folder=tokens_in, keeps=keeps)
     require_some(tokens, cells.source)
     load = partial(models.load, folder, vocabulary=dictionaries, emb_layer=layer)
     view = ModelView.of(card, states.cells, tokens, load)

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 
 from perturbloop.data.cells import Cells
-from perturbloop.data.tokens import Tokens, tokenize
+from perturbloop.data.encoding import tokenize
+from perturbloop.data.tokens import Tokens
 from perturbloop.models.cell_model import FoundationModel
 from perturbloop.models.encoder import Encoder
 from perturbloop.schema import Precision

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from perturbloop.data.cells import Cells
 from perturbloop.data.dictionaries import symbol_ids
-from perturbloop.data.tokens import tokenize
+from perturbloop.data.encoding import tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError, ModelError, VocabularyMismatch, some
 from perturbloop.models.cell_model import ValueModel

@@ -102,7 +102,7 @@ class _Planner:
 
     def __init__(self, tokens: Tokens, vocabulary: Vocabulary, config: PerturbConfig) -> None:
         self.tokens, self.vocabulary, self.config = tokens, vocabulary, config
-        self.expresses = cache(lambda token: (tokens.tokens_nt == token).any(axis=1))
+        self.expresses = cache(self._expresses)
 
     def plan(self, number: int, perturbation: Perturbation) -> _Planned:
         within = np.flatnonzero(self._may_apply(perturbation.targets))
@@ -128,6 +128,10 @@ class _Planner:
         if all(ACTION[target.kind] == "inhibit" for target in targets):
             return np.logical_or.reduce(held)
         return np.ones(self.tokens.n_cells, dtype=bool)
+
+    def _expresses(self, token: int) -> np.ndarray:
+        cell_f, _, _ = self.tokens.find(np.array([token]))
+        return np.isin(np.arange(self.tokens.n_cells), cell_f)
 
     def _alone(self, cell: int | np.integer, target: Target) -> Row | None:
         """Return the cell after one part of a pair, unchanged where that does nothing, `None` where nothing would be left."""

@@ -8,12 +8,15 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from perturbloop.data.ragged import blocks
 from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.perturb.edit import Perturbation, Policy, Row, Target, edited
 from perturbloop.schema import ACTION, Kind, PerturbConfig
 from perturbloop.stats.streams import stream
 
+_PLACES = 20_000_000
+"""Places of genes in cells that are held at once."""
 COLUMNS = ["cell", "kind", "token", "position"]
 
 
@@ -110,39 +113,51 @@ def plan(
     -------
     All edits, ordered by cell, with what they mean at the edges of an encoding.
     """
-    edge = int(tokens.has_cls)
-    n_genes_n = tokens.length_n - 2 * edge
-    cell_e, column_e = np.nonzero(_is_gene(tokens))
-    token_e = tokens.tokens_nt[cell_e, column_e]
-    order = np.argsort(token_e, kind="stable")
-    genes, starts = np.unique(token_e[order], return_index=True)
-    places_of = dict(zip(genes.tolist(), np.split(order, starts[1:]), strict=True))
-    wanted = genes.tolist()
+    n_genes_n = tokens.length_n - 2 * tokens.has_cls
+    count_v = tokens.count()
+    wanted = np.flatnonzero(count_v)
     if gene_ids is not None:
         known = [gene for gene in gene_ids if gene in vocabulary.position]
-        wanted = sorted({int(vocabulary.tokens[vocabulary.position[gene]]) for gene in known})
+        wanted = np.unique([vocabulary.tokens[vocabulary.position[gene]] for gene in known]).astype(int)
+        count_v = np.pad(count_v, (0, max(0, vocabulary.size - len(count_v))))
     parts = []
-    for token in wanted:
-        places = places_of.get(token, order[:0])
-        for kind in config.kinds:
-            cell, position = cell_e[places], column_e[places] - edge
-            if config.not_expressed == "insert" and ACTION[kind] == "activate":
-                absent = np.setdiff1d(np.arange(tokens.n_cells), cell)
-                cell = np.concatenate([cell, absent])
-                position = np.concatenate([position, np.full(len(absent), -1)])
-                by_cell = np.argsort(cell, kind="stable")
-                cell, position = cell[by_cell], position[by_cell]
-            eligible = np.flatnonzero(_changes(kind, position, n_genes_n[cell], config.dose))
-            draw = stream(config.seed, "cells of a gene", int(token)).permutation(len(eligible))
-            chosen = eligible[np.sort(draw[: config.cells_per_gene])]
-            kind_e, own_e = np.full(len(chosen), kind, dtype=object), np.full(len(chosen), token)
-            parts.append((cell[chosen], kind_e, own_e, position[chosen]))
+    for start, stop in blocks(count_v[wanted], _PLACES):
+        cell_f, position_f, token_f = tokens.find(wanted[start:stop])
+        order = np.argsort(token_f, kind="stable")
+        bounds = np.searchsorted(token_f[order], np.append(wanted[start:stop], wanted[stop - 1] + 1))
+        for token, (first, end) in zip(wanted[start:stop].tolist(), pairwise(bounds), strict=True):
+            held = order[first:end]
+            for kind in config.kinds:
+                cell, position = _drawn(kind, token, cell_f[held], position_f[held], n_genes_n, config)
+                kind_e, own_e = np.full(len(cell), kind, dtype=object), np.full(len(cell), token)
+                parts.append((cell, kind_e, own_e, position))
     edits = pd.DataFrame(columns=COLUMNS)
     if parts:
         columns = zip(COLUMNS, zip(*parts, strict=True), strict=True)
         edits = pd.DataFrame({name: np.concatenate(column) for name, column in columns})
     edits = edits.sort_values(["cell", "kind", "position", "token"], ignore_index=True)
     return Plan(edits, Policy.of(config), config.dose)
+
+
+def _drawn(
+    kind: Kind,
+    token: int,
+    cell: np.ndarray,
+    position: np.ndarray,
+    n_genes_n: np.ndarray,
+    config: PerturbConfig,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of an edit, drawn among those in which it changes something, and where the gene stands in them."""
+    if config.not_expressed == "insert" and ACTION[kind] == "activate":
+        absent = np.setdiff1d(np.arange(len(n_genes_n)), cell)
+        cell = np.concatenate([cell, absent])
+        position = np.concatenate([position, np.full(len(absent), -1)])
+        by_cell = np.argsort(cell, kind="stable")
+        cell, position = cell[by_cell], position[by_cell]
+    eligible = np.flatnonzero(_changes(kind, position, n_genes_n[cell], config.dose))
+    draw = stream(config.seed, "cells of a gene", token).permutation(len(eligible))
+    chosen = eligible[np.sort(draw[: config.cells_per_gene])]
+    return cell[chosen], position[chosen]
 
 
 def plan_together(
@@ -194,13 +209,6 @@ def _changes(kind: Kind, position: np.ndarray, n_genes: np.ndarray, dose: float)
     return np.rint((1 - dose) * rank) < rank
 
 
-def _is_gene(tokens: Tokens) -> np.ndarray:
-    """Mark the positions that hold a gene, neither padding nor special tokens."""
-    column_t = np.arange(tokens.tokens_nt.shape[1])
-    edge = int(tokens.has_cls)
-    return (column_t >= edge) & (column_t < (tokens.length_n - edge)[:, None])
-
-
 def reference_genes(tokens: Tokens, vocabulary: Vocabulary, config: PerturbConfig) -> list[str]:
     """Draw the genes that stand for all others where only some are edited, by seed, among those the cells express.
 
@@ -214,6 +222,8 @@ def reference_genes(tokens: Tokens, vocabulary: Vocabulary, config: PerturbConfi
         Seed, and how many.
     """
     gene_of = vocabulary.gene_of_token
-    expressed = sorted(gene_of[token] for token in np.unique(tokens.tokens_nt).tolist() if token in gene_of)
+    expressed = sorted(
+        gene_of[token] for token in np.flatnonzero(tokens.count()).tolist() if token in gene_of
+    )
     rng = np.random.default_rng([config.seed, 1])
     return [expressed[place] for place in rng.permutation(len(expressed))[: config.reference_genes]]

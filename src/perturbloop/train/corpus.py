@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
 from perturbloop.data.cells import Cells
-from perturbloop.data.tokens import tokenize
+from perturbloop.data.encoding import tokenize
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import GeneIdError, InputError, some
 

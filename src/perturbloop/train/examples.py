@@ -209,16 +209,10 @@ def _added(
     spent: tuple[str, ...] = (),
 ) -> Examples:
     return Examples(
-        join(unperturbed.tokens, tokens),
+        Tokens.joined([unperturbed.tokens, tokens]),
         np.concatenate([unperturbed.label_n, label_n]),
         np.concatenate([unperturbed.weight_n, weight_n]),
         np.concatenate([unperturbed.added_n, np.ones(len(label_n), dtype=bool)]),
         np.concatenate([unperturbed.target_n, target_n]).astype(object),
         spent,
     )
-
-
-def join(first: Tokens, second: Tokens) -> Tokens:
-    """Put two sets of cells of one encoding below each other."""
-    rows = [tokens.row(cell) for tokens in (first, second) for cell in range(tokens.n_cells)]
-    return Tokens.of_rows(rows, has_cls=first.has_cls)

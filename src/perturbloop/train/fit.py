@@ -240,7 +240,7 @@ def padded(tokens: Tokens, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor
     """Tokens of some cells, and 1 where there is a token."""
     length_b = tokens.length_n[rows]
     width = int(length_b.max())
-    tokens_bt = torch.from_numpy(tokens.tokens_nt[rows, :width].astype(np.int64))
+    tokens_bt = torch.from_numpy(tokens.padded(rows).astype(np.int64))
     attention_bt = torch.from_numpy((np.arange(width) < length_b[:, None]).astype(np.int64))
     return tokens_bt, attention_bt
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from perturbloop import progress
 from perturbloop.data.cells import Cells
+from perturbloop.data.encoding import tokenize
 from perturbloop.data.states import StateCells
-from perturbloop.data.tokens import Tokens, tokenize
+from perturbloop.data.tokens import Tokens
 from perturbloop.models.readout import Readout
 from perturbloop.models.view import ModelView
 from perturbloop.perturb.edit import Target

@@ -6,24 +6,31 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from perturbloop.data.containers.spilled import Entries, Spilled
+
+_AT_ONCE = 4_000_000
+"""Values that are read in one go where they lie by genes."""
+MOST_TURNED = 25_000_000
+"""Most values of a matrix stored by genes, or in text, that is turned in memory."""
+
 
 class StoredSparse:
-    """A sparse matrix of an AnnData file. Its index is checked before rows are cut out of it: a damaged one would end Python."""
+    """A sparse matrix of an AnnData or 10x file. Its index is checked before rows are cut out of it: a damaged one would end Python."""
 
-    def __init__(self, group: Any) -> None:
+    def __init__(self, group: Any, shape: tuple[int, int] | None = None) -> None:
         self.group = group
-        n_cells, n_genes = group.attrs["shape"]
+        n_cells, n_genes = shape or group.attrs["shape"]
         self.shape = int(n_cells), int(n_genes)
-        self.by_rows = group.attrs["encoding-type"] == "csr_matrix"
+        self.by_rows = shape is not None or group.attrs["encoding-type"] == "csr_matrix"
         stored, wanted = (getattr(group["data"], name, 0) for name in ("nchunks_initialized", "nchunks"))
         if stored < wanted:  # zarr would read what is missing as zeros
             msg = f"{wanted - stored} of {wanted} parts of its values are missing"
             raise ValueError(msg)
 
     def __getitem__(self, rows: slice) -> sparse.csr_matrix:
-        """Read some cells; a matrix that is stored by genes is read whole for them."""
+        """Read some cells; a matrix that is stored by genes is laid out by cells for them, once."""
         if not self.by_rows:
-            return sparse.csr_matrix(self._by_genes[rows])
+            return sparse.csr_matrix(self._turned[rows])
         bounds = self._indptr[rows.start : rows.stop + 1]
         start, stop = int(bounds[0]), int(bounds[-1])
         data, indices = (self.group[name][start:stop] for name in ("data", "indices"))
@@ -39,7 +46,7 @@ class StoredSparse:
         indptr = np.asarray(self.group["indptr"][...])
         size = self.group["data"].shape[0]
         if (
-            len(indptr) != self.shape[0] + 1
+            len(indptr) != self.shape[0 if self.by_rows else 1] + 1
             or indptr[0] != 0
             or indptr[-1] > size
             or (np.diff(indptr) < 0).any()
@@ -49,10 +56,19 @@ class StoredSparse:
         return indptr
 
     @cached_property
-    def _by_genes(self) -> sparse.csc_matrix:
+    def _turned(self) -> "sparse.csc_matrix | Spilled":
+        if self.group["data"].shape[0] > MOST_TURNED:
+            return Spilled(self.shape, int(self._indptr[-1]), self._entries())
         found = sparse.csc_matrix(self.to_memory())
         found.check_format(full_check=True)
         return found
+
+    def _entries(self) -> Entries:
+        """All values of a matrix stored by genes."""
+        for start in range(0, int(self._indptr[-1]), _AT_ONCE):
+            stop = min(start + _AT_ONCE, int(self._indptr[-1]))
+            value_e, cell_e = (np.asarray(self.group[name][start:stop]) for name in ("data", "indices"))
+            yield cell_e, np.searchsorted(self._indptr, np.arange(start, stop), side="right") - 1, value_e
 
 
 class Turned:
@@ -65,3 +81,19 @@ class Turned:
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Read some rows; `...` = all."""
         return np.asarray(self.stored[...] if rows is Ellipsis else self.stored[:, rows]).T
+
+
+class Columns:
+    """Some columns of a matrix."""
+
+    def __init__(self, matrix: Any, kept: np.ndarray) -> None:
+        self.matrix, self.kept = matrix, np.flatnonzero(kept)
+        self.shape = (int(matrix.shape[0]), len(self.kept))
+
+    def __getitem__(self, rows: slice) -> sparse.csr_matrix:
+        """Read some rows."""
+        return sparse.csr_matrix(self.matrix[rows])[:, self.kept]
+
+    def to_memory(self) -> sparse.csr_matrix:
+        """Read all of it."""
+        return self[slice(0, self.shape[0])]

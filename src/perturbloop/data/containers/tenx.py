@@ -5,7 +5,8 @@ Other kinds of features (guides, antibodies, hashtags) and genes of another spec
 
 import gzip
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ import pandas as pd
 from scipy import io, sparse
 
 from perturbloop.data.containers.base import Contents, Place, texts
+from perturbloop.data.containers.spilled import Entries, Spilled
+from perturbloop.data.containers.stored import MOST_TURNED, Columns, StoredSparse
 from perturbloop.errors import InputError, some
 
 GENES = "Gene Expression"
 """Kind of the features that are genes."""
 _HUMAN = re.compile(r"(GRCh3\d|hg\d+|T2T|CHM13|human|Homo)", re.I)
+_LINES = 2_000_000
+"""Lines of a matrix in text that are read in one go."""
 _MATRIX = re.compile(r"(?P<before>.*?)matrix\.mtx(\.gz)?$")
 
 
@@ -46,18 +51,26 @@ def read_tenx_h5(path: Path) -> Contents:
     path
         The file.
     """
-    with h5py.File(path, "r") as file:
-        if "matrix/features" in file:
-            group = file["matrix"]
-            features = {name: texts(group["features"][name][...]) for name in ("id", "name", "feature_type")}
-            genome = texts(group["features"]["genome"][...]) if "genome" in group["features"] else ""
-            table = pd.DataFrame(features).assign(genome=genome)
-            return _contents(_counts(group), table, texts(group["barcodes"][...]), path.name)
-        groups = [file[name] for name in _genomes(file)]
-        table = pd.concat([_genes_of(group) for group in groups], ignore_index=True)
-        barcodes = texts(groups[0]["barcodes"][...])
-        counts = sparse.hstack([_counts(group) for group in groups], format="csr")
-        return _contents(counts, table, barcodes, path.name)
+    file = h5py.File(path, "r")
+    try:
+        return replace(_of_h5(file, path.name), close=file.close)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _of_h5(file: h5py.File, source: str) -> Contents:
+    if "matrix/features" in file:
+        group = file["matrix"]
+        features = {name: texts(group["features"][name][...]) for name in ("id", "name", "feature_type")}
+        genome = texts(group["features"]["genome"][...]) if "genome" in group["features"] else ""
+        table = pd.DataFrame(features).assign(genome=genome)
+        return _contents(_counts(group), table, texts(group["barcodes"][...]), source)
+    groups = [file[name] for name in _genomes(file)]
+    table = pd.concat([_genes_of(group) for group in groups], ignore_index=True)
+    counts = [_counts(group) for group in groups]
+    whole = sparse.hstack([one.to_memory() for one in counts], format="csr") if len(counts) > 1 else counts[0]
+    return _contents(whole, table, texts(groups[0]["barcodes"][...]), source)
 
 
 def read_tenx_folder(path: Path) -> Contents:
@@ -91,8 +104,33 @@ def read_tenx_folder(path: Path) -> Contents:
         raise InputError(msg)
     kinds = table[2] if table.shape[1] > 2 else pd.Series(GENES, index=table.index)
     named = {"id": table[0], "name": table[min(1, table.shape[1] - 1)], "feature_type": kinds, "genome": ""}
-    counts = sparse.csr_matrix(io.mmread(matrix).T)
-    return _contents(counts, pd.DataFrame(named), names, source)
+    return _contents(_of_text(matrix), pd.DataFrame(named), names, source)
+
+
+def _of_text(path: Path) -> sparse.csr_matrix | Spilled:
+    """Values of a matrix in text, barcodes × features; many are laid out on the disk rather than held in memory."""
+    n_features, n_barcodes, n_values, form, kind, symmetry = io.mminfo(path)
+    if (
+        n_values <= MOST_TURNED
+        or (form, symmetry) != ("coordinate", "general")
+        or kind not in ("integer", "real")
+    ):
+        return sparse.csr_matrix(io.mmread(path).T)
+    lines = pd.read_csv(
+        path, sep=r"\s+", comment="%", header=None, names=("feature", "barcode", "value"), chunksize=_LINES
+    )
+    return Spilled((n_barcodes, n_features), n_values, _entries(lines))
+
+
+def _entries(lines: Iterable[pd.DataFrame]) -> Entries:
+    """Values of a matrix in text, whose first line tells its size."""
+    for place, part in enumerate(lines):
+        kept = part.iloc[0 if place else 1 :]
+        yield (
+            kept["barcode"].to_numpy(int) - 1,
+            kept["feature"].to_numpy(int) - 1,
+            kept["value"].to_numpy(float),
+        )
 
 
 def _contents(counts: Any, features: pd.DataFrame, barcodes: np.ndarray, source: str) -> Contents:
@@ -121,7 +159,8 @@ def _contents(counts: Any, features: pd.DataFrame, barcodes: np.ndarray, source:
     ids, names = (var[name].str.replace(prefix, "", regex=True) for name in ("id", "name"))
     table = pd.DataFrame({"gene_ids": ids.to_numpy(), "gene_name": names.to_numpy()}, index=ids.to_numpy())
     warnings = (_EMPTY.format(source=source),) if source.startswith("raw_") else ()
-    return Contents(obs, (Place("X", table, counts[:, kept], source),), tuple(notes), warnings)
+    matrix = counts if kept.all() else Columns(counts, kept)
+    return Contents(obs, (Place("X", table, matrix, source),), tuple(notes), warnings)
 
 
 _EMPTY = "{source} holds every barcode, most of them empty droplets; take `filtered_feature_bc_matrix`, which lies beside it."
@@ -139,10 +178,8 @@ def _genome_of(features: pd.DataFrame) -> np.ndarray:
 def _mostly(counts: Any, genome: np.ndarray, is_gene: np.ndarray) -> np.ndarray:
     """Genome in which most counts of a cell lie."""
     names = sorted(set(genome[is_gene]))
-    totals = [counts[:, is_gene & (genome == name)].sum(axis=1) for name in names]
-    return np.array(names, dtype=object)[
-        np.argmax(np.column_stack([np.ravel(one) for one in totals]), axis=1)
-    ]
+    totals = [np.ravel(Columns(counts, is_gene & (genome == name)).to_memory().sum(axis=1)) for name in names]
+    return np.array(names, dtype=object)[np.argmax(np.column_stack(totals), axis=1)]
 
 
 def _human(genomes: np.ndarray) -> tuple[str, ...]:
@@ -162,13 +199,10 @@ def _genes_of(group: Any) -> pd.DataFrame:
     return pd.DataFrame({"id": ids, "name": names, "feature_type": GENES, "genome": genome})
 
 
-def _counts(group: Any) -> sparse.csr_matrix:
+def _counts(group: Any) -> StoredSparse:
     """Columns of features × barcodes are rows of barcodes × features."""
-    parts = tuple(group[name][...] for name in ("data", "indices", "indptr"))
     n_features, n_barcodes = (int(n) for n in group["shape"][...])
-    found = sparse.csr_matrix(parts, shape=(n_barcodes, n_features))
-    found.check_format(full_check=True)
-    return found
+    return StoredSparse(group, (n_barcodes, n_features))
 
 
 def _beside(matrix: Path, before: str, names: tuple[str, ...]) -> Path:
