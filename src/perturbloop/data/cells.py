@@ -121,13 +121,14 @@ class Cells:
         group_n
             Group of each cell, from 0; cells of group -1 are left out.
         of
-            What is summed rather than the counts: made of the counts of some cells, cells × genes.
+            What is summed rather than the counts: made of the counts of some cells, one row per cell.
 
         Returns
         -------
-        Groups × genes.
+        Groups × genes, or × columns of what is summed.
         """
-        total_rg, start = np.zeros((int(group_n.max(initial=-1)) + 1, self.n_genes)), 0
+        width = of(sparse.csr_matrix(np.zeros((1, self.n_genes), dtype=np.float32))).shape[1]
+        total_rg, start = np.zeros((int(group_n.max(initial=-1)) + 1, width)), 0
         for counts_ng in self.blocks():
             own_n = group_n[start : start + counts_ng.shape[0]]
             kept = np.flatnonzero(own_n >= 0)
@@ -277,7 +278,7 @@ def _place(contents: Contents, source: str, reading: Reading) -> Place:
         shape = places[0].shape if places else (len(obs), 0)
         msg = f"{source} must hold cells and genes; it holds {shape[0]:,} × {shape[1]:,}. Give another file."
         raise InputError(msg)
-    if not obs.index.is_unique:
+    if not obs.index.copy().is_unique:  # of a copy, as an index keeps the table that tells
         twice = obs.index[obs.index.duplicated()].unique()
         msg = f"Cell names of {source} must be unique; these occur twice: {some(twice)}. Call `obs_names_make_unique()`."
         raise InputError(msg)

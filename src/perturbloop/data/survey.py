@@ -52,19 +52,20 @@ class _Sums:
     """What adds up from one part of the cells to the next."""
 
     total_r: np.ndarray
+    per_cell: np.ndarray
+    """Counts, genes, counts of mitochondrial and of known genes of each cell."""
     mito_g: np.ndarray
     most_held: float
     parts: list[sparse.csr_matrix] = field(default_factory=list)
     """Raw counts by gene, as long as they are few enough."""
-    per_cell: list[np.ndarray] = field(default_factory=list)
-    """Counts, genes, counts of mitochondrial and of known genes of each cell."""
     n_values: int = 0
 
-    def add(self, counts_nr: sparse.csr_matrix, counts_ng: sparse.csr_matrix) -> None:
-        """Take in a part, by row of `var` and by gene."""
+    def add(self, start: int, counts_nr: sparse.csr_matrix, counts_ng: sparse.csr_matrix) -> None:
+        """Take in the cells from `start` on, by row of `var` and by gene."""
         self.total_r += np.ravel(counts_nr.sum(axis=0, dtype=np.float64))
         sums = (counts_nr, counts_nr.astype(bool), counts_ng[:, self.mito_g], counts_ng)
-        self.per_cell.append(np.column_stack([np.ravel(one.sum(axis=1, dtype=np.float64)) for one in sums]))
+        rows = slice(start, start + counts_nr.shape[0])
+        self.per_cell[rows] = np.column_stack([np.ravel(one.sum(axis=1, dtype=np.float64)) for one in sums])
         self.n_values += counts_ng.nnz
         self.parts = [*self.parts, counts_ng] if self.n_values <= self.most_held else []
 
@@ -75,7 +76,7 @@ class _Sums:
 
     def measured(self, obs: pd.DataFrame) -> Measured:
         """Bring the sums of all cells together; what `obs` says of mitochondrial counts where no such gene is there."""
-        total_n, genes_n, mito_n, known_n = np.concatenate(self.per_cell).T
+        total_n, genes_n, mito_n, known_n = self.per_cell.T
         share_n = np.divide(mito_n, known_n, out=np.zeros_like(known_n), where=known_n > 0)
         return Measured(total_n, genes_n, share_n if len(self.mito_g) else mito_column(obs))
 
@@ -114,7 +115,8 @@ def survey(
     collapse_rg, everything = genes.collapse, np.arange(place.shape[0])
     stored = path and FileCounts(path, stamp(path), place.name, collapse_rg, rounds, everything)
     mito_g = np.flatnonzero(mito_genes(genes.gene_ids, genes.gene_names))
-    sums = _Sums(np.zeros(place.shape[1]), mito_g, MOST_HELD if path else np.inf)
+    most = np.inf if path is None else MOST_HELD if place.n_values <= MOST_HELD else 0
+    sums = _Sums(np.zeros(place.shape[1]), np.zeros((len(everything), 4)), mito_g, most)
     rounding, any_value = Rounding(0, 0, 0, 0.0, 0.0), False
     odd: tuple[str, ...] = ()
     for start, stop in spans(place):
@@ -126,7 +128,7 @@ def survey(
             counts, change = rounded(counts)
             rounding += change
         odd = odd if start else looks_odd(counts, place.source, place.shown)
-        sums.add(counts, mapped(counts, collapse_rg))
+        sums.add(start, counts, mapped(counts, collapse_rg))
         if part:
             progress.tell(f"read {place.source}", stop, len(everything))
     if not any_value:

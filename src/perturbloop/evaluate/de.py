@@ -99,10 +99,15 @@ def mean_z(cells: Cells, is_goal_n: Bool[np.ndarray, " n"]) -> Float[np.ndarray,
     _require_both(is_goal_n)
     state_n = is_goal_n.astype(int)
     size_s = np.bincount(state_n)[:, None]
-    mean_sg = cells.summed(state_n, of=log_normalized) / size_s
-    squared_sg = cells.summed(state_n, of=lambda counts_ng: log_normalized(counts_ng).power(2)) / size_s
+    mean_sg, squared_sg = np.split(cells.summed(state_n, of=_and_squares) / size_s, 2, axis=1)
     se_g = np.sqrt((np.maximum(squared_sg - mean_sg**2, 0) / size_s).sum(axis=0))
     return np.divide(mean_sg[1] - mean_sg[0], se_g, out=np.zeros(se_g.size), where=se_g > 0)
+
+
+def _and_squares(counts_ng: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Log-normalized counts, and beside them their squares."""
+    log_ng = log_normalized(counts_ng)
+    return sparse.csr_matrix(sparse.hstack([log_ng, log_ng.power(2)], format="csr"))
 
 
 def donor_de(

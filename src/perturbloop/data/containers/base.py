@@ -44,6 +44,11 @@ class Place:
         n_cells, n_genes = self.matrix.shape
         return int(n_cells), int(n_genes)
 
+    @property
+    def n_values(self) -> int:
+        """Values that are stored, zeros of a dense matrix left out as far as that is known without reading it."""
+        return int(getattr(self.matrix, "n_values", 0))
+
     def rows(self, start: int, stop: int) -> Any:
         """Read the cells from `start` to before `stop`."""
         with sound(self.source):

@@ -32,7 +32,7 @@ class Spilled:
         entries
             All of them; places outside of the shape are refused.
         """
-        self.shape = shape
+        self.shape, self.n_values = shape, n_values
         self._size = max(1, shape[0] * _OF_PART // max(n_values, 1))
         self._folder = Path(tempfile.mkdtemp(prefix="perturbloop-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)

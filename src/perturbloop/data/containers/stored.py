@@ -21,6 +21,7 @@ class StoredSparse:
         self.group = group
         n_cells, n_genes = shape or group.attrs["shape"]
         self.shape = int(n_cells), int(n_genes)
+        self.n_values = int(group["data"].shape[0])
         self.by_rows = shape is not None or group.attrs["encoding-type"] == "csr_matrix"
         stored, wanted = (getattr(group["data"], name, 0) for name in ("nchunks_initialized", "nchunks"))
         if stored < wanted:  # zarr would read what is missing as zeros
@@ -57,7 +58,7 @@ class StoredSparse:
 
     @cached_property
     def _turned(self) -> "sparse.csc_matrix | Spilled":
-        if self.group["data"].shape[0] > MOST_TURNED:
+        if self.n_values > MOST_TURNED:
             return Spilled(self.shape, int(self._indptr[-1]), self._entries())
         found = sparse.csc_matrix(self.to_memory())
         found.check_format(full_check=True)
@@ -89,6 +90,7 @@ class Columns:
     def __init__(self, matrix: Any, kept: np.ndarray) -> None:
         self.matrix, self.kept = matrix, np.flatnonzero(kept)
         self.shape = (int(matrix.shape[0]), len(self.kept))
+        self.n_values = int(getattr(matrix, "n_values", 0))
 
     def __getitem__(self, rows: slice) -> sparse.csr_matrix:
         """Read some rows."""
