@@ -36,6 +36,10 @@ BESIDE = {
         "run.json": "the arithmetic it was run in",
         "noise.json": "how far the arithmetic alone moves a cell",
     },
+    "tokens/KEY/": {
+        "HASH.bin": "encoded start and goal cells, one after another, where they are too many for the memory",
+        "lengths.parquet": "how long each is",
+    },
     "de/": {"KEY.parquet": "signed differential expression of these cells, made once"},
     "combinations/": {"NAME.parquet": "", "NAME.json": "what it was made of"},
     "curves/": {
