@@ -163,6 +163,19 @@ def test_without_pydeseq2_the_rank_sum_serves_and_says_so(simulated, monkeypatch
         deseq(pseudobulks(cells, is_goal_n, donor_n))
 
 
+def test_regressions_of_all_genes_at_once_are_those_of_the_library(rng):
+    api = module._pydeseq2()
+    counts, size_r = rng.negative_binomial(2, 0.1, size=(12, 40)), rng.uniform(0.5, 2, 12)
+    place = np.arange(12)
+    design = np.column_stack([np.ones(12), place % 2, place // 4 == 1, place // 4 == 2]).astype(float)
+    theirs, ours = (
+        made(n_cpus=1).lin_reg_mu(counts=counts, size_factors=size_r, design_matrix=design, min_mu=0.5)
+        for made in (api.DefaultInference, api.Inference)
+    )
+    assert (theirs == 0.5).any()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+
+
 def test_the_library_does_not_switch_warnings_off_for_the_program():
     for name in [name for name in sys.modules if name.startswith("pydeseq2")]:
         del sys.modules[name]

@@ -265,7 +265,7 @@ def deseq(bulks: Bulks) -> pd.DataFrame:
             metadata=obs,
             design="~ state" if bulks.pair_r is None else "~ donor + state",
             size_factors_fit_type="ratio" if common >= LEAST_COMMON else "poscounts",
-            inference=api.DefaultInference(n_cpus=1),
+            inference=api.Inference(n_cpus=1),
             quiet=True,
         )
         fitted.deseq2()
@@ -294,8 +294,23 @@ def _pydeseq2() -> SimpleNamespace:
         from pydeseq2.dds import DeseqDataSet
         from pydeseq2.default_inference import DefaultInference
         from pydeseq2.ds import DeseqStats
+
+    class Inference(DefaultInference):
+        """The library's, with the regressions of all genes made in one go: they share their design, and one by one take a quarter of all time."""
+
+        def lin_reg_mu(
+            self, counts: np.ndarray, size_factors: np.ndarray, design_matrix: np.ndarray, min_mu: float
+        ) -> np.ndarray:
+            """Fit the means of all genes by least squares, samples × genes."""
+            size_r = size_factors[:, None]
+            beta_cg, *_ = np.linalg.lstsq(design_matrix, counts / size_r, rcond=None)
+            return np.maximum(size_r * (design_matrix @ beta_cg), min_mu)
+
     return SimpleNamespace(
-        DeseqDataSet=DeseqDataSet, DefaultInference=DefaultInference, DeseqStats=DeseqStats
+        DeseqDataSet=DeseqDataSet,
+        DefaultInference=DefaultInference,
+        Inference=Inference,
+        DeseqStats=DeseqStats,
     )
 
 

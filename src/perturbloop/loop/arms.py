@@ -105,8 +105,10 @@ def plan_arm(arm: Arm, inputs: Inputs) -> Plan:
         return replace(everything, edits=kept)
     if arm.record.channel != "open" and arm.fold < 0:
         config = replace(config, cells_per_gene=min(config.cells_per_gene, config.full_cells_per_gene))
-    wanted = None if arm.fold < 0 else [*sorted(arm.held_out), *reference_genes(tokens, words, config)]
-    return plan(tokens, words, config, gene_ids=wanted)
+    wanted = None if arm.fold < 0 else (*sorted(arm.held_out), *reference_genes(tokens, words, config))
+    if (config, wanted) not in inputs.plans:  # arms of a fold share theirs
+        inputs.plans[config, wanted] = plan(tokens, words, config, gene_ids=wanted)
+    return inputs.plans[config, wanted]
 
 
 def cost_of_arm(arm: Arm, inputs: Inputs, shifts: Path) -> Cost:

@@ -1,8 +1,9 @@
 """What every step starts from: the cells of the two states, what a model sees of them, and what is known of their genes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from perturbloop.perturb.ranking import few_cells
 from perturbloop.schema import CampaignConfig, Textbook
 from perturbloop.store import step_key
 
+if TYPE_CHECKING:
+    from perturbloop.perturb.plan import Plan
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -48,6 +52,8 @@ class Inputs:
     """Gene sets and core-essential genes that the evaluation reads."""
     told: str = ""
     """Hash of the trials whose outcome is known."""
+    plans: "dict[Any, Plan]" = field(default_factory=dict, init=False)
+    """Edits that were listed already, by options and genes."""
 
     @property
     def cells(self) -> Cells:
