@@ -153,6 +153,25 @@ def test_an_object_may_be_backed_and_stored_in_any_way(adata, tmp_path, store):
     backed.file.close()
 
 
+def test_indices_outside_of_a_10x_matrix_are_refused_before_columns_are_cut(adata, tmp_path):
+    path = write_h5(tmp_path / "c.h5", adata, kinds=["Gene Expression"] * 28 + ["Antibody Capture"] * 2)
+    with h5py.File(path, "r+") as file:
+        file["matrix/indices"][5] = 4000
+    with pytest.raises(InputError, match=r"c\.h5 must be a 10x matrix; it is damaged or cut off"):
+        read_cells(path)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda lines: lines[:-9], lambda lines: [*lines[:-1], "7 3"], lambda lines: [*lines, "1 1 1"]]
+)
+def test_a_large_matrix_in_text_holds_as_many_values_as_it_says(adata, tmp_path, change, seven_at_once):
+    write_folder(tmp_path / "c", adata, packed=False)
+    path = tmp_path / "c" / "matrix.mtx"
+    path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
+    with pytest.raises(InputError, match=r"it is damaged or cut off: (it holds|a line is cut)"):
+        read_cells(tmp_path / "c")
+
+
 def test_features_that_are_no_human_genes_are_left_out_and_counted(adata, tmp_path):
     kinds = ["Gene Expression"] * 27 + ["Antibody Capture"] * 2 + ["CRISPR Guide Capture"]
     cells, _ = read_cells(write_h5(tmp_path / "c.h5", adata, kinds=kinds))

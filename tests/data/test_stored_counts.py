@@ -106,3 +106,42 @@ def test_a_file_that_changes_meanwhile_is_refused(write, seven_at_once):
     os.utime(write(), ns=(1, 1))
     with pytest.raises(InputError, match=r"changed while it was read\. Start again"):
         stored.detection()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_folder_whose_files_change_meanwhile_is_refused(write, tmp_path, seven_at_once):
+    ad.read_h5ad(write()).write_zarr(tmp_path / "c.zarr")
+    stored, _ = read_cells(tmp_path / "c.zarr")
+    before = stored.detection()
+    data = tmp_path / "c.zarr" / "X" / "data"
+    chunk = next(
+        path for path in sorted(data.rglob("*")) if path.is_file() and not path.name.startswith((".", "zarr"))
+    )
+    os.utime(chunk, ns=(2**62, 2**62))
+    with pytest.raises(InputError, match="changed while it was read"):
+        stored.detection()
+    assert before.any()
+
+
+def test_what_looks_odd_is_told_by_cells_of_the_whole_file(tmp_path, rng, seven_at_once):
+    counts = rng.poisson(3.0, size=(60, 30)).astype(np.float32)
+    counts[:20] = np.minimum(counts[:20], 1)  # the first parts say only whether a gene was seen
+    ad.AnnData(counts, var=pd.DataFrame(index=[*IDS, "ENSG00000000999"])).write_h5ad(tmp_path / "c.h5ad")
+    assert read_cells(tmp_path / "c.h5ad")[0].warnings == ()
+
+
+def test_a_short_last_part_does_not_make_corrected_counts_normalized(tmp_path, rng, seven_at_once):
+    counts = rng.poisson(3.0, size=(57, 30)) * rng.uniform(0.6, 1.0, size=(57, 30))
+    counts[56] = 0
+    counts[56, :5] = 0.7  # by themselves five equal values are multiples of each other
+    ad.AnnData(counts.astype(np.float32), var=pd.DataFrame(index=[*IDS, "ENSG00000000999"])).write_h5ad(
+        tmp_path / "c.h5ad"
+    )
+    assert read_cells(tmp_path / "c.h5ad", reading=Reading(round=True))[0].n_cells == 57
+
+
+def test_halves_are_read_in_parts(tmp_path, rng, seven_at_once):
+    counts = rng.poisson(1.0, size=(60, 30)).astype(np.float16)
+    ad.AnnData(counts, var=pd.DataFrame(index=[*IDS, "ENSG00000000999"])).write_h5ad(tmp_path / "c.h5ad")
+    stored = read_cells(tmp_path / "c.h5ad")[0]
+    np.testing.assert_array_equal(stored.counts_ng.toarray(), counts)

@@ -77,3 +77,9 @@ def test_tokens_of_other_cells_take_their_place(path, tmp_path, seven_at_once):
     assert texts(tokens_of(some, WORDS, folder=folder, keeps=True)) == texts(tokenize(some, WORDS))
     (after,) = folder.iterdir()
     assert after != before
+
+
+def test_cells_without_a_token_have_none_on_disk_either(path, tmp_path, seven_at_once):
+    others = [f"ENSG{number:011d}" for number in range(900, 930)]
+    words = Vocabulary.of_genes(others, others, np.ones(30), max_length=12)
+    assert tokens_of(read_cells(path)[0], words, folder=tmp_path / "tokens", keeps=True).length_n.sum() == 0

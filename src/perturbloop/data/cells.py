@@ -82,7 +82,8 @@ class Cells:
     def select(self, rows_n: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> "Cells":
         """Keep these cells, by mask or by position, in that order."""
         places = np.flatnonzero(rows_n) if rows_n.dtype == bool else rows_n
-        if isinstance(self.counts, StoredCounts) and (np.diff(places) > 0).all():
+        ascend = (np.diff(places, prepend=-1) > 0).all()
+        if isinstance(self.counts, StoredCounts) and ascend:
             return replace(self, counts=self.counts.select(places), obs=self.obs.iloc[places])
         return replace(self, counts=self.counts_ng[places], obs=self.obs.iloc[places])
 
@@ -140,13 +141,13 @@ class Cells:
 
     def log_cpm(self) -> np.ndarray:
         """log2(1 + counts per million) of each gene in all cells together."""
-        (total_g,) = self.summed(np.zeros(self.n_cells, dtype=int))
+        total_g = self.summed(np.zeros(self.n_cells, dtype=int)).sum(axis=0)
         return np.log2(1 + total_g / max(total_g.sum(), 1.0) * 1e6)
 
     def detection(self) -> np.ndarray:
         """Share of cells that express each gene, 0 to 1."""
-        (seen_g,) = self.summed(np.zeros(self.n_cells, dtype=int), of=lambda counts_ng: counts_ng > 0)
-        return seen_g / max(self.n_cells, 1)
+        seen_rg = self.summed(np.zeros(self.n_cells, dtype=int), of=lambda counts_ng: counts_ng > 0)
+        return seen_rg.sum(axis=0) / max(self.n_cells, 1)
 
 
 def log_normalized(counts_ng: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -113,6 +113,7 @@ def require_raw(
     others: Callable[[], str] = str,
     can_round: bool = False,
     cells: tuple[int, int] | None = None,
+    like: sparse.csr_matrix | None = None,
 ) -> None:
     """Refuse counts that are missing, negative or no whole numbers.
 
@@ -128,13 +129,15 @@ def require_raw(
         Whether fractions are rounded afterwards, so that they may be there.
     cells
         First cell of the file that is here, and the one after the last; `None` = all are.
+    like
+        Cells that tell how the values were made; `None` = these.
 
     Raises
     ------
     InputError
         If they are no counts.
     """
-    values = counts_ng.data
+    values, sample = counts_ng.data, counts_ng if like is None else like
     of = "its" if cells is None else "the"
     where = "" if cells is None else f" of cells {cells[0] + 1:,} to {cells[1]:,}"
     checks = (
@@ -143,10 +146,10 @@ def require_raw(
         (values != np.round(values), "no whole numbers", ""),
     )
     for wrong, what, todo in checks:
-        if wrong.any() and (todo or not can_round or is_normalized(counts_ng)):
+        if wrong.any() and (todo or not can_round or is_normalized(sample)):
             msg = (
                 f"{shown} of {source} must hold raw counts; {int(wrong.sum()):,} of {of} {values.size:,} non-zero values{where} are "
-                f"{what}: {', '.join(f'{value:g}' for value in values[wrong][:5])}. {others()}{todo or _of_fractions(counts_ng, can_round)}"
+                f"{what}: {', '.join(f'{value:g}' for value in values[wrong][:5])}. {others()}{todo or _of_fractions(sample, can_round)}"
             )
             raise InputError(msg)
 

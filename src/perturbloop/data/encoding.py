@@ -39,7 +39,8 @@ def tokenize(cells: Cells, vocabulary: Vocabulary, *, spare: int = 0) -> Tokens:
     as in :cite:`theodoris2023`. The cell's total does not change the order, so filtering genes beforehand matters
     only through the genes that are gone. Inside exact ties genes keep the file's order.
     """
-    return Tokens.joined([*encode_blocks(cells, vocabulary, spare=spare)])
+    parts = [*encode_blocks(cells, vocabulary, spare=spare)]
+    return Tokens.joined(parts) if parts else Tokens.of_rows([], has_cls=vocabulary.has_cls)
 
 
 def encode_blocks(cells: Cells, vocabulary: Vocabulary, *, spare: int = 0) -> Iterator[Tokens]:
@@ -119,13 +120,13 @@ class _Genes:
         return cls(vocabulary, vocabulary.tokens[place_g].astype(np.int32), median_g)
 
     def encode(self, counts_ng: sparse.csr_matrix, total_n: np.ndarray, spare: int) -> Tokens:
-        median_e, length_n = self.median_g[counts_ng.indices], np.diff(counts_ng.indptr)
-        value_e = counts_ng.data.astype(np.float64) / np.repeat(total_n, length_n) * 10_000 / median_e
-        kept_e = value_e > 0  # a median is missing or a count is zero
-        before_e = np.concatenate([[0], np.cumsum(kept_e)])
-        indptr = before_e[counts_ng.indptr]
-        token_e = self.token_g[counts_ng.indices[kept_e]]
-        return _cut(token_e[_falling(value_e[kept_e], indptr)], np.diff(indptr), self.vocabulary, spare)
+        kept_e = (counts_ng.data > 0) & np.isfinite(self.median_g)[counts_ng.indices]
+        indptr = np.concatenate([[0], np.cumsum(kept_e)])[counts_ng.indptr]
+        columns_e, total_e = counts_ng.indices[kept_e], np.repeat(total_n, np.diff(indptr))
+        value_e = counts_ng.data[kept_e].astype(np.float64) / total_e * 10_000 / self.median_g[columns_e]
+        return _cut(
+            self.token_g[columns_e][_falling(value_e, indptr)], np.diff(indptr), self.vocabulary, spare
+        )
 
 
 def _falling(value_e: Float[np.ndarray, " e"], indptr: Int[np.ndarray, " n1"]) -> Int64[np.ndarray, " e"]:

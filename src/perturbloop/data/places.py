@@ -44,8 +44,8 @@ def counts_place(places: Sequence[Place], asked: str | None, source: str, *, rou
         raise InputError(msg)
     if asked is not None:
         return _named(places, asked, source)
-    looked = {place.name: _look(place) for place in places}
-    held = {name: kind_of(sample) for name, sample in looked.items()}
+    samples = {place.name: looked(place) for place in places}
+    held = {name: kind_of(sample) for name, sample in samples.items()}
     usual = [place for place in places if place.name in ("X", "raw") or _NAMED.search(place.name[7:])]
     others = [place for place in places if place not in usual and place.name not in _PARTS]
     wanted: tuple[Kind, ...] = ("counts", "fractions") if rounds else ("counts",)
@@ -53,7 +53,7 @@ def counts_place(places: Sequence[Place], asked: str | None, source: str, *, rou
         for group in (usual, others):
             found = [place for place in group if held[place.name] == kind]
             if found:
-                _refuse_different(found, looked, source)
+                _refuse_different(found, samples, source)
                 return found[0]
     _refuse_parts(held, source)
     return places[0]  # whose values are then refused, one by one
@@ -69,7 +69,7 @@ def held_line(places: Sequence[Place]) -> str:
     """
     if len(places) < 2:
         return ""
-    held = ", ".join(f"{place.shown} {MEANING[kind_of(_look(place))]}" for place in places)
+    held = ", ".join(f"{place.shown} {MEANING[kind_of(looked(place))]}" for place in places)
     return f"The file holds: {held}. "
 
 
@@ -82,7 +82,7 @@ def _named(places: Sequence[Place], asked: str, source: str) -> Place:
     return found
 
 
-def _look(place: Place) -> sparse.csr_matrix:
+def looked(place: Place) -> sparse.csr_matrix:
     """Some rows, in blocks spread over the file."""
     n_cells = place.shape[0]
     starts = sorted({int(start) for start in np.linspace(0, max(n_cells - _ROWS, 0), _BLOCKS)})

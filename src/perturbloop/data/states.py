@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -65,7 +66,7 @@ class StateCells:
     warnings: tuple[str, ...]
     """What the report must say about the design."""
 
-    @property
+    @cached_property
     def start(self) -> Cells:
         """Cells of the start state, in file order."""
         return self.cells.select(~self.is_goal_n)

@@ -46,8 +46,8 @@ class FileCounts:
                     yield self._read(place, self.cells_n[first:last])
 
     def _read(self, place: Place, cells: np.ndarray) -> sparse.csr_matrix:
-        found = place.rows(int(cells[0]), int(cells[-1]) + 1)
-        counts = count_matrix(found[cells - cells[0]], place.source, place.shown)
+        read = place.rows(int(cells[0]), int(cells[-1]) + 1)
+        counts = count_matrix(read, place.source, place.shown)[cells - cells[0]]
         return mapped(rounded(counts)[0] if self.rounds else counts, self.collapse_rg)
 
 
@@ -121,6 +121,6 @@ def spans(place: Place) -> Iterator[tuple[int, int]]:
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change of a file or folder."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    """Size and time of the last change of a file, or of all files of a folder."""
+    found = [one.stat() for one in (path, *path.rglob("*"))]
+    return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)

@@ -14,6 +14,7 @@ from perturbloop import progress
 from perturbloop.data.containers import Place
 from perturbloop.data.counts import Rounding, count_matrix, looks_odd, require_raw, rounded
 from perturbloop.data.gene_mapping import GeneMapping
+from perturbloop.data.places import looked
 from perturbloop.data.selection import Measured, mito_column, mito_genes
 from perturbloop.data.stored_counts import FileCounts, StoredCounts, mapped, spans, stamp
 from perturbloop.errors import InputError
@@ -67,7 +68,10 @@ class _Sums:
         rows = slice(start, start + counts_nr.shape[0])
         self.per_cell[rows] = np.column_stack([np.ravel(one.sum(axis=1, dtype=np.float64)) for one in sums])
         self.n_values += counts_ng.nnz
-        self.parts = [*self.parts, counts_ng] if self.n_values <= self.most_held else []
+        if self.n_values <= self.most_held:
+            self.parts.append(counts_ng)
+        else:
+            self.parts.clear()
 
     @property
     def held(self) -> sparse.csr_matrix | None:
@@ -117,22 +121,23 @@ def survey(
     mito_g = np.flatnonzero(mito_genes(genes.gene_ids, genes.gene_names))
     most = np.inf if path is None else MOST_HELD if place.n_values <= MOST_HELD else 0
     sums = _Sums(np.zeros(place.shape[1]), np.zeros((len(everything), 4)), mito_g, most)
-    rounding, any_value = Rounding(0, 0, 0, 0.0, 0.0), False
-    odd: tuple[str, ...] = ()
+    rounding, any_value, sample = Rounding(0, 0, 0, 0.0, 0.0), False, looked(place)
     for start, stop in spans(place):
         counts = count_matrix(place.rows(start, stop), place.source, place.shown)
         part = None if stop - start == len(everything) else (start, stop)
-        require_raw(counts, place.source, place.shown, others=others, can_round=rounds, cells=part)
+        require_raw(
+            counts, place.source, place.shown, others=others, can_round=rounds, cells=part, like=sample
+        )
         any_value |= bool(counts.data.any())
         if rounds:
             counts, change = rounded(counts)
             rounding += change
-        odd = odd if start else looks_odd(counts, place.source, place.shown)
         sums.add(start, counts, mapped(counts, collapse_rg))
         if part:
             progress.tell(f"read {place.source}", stop, len(everything))
     if not any_value:
         msg = f"{place.shown} of {place.source} must hold raw counts; all its values are zero. {others()}Give another file."
         raise InputError(msg)
+    odd = looks_odd(rounded(sample)[0] if rounds else sample, place.source, place.shown)
     told = rounding if rounds else None
     return Survey(sums.held, stored or None, sums.total_r, sums.measured(obs), told, odd)

@@ -18,7 +18,7 @@ from perturbloop.data.stored_counts import StoredCounts
 from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import PerturbloopError
-from perturbloop.store.files import file_digest, read_table, whole, write_table
+from perturbloop.store.files import PARTIAL, file_digest, read_table, whole, write_table
 
 _INDEX = "lengths.parquet"
 
@@ -54,7 +54,7 @@ def tokens_of(
         (beside / "tokens").rename(beside / f"{file_digest(beside / 'tokens')}.bin")
         write_table(beside / _INDEX, index)
     for other in place.parent.iterdir():
-        if other != place:
+        if other != place and other.suffix != PARTIAL:
             shutil.rmtree(other, ignore_errors=True)  # of other cells or another model
     return _tokens(_file(place), index, vocabulary)
 
@@ -105,10 +105,11 @@ def _file(place: Path) -> Path:
 
 
 def _tokens(file: Path | IO[bytes], index: pd.DataFrame, vocabulary: Vocabulary) -> Tokens:
-    flat_e = np.memmap(file, dtype=_dtype(vocabulary), mode="r")
     length_n = index["length"].to_numpy(np.int32)
     spare_n = index["spare"].to_numpy(np.int32) if "spare" in index else None
     size_n = length_n if spare_n is None else length_n + spare_n
+    kind = _dtype(vocabulary)
+    flat_e = np.memmap(file, dtype=kind, mode="r") if size_n.any() else np.zeros(0, dtype=kind)
     return Tokens(flat_e, starts(size_n), length_n, vocabulary.has_cls, spare_n)
 
 

@@ -177,7 +177,7 @@ def pseudobulks(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], donor_n: Shaped
     kept_n = np.where(is_goal_n, np.isin(name_n, sorted(goal)), np.isin(name_n, sorted(start)))
     key = pd.DataFrame({"donor": donor_n[kept_n].astype(str), "goal": is_goal_n[kept_n]})
     groups = key.groupby(["donor", "goal"], sort=True)
-    counts_rg = _summed(cells.select(kept_n), groups.ngroup().to_numpy(int))
+    counts_rg = cells.select(kept_n).summed(groups.ngroup().to_numpy(int))
     rows = pd.DataFrame(list(groups.groups), columns=["donor", "goal"])
     is_goal_r, pair_r = rows["goal"].to_numpy(bool), rows["donor"].to_numpy(object)
     n_goal = int(is_goal_r.sum())
@@ -218,7 +218,7 @@ def metacells(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], *, seed: int) -> 
         f"PyDESeq2 on {n_goal} goal and {used.size - n_goal} start metacells, which are no replicates: its p-values are not "
         "to be believed, only the order of the genes"
     )
-    return Bulks(_summed(cells, group_n), is_goal_r, None, test)
+    return Bulks(cells.summed(group_n), is_goal_r, None, test)
 
 
 def deseq(bulks: Bulks) -> pd.DataFrame:
@@ -339,7 +339,3 @@ def _alike(log_ng: sparse.csr_matrix, k: int, seed: int) -> Int[np.ndarray, " n"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct cells than groups: fewer groups
         return KMeans(k, n_init=1, random_state=seed).fit_predict(emb_nd).astype(int)
-
-
-def _summed(cells: Cells, group_n: np.ndarray) -> Float[np.ndarray, "r g"]:
-    return cells.summed(group_n)

@@ -3,6 +3,7 @@
 A format is a module that makes `Contents` of a path. A matrix stays on disk until it is asked for, whole or by rows.
 """
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import pandas as pd
 from scipy import sparse
 
 from perturbloop.errors import InputError, PerturbloopError
+
+_NOT_DAMAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Place:
     """Array, sparse matrix, or one of them on disk; sliced by rows."""
     source: str
     """What messages call the file."""
+    kind: str = "an AnnData file (h5ad)"
+    """What the file must be, in words."""
 
     @property
     def shown(self) -> str:
@@ -51,12 +56,12 @@ class Place:
 
     def rows(self, start: int, stop: int) -> Any:
         """Read the cells from `start` to before `stop`."""
-        with sound(self.source):
+        with sound(self.source, self.kind):
             return _in_memory(self.matrix[start:stop])
 
     def whole(self) -> Any:
         """Read all of it; what is in memory already is given as it is."""
-        with sound(self.source):
+        with sound(self.source, self.kind):
             return _in_memory(self.matrix)
 
 
@@ -90,15 +95,22 @@ def sound(source: str, kind: str = "an AnnData file (h5ad)") -> Iterator[None]:
     Raises
     ------
     InputError
-        In place of any error but those in words, and those that say that the file may not be read or does not fit the memory.
+        In place of any error but those in words, and those of the machine: no permission, memory or disk full, too many files open.
     """
     try:
         yield
     except (PerturbloopError, PermissionError, MemoryError):
         raise
+    except OSError as error:
+        if error.errno in _NOT_DAMAGE:
+            raise
+        raise InputError(_damaged(source, kind, error)) from error
     except Exception as error:  # h5py, zarr and anndata raise a dozen kinds for a damaged file
-        msg = f"{source} must be {kind}; it is damaged or cut off: {error}. Copy or write it again."
-        raise InputError(msg) from error
+        raise InputError(_damaged(source, kind, error)) from error
+
+
+def _damaged(source: str, kind: str, error: Exception) -> str:
+    return f"{source} must be {kind}; it is damaged or cut off: {error}. Copy or write it again."
 
 
 def texts(values: Any) -> np.ndarray:

@@ -35,9 +35,13 @@ def read_loom(path: Path) -> Contents:
     ids = next((name for name in _IDS if name in var.columns), None)
     if ids is not None:
         var["gene_ids"] = var[ids]
-    places = [Place("X", var, Turned(file["matrix"]), path.name)]
+    places = [Place("X", var, Turned(file["matrix"]), path.name, "a loom file")]
     layers = file.get("layers", {})
-    places += [Place(f"layers/{name}", var, Turned(layers[name]), path.name) for name in layers if name]
+    places += [
+        Place(f"layers/{name}", var, Turned(layers[name]), path.name, "a loom file")
+        for name in layers
+        if name
+    ]
     return Contents(obs, tuple(places), close=file.close)
 
 

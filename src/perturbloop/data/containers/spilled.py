@@ -4,7 +4,6 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -37,20 +36,18 @@ class Spilled:
         self._folder = Path(tempfile.mkdtemp(prefix="perturbloop-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._read: tuple[int, sparse.csr_matrix] | None = None
-        with ExitStack() as open_files:
-            files = [
-                open_files.enter_context(self._file(part).open("wb"))
-                for part in range(-(-shape[0] // self._size))
-            ]
-            for row_e, column_e, value_e in entries:
-                self._require_inside(row_e, column_e)
-                record_e = np.empty(len(row_e), dtype=_RECORD)
-                record_e["row"], record_e["column"], record_e["value"] = row_e, column_e, value_e
-                part_e = record_e["row"] // self._size
-                order_e = np.argsort(part_e, kind="stable")
-                parts, starts = np.unique(part_e[order_e], return_index=True)
-                for part, own in zip(parts, np.split(record_e[order_e], starts[1:]), strict=True):
-                    files[part].write(own.tobytes())
+        for part in range(-(-shape[0] // self._size)):
+            self._file(part).touch()
+        for row_e, column_e, value_e in entries:
+            self._require_inside(row_e, column_e)
+            record_e = np.empty(len(row_e), dtype=_RECORD)
+            record_e["row"], record_e["column"], record_e["value"] = row_e, column_e, value_e
+            part_e = record_e["row"] // self._size
+            order_e = np.argsort(part_e, kind="stable")
+            parts, starts = np.unique(part_e[order_e], return_index=True)
+            for part, own in zip(parts.tolist(), np.split(record_e[order_e], starts[1:]), strict=True):
+                with self._file(part).open("ab") as file:
+                    file.write(own.tobytes())
 
     def __getitem__(self, rows: slice) -> sparse.csr_matrix:
         """Read some rows."""

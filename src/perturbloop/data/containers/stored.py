@@ -35,12 +35,14 @@ class StoredSparse:
         bounds = self._indptr[rows.start : rows.stop + 1]
         start, stop = int(bounds[0]), int(bounds[-1])
         data, indices = (self.group[name][start:stop] for name in ("data", "indices"))
-        return sparse.csr_matrix((data, indices, bounds - start), shape=(len(bounds) - 1, self.shape[1]))
+        shape = (len(bounds) - 1, self.shape[1])
+        return _checked(sparse.csr_matrix((data, indices, bounds - start), shape=shape))
 
     def to_memory(self) -> sparse.csr_matrix | sparse.csc_matrix:
         """Read all of it."""
         made = sparse.csr_matrix if self.by_rows else sparse.csc_matrix
-        return made(tuple(self.group[name][...] for name in ("data", "indices", "indptr")), shape=self.shape)
+        parts = tuple(self.group[name][...] for name in ("data", "indices", "indptr"))
+        return _checked(made(parts, shape=self.shape))
 
     @cached_property
     def _indptr(self) -> np.ndarray:
@@ -60,9 +62,7 @@ class StoredSparse:
     def _turned(self) -> "sparse.csc_matrix | Spilled":
         if self.n_values > MOST_TURNED:
             return Spilled(self.shape, int(self._indptr[-1]), self._entries())
-        found = sparse.csc_matrix(self.to_memory())
-        found.check_format(full_check=True)
-        return found
+        return sparse.csc_matrix(self.to_memory())
 
     def _entries(self) -> Entries:
         """All values of a matrix stored by genes."""
@@ -70,6 +70,12 @@ class StoredSparse:
             stop = min(start + _AT_ONCE, int(self._indptr[-1]))
             value_e, cell_e = (np.asarray(self.group[name][start:stop]) for name in ("data", "indices"))
             yield cell_e, np.searchsorted(self._indptr, np.arange(start, stop), side="right") - 1, value_e
+
+
+def _checked(matrix: Any) -> Any:
+    """Refuse indices that point outside of the matrix: cutting columns out of it, or joining it to others, would end Python or mix them up."""
+    matrix.check_format(full_check=True)
+    return matrix
 
 
 class Turned:

@@ -5,7 +5,7 @@ Other kinds of features (guides, antibodies, hashtags) and genes of another spec
 
 import gzip
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+from pandas.io.parsers import TextFileReader
 from scipy import io, sparse
 
 from perturbloop.data.containers.base import Contents, Place, texts
@@ -119,18 +120,24 @@ def _of_text(path: Path) -> sparse.csr_matrix | Spilled:
     lines = pd.read_csv(
         path, sep=r"\s+", comment="%", header=None, names=("feature", "barcode", "value"), chunksize=_LINES
     )
-    return Spilled((n_barcodes, n_features), n_values, _entries(lines))
+    return Spilled((n_barcodes, n_features), n_values, _entries(lines, n_values))
 
 
-def _entries(lines: Iterable[pd.DataFrame]) -> Entries:
+def _entries(lines: TextFileReader, n_values: int) -> Entries:
     """Values of a matrix in text, whose first line tells its size."""
-    for place, part in enumerate(lines):
-        kept = part.iloc[0 if place else 1 :]
-        yield (
-            kept["barcode"].to_numpy(int) - 1,
-            kept["feature"].to_numpy(int) - 1,
-            kept["value"].to_numpy(float),
-        )
+    n_lines = 0
+    with lines:
+        for place, part in enumerate(lines):
+            kept = part.iloc[0 if place else 1 :]
+            n_lines += len(kept)
+            if kept.isna().to_numpy().any() or n_lines > n_values:
+                msg = f"a line is cut, or there are more than the {n_values:,} that its first line tells of"
+                raise ValueError(msg)
+            cell_e, gene_e = (kept[name].to_numpy(int) - 1 for name in ("barcode", "feature"))
+            yield cell_e, gene_e, kept["value"].to_numpy(float)
+    if n_lines < n_values:
+        msg = f"it holds {n_lines:,} values, and its first line tells of {n_values:,}"
+        raise ValueError(msg)
 
 
 def _contents(counts: Any, features: pd.DataFrame, barcodes: np.ndarray, source: str) -> Contents:
@@ -160,7 +167,7 @@ def _contents(counts: Any, features: pd.DataFrame, barcodes: np.ndarray, source:
     table = pd.DataFrame({"gene_ids": ids.to_numpy(), "gene_name": names.to_numpy()}, index=ids.to_numpy())
     warnings = (_EMPTY.format(source=source),) if source.startswith("raw_") else ()
     matrix = counts if kept.all() else Columns(counts, kept)
-    return Contents(obs, (Place("X", table, matrix, source),), tuple(notes), warnings)
+    return Contents(obs, (Place("X", table, matrix, source, "a 10x matrix"),), tuple(notes), warnings)
 
 
 _EMPTY = "{source} holds every barcode, most of them empty droplets; take `filtered_feature_bc_matrix`, which lies beside it."
