@@ -75,6 +75,20 @@ def test_a_state_model_round_trips_with_its_adapter_beside_it(tuned, encoder, st
         assert torch.equal(again.adapter.weights[name], weight)
 
 
+@pytest.mark.parametrize("level", ["full", "lora"])
+def test_a_saved_and_loaded_model_shifts_as_the_one_in_memory(level, encoder, unperturbed, states, tmp_path):
+    tokens, _ = states
+    made = fine_tune(encoder, unperturbed, CONFIG, level=level)
+    trained = StateModel(made.model, Readout(made.weight_d, made.weight_d, made.bias), 0.9, 80, made.adapter)
+    save_state_model(trained, tmp_path / "model", base=encoder, card={})
+    loaded = load_state_model(tmp_path / "model", base=encoder)
+    edits = plan(tokens, encoder.vocabulary, PerturbConfig(cells_per_gene=3))
+    before, after = (ExactEngine(one.model, one.readout).shifts(tokens, edits) for one in (trained, loaded))
+    for reading in ("shift_to_goal", "logit_shift"):
+        np.testing.assert_allclose(after[reading], before[reading], rtol=0, atol=1e-6)
+        assert before[reading].abs().max() > 1e-3
+
+
 def test_a_folder_without_an_adapter_has_none(tmp_path):
     assert load_adapter(tmp_path) is None
 
