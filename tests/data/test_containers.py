@@ -10,6 +10,7 @@ import pytest
 from scipy import io, sparse
 
 from perturbloop.data.cells import from_adata, read_cells
+from perturbloop.data.containers import spilled, stored
 from perturbloop.data.counts import is_normalized, kind_of, looks_odd, rounded
 from perturbloop.data.selection import query
 from perturbloop.data.stored_counts import StoredCounts
@@ -134,11 +135,24 @@ def test_every_format_gives_the_counts_that_were_written(adata, tmp_path, form, 
 
 
 @pytest.mark.parametrize("store", [sparse.csc_matrix, lambda matrix: matrix.toarray()])
-def test_matrices_that_do_not_lie_by_cells_are_streamed_too(adata, tmp_path, store, seven_at_once):
+def test_matrices_that_do_not_lie_by_cells_are_streamed_too(
+    adata, tmp_path, store, seven_at_once, monkeypatch
+):
     held = ad.AnnData(store(adata.X), obs=adata.obs, var=adata.var)
     held.write_h5ad(tmp_path / "c.h5ad")
+    made = []
+    monkeypatch.setattr(
+        stored,
+        "Spilled",
+        type(
+            "Counted",
+            (stored.Spilled,),
+            {"__init__": lambda self, *parts: made.append(self) or spilled.Spilled.__init__(self, *parts)},
+        ),
+    )
     cells, _ = read_cells(tmp_path / "c.h5ad")
     assert max(part.shape[0] for part in cells.blocks()) == 7
+    assert len(made) == (store is sparse.csc_matrix)  # turned once, however often it is read
     assert abs(cells.counts_ng - adata.X).sum() == 0
 
 

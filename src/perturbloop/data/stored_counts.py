@@ -32,18 +32,25 @@ class FileCounts:
     """Whether fractions are rounded."""
     cells_n: Int[np.ndarray, " n"]
     """Which cells of the file, ascending."""
+    laid_out: Place | None = None
+    """The matrix where it lies by cells, apart from the file: what does not lie so is turned once."""
 
     def blocks(self) -> Iterator[sparse.csr_matrix]:
         """Read the counts of some cells after another, cells × genes."""
         if stamp(self.path) != self.stamp:
             msg = f"{self.path} changed while it was read. Start again, and leave it as it is until this is done."
             raise InputError(msg)
+        if self.laid_out is not None:
+            yield from self._blocks(self.laid_out)
+            return
         with open_cells(self.path) as contents:
-            place = next(one for one in contents.places if one.name == self.place)
-            for start, stop in spans(place):
-                first, last = np.searchsorted(self.cells_n, (start, stop))
-                if first < last:
-                    yield self._read(place, self.cells_n[first:last])
+            yield from self._blocks(next(one for one in contents.places if one.name == self.place))
+
+    def _blocks(self, place: Place) -> Iterator[sparse.csr_matrix]:
+        for start, stop in spans(place):
+            first, last = np.searchsorted(self.cells_n, (start, stop))
+            if first < last:
+                yield self._read(place, self.cells_n[first:last])
 
     def _read(self, place: Place, cells: np.ndarray) -> sparse.csr_matrix:
         read = place.rows(int(cells[0]), int(cells[-1]) + 1)

@@ -117,7 +117,7 @@ def survey(
         If they are no raw counts.
     """
     collapse_rg, everything = genes.collapse, np.arange(place.shape[0])
-    stored = path and FileCounts(path, stamp(path), place.name, collapse_rg, rounds, everything)
+    known = None if path is None else stamp(path)
     mito_g = np.flatnonzero(mito_genes(genes.gene_ids, genes.gene_names))
     most = np.inf if path is None else MOST_HELD if place.n_values <= MOST_HELD else 0
     sums = _Sums(np.zeros(place.shape[1]), np.zeros((len(everything), 4)), mito_g, most)
@@ -140,4 +140,9 @@ def survey(
         raise InputError(msg)
     odd = looks_odd(rounded(sample)[0] if rounds else sample, place.source, place.shown)
     told = rounding if rounds else None
-    return Survey(sums.held, stored or None, sums.total_r, sums.measured(obs), told, odd)
+    stored = (
+        FileCounts(path, known, place.name, collapse_rg, rounds, everything, place.laid_out)
+        if path is not None and known
+        else None
+    )
+    return Survey(sums.held, stored, sums.total_r, sums.measured(obs), told, odd)

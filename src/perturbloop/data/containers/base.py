@@ -6,7 +6,7 @@ A format is a module that makes `Contents` of a path. A matrix stays on disk unt
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,12 @@ class Place:
     def n_values(self) -> int:
         """Values that are stored, zeros of a dense matrix left out as far as that is known without reading it."""
         return int(getattr(self.matrix, "n_values", 0))
+
+    @property
+    def laid_out(self) -> "Place | None":
+        """The same matrix apart from its file, where it was laid out by cells in files of its own; they vanish with it."""
+        found = getattr(self.matrix, "laid_out", None)
+        return None if found is None else replace(self, matrix=found)
 
     def rows(self, start: int, stop: int) -> Any:
         """Read the cells from `start` to before `stop`."""

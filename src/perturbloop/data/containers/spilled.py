@@ -49,6 +49,11 @@ class Spilled:
                 with self._file(part).open("ab") as file:
                     file.write(own.tobytes())
 
+    @property
+    def laid_out(self) -> "Spilled":
+        """Itself: it needs nothing of the file that it was made of."""
+        return self
+
     def __getitem__(self, rows: slice) -> sparse.csr_matrix:
         """Read some rows."""
         first, last = rows.start // self._size, (rows.stop - 1) // self._size

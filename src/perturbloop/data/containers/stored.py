@@ -38,6 +38,12 @@ class StoredSparse:
         shape = (len(bounds) - 1, self.shape[1])
         return _checked(sparse.csr_matrix((data, indices, bounds - start), shape=shape))
 
+    @property
+    def laid_out(self) -> "Spilled | None":
+        """The same by cells in files of its own, where it had to be turned for want of memory."""
+        turned = vars(self).get("_turned")
+        return turned if isinstance(turned, Spilled) else None
+
     def to_memory(self) -> sparse.csr_matrix | sparse.csc_matrix:
         """Read all of it."""
         made = sparse.csr_matrix if self.by_rows else sparse.csc_matrix
@@ -101,6 +107,12 @@ class Columns:
     def __getitem__(self, rows: slice) -> sparse.csr_matrix:
         """Read some rows."""
         return sparse.csr_matrix(self.matrix[rows])[:, self.kept]
+
+    @property
+    def laid_out(self) -> "Columns | None":
+        """The same of a matrix that lies by cells in files of its own."""
+        found = getattr(self.matrix, "laid_out", None)
+        return None if found is None else Columns(found, np.isin(np.arange(found.shape[1]), self.kept))
 
     def to_memory(self) -> sparse.csr_matrix:
         """Read all of it."""
