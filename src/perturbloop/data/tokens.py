@@ -35,7 +35,8 @@ class Tokens:
 
     def row(self, cell: int | np.integer) -> Int32[np.ndarray, " t"]:
         """Return one cell's tokens."""
-        return self._part(self.start_n[cell], self.length_n[cell])
+        start = self.start_n[cell]
+        return np.asarray(self.flat_e[start : start + self.length_n[cell]], dtype=np.int32)
 
     def rows(self) -> list[np.ndarray]:
         """Return every cell's tokens."""
@@ -43,14 +44,17 @@ class Tokens:
 
     def spare(self, cell: int | np.integer) -> Int32[np.ndarray, " k"]:
         """Return one cell's genes beyond the length limit, next one first, as far as they were kept."""
+        start = self.start_n[cell] + self.length_n[cell]
         count = 0 if self.spare_n is None else self.spare_n[cell]
-        return self._part(self.start_n[cell] + self.length_n[cell], count)
+        return np.asarray(self.flat_e[start : start + count], dtype=np.int32)
 
     def padded(self, cells: Int[np.ndarray, " b"]) -> Int32[np.ndarray, "b t"]:
         """Tokens of some cells, 0 beyond a cell's length, as wide as the longest of them."""
-        tokens_bt = np.zeros((len(cells), int(self.length_n[cells].max(initial=1))), dtype=np.int32)
-        for place, cell in enumerate(cells):
-            tokens_bt[place, : self.length_n[cell]] = self.row(cell)
+        length_b = self.length_n[cells]
+        place_bt = self.start_n[cells][:, None] + np.arange(int(length_b.max(initial=1)))
+        filled_bt = place_bt < (self.start_n[cells] + length_b)[:, None]
+        tokens_bt = np.zeros(place_bt.shape, dtype=np.int32)
+        tokens_bt[filled_bt] = self.flat_e[place_bt[filled_bt]]
         return tokens_bt
 
     def select(self, cells: np.ndarray) -> "Tokens":
@@ -119,9 +123,6 @@ class Tokens:
         size_n = length_n if spare_n is None else length_n + spare_n
         flat_e = np.concatenate([part._compact(keeps_spare=spare_n is not None) for part in parts])
         return cls(flat_e, starts(size_n), length_n, parts[0].has_cls, spare_n)
-
-    def _part(self, start: np.integer, count: int | np.integer) -> Int32[np.ndarray, " t"]:
-        return np.asarray(self.flat_e[start : start + count], dtype=np.int32)
 
     def _compact(self, *, keeps_spare: bool) -> Int32[np.ndarray, " e"]:
         """All cells one after another, without gaps."""
