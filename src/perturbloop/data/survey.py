@@ -133,7 +133,7 @@ def survey(
             counts, change = rounded(counts)
             rounding += change
         sums.add(start, counts, mapped(counts, collapse_rg))
-        if part:
+        if not sums.parts:  # what is small enough to be held is read in a moment
             progress.tell(f"read {place.source}", stop, len(everything))
     if not any_value:
         msg = f"{place.shown} of {place.source} must hold raw counts; all its values are zero. {others()}Give another file."

@@ -273,7 +273,7 @@ def deseq(bulks: Bulks) -> pd.DataFrame:
             fitted,
             contrast=["state", "goal", "start"],
             independent_filter=False,
-            inference=api.DefaultInference(n_cpus=1),
+            inference=api.Inference(n_cpus=1),
             quiet=True,
         )
         test.summary()
@@ -306,12 +306,7 @@ def _pydeseq2() -> SimpleNamespace:
             beta_cg, *_ = np.linalg.lstsq(design_matrix, counts / size_r, rcond=None)
             return np.maximum(size_r * (design_matrix @ beta_cg), min_mu)
 
-    return SimpleNamespace(
-        DeseqDataSet=DeseqDataSet,
-        DefaultInference=DefaultInference,
-        Inference=Inference,
-        DeseqStats=DeseqStats,
-    )
+    return SimpleNamespace(DeseqDataSet=DeseqDataSet, Inference=Inference, DeseqStats=DeseqStats)
 
 
 def _donors(is_goal_n: np.ndarray, donor_n: np.ndarray) -> tuple[set[str], set[str]]:
