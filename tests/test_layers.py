@@ -19,5 +19,5 @@ def test_importing_perturbloop_loads_no_torch():
 
 
 def test_the_command_line_answers_without_what_takes_long_to_load():
-    slow = {"torch", "transformers", "pandas", "scipy", "pydantic", "anndata"}
+    slow = {"torch", "transformers", "pandas", "scipy", "pydantic", "anndata", "rich"}
     assert not slow & loaded_by("from perturbloop.cli import app")

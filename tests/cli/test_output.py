@@ -38,6 +38,18 @@ def test_a_refusal_is_json_for_machines_and_a_sentence_for_people(capsys):
     assert (said.out, said.err) == ("", "Error: No gene is known. Name them.\nin row 3\n")
 
 
+def test_help_lists_the_commands_of_the_loop_first_on_one_screen():
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["--help"]).stdout
+    lines = shown.splitlines()
+    loop = lines[lines.index("The loop:") + 1 :]
+    assert [line.split()[0] for line in loop[:4]] == ["init", "check", "play", "propose"]
+    assert all(
+        shown.count(f"\n  {command.name}") == 1 for command in typer.main.get_command(app).commands.values()
+    )
+    assert len(lines) <= 55
+    assert max(map(len, lines)) <= 80
+
+
 @pytest.mark.parametrize(
     "line",
     [

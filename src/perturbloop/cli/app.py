@@ -21,6 +21,8 @@ from perturbloop.schema.options import nested, options
 from perturbloop.schema.presets import PRESETS, preset
 from perturbloop.train.pretrain_config import PretrainConfig
 
+LOOP, STEPS, ASKED = "The loop", "Steps of a round, one alone", "Ask more"
+"""Headings of the commands; the others deal with files and models."""
 PANELS = {
     "cells": "Cells",
     "train": "Training",
@@ -73,7 +75,7 @@ def _told(folder: Path, lines: list[str], **facts: Any) -> Answer:
     return Answer({"folder": str(folder), **facts, "lines": lines}, lines)
 
 
-@command(app, *CAMPAIGN, panels=PANELS)
+@command(app, *CAMPAIGN, panels=PANELS, heading=LOOP)
 def init(
     folder: Folder,
     given: dict[str, Any],
@@ -97,7 +99,7 @@ def init(
     return _told(folder, lines)
 
 
-@command(app)
+@command(app, heading=LOOP)
 def check(folder: Folder) -> Answer:
     """Check the input again and report gene mapping and token coverage."""
     from perturbloop.loop.campaign import checked
@@ -114,13 +116,13 @@ def _step(folder: Path, until: str, *, workers: int = 0, cluster: str = "") -> A
     return _told(folder, lines, round=played.round, done=list(played.done))
 
 
-@command(app)
+@command(app, heading=STEPS)
 def train(folder: Folder) -> Answer:
     """Train the state models that are stale."""
     return _step(folder, "train")
 
 
-@command(app)
+@command(app, heading=STEPS)
 def perturb(
     folder: Folder,
     workers: Workers = 0,
@@ -156,13 +158,13 @@ def perturb(
     return Answer({title: cost.to_dict() for title, cost in costs.items()}, lines)
 
 
-@command(app)
+@command(app, heading=STEPS)
 def evaluate(folder: Folder) -> Answer:
     """Rank the genes and judge every method on the held-out targets."""
     return _step(folder, "evaluate")
 
 
-@command(app)
+@command(app, heading=LOOP)
 def play(folder: Folder, workers: Workers = 0, cluster: Cluster = "") -> Answer:
     """Play one round: every step that is stale, then the report."""
     from perturbloop.loop.campaign import show
@@ -173,7 +175,7 @@ def play(folder: Folder, workers: Workers = 0, cluster: Cluster = "") -> Answer:
     return Answer(done.tree, [done.lines[0], *summary(shown, width(), folder=folder)])
 
 
-@command(app, *PROPOSED, panels=PANELS, short={"budget": "-n"})
+@command(app, *PROPOSED, panels=PANELS, short={"budget": "-n"}, heading=LOOP)
 def propose(
     folder: Folder,
     given: dict[str, Any],
@@ -205,7 +207,7 @@ def propose(
     return Answer(batch_tree(batch, rows), lines)
 
 
-@command(app)
+@command(app, heading=ASKED)
 def trials(
     folder: Folder,
     status: Annotated[
@@ -228,16 +230,16 @@ def trials(
     return Answer(trial_tree(rows, told), trial_lines(rows, told, changed, width()))
 
 
-command(app, *RECORDED, panels=PANELS)(record)
-command(app, *REPLAYED, required=("screen",))(backtest)
-command(app)(combine)
-command(app)(curves)
+command(app, *RECORDED, heading=LOOP, panels=PANELS)(record)
+command(app, *REPLAYED, heading=ASKED, required=("screen",))(backtest)
+command(app, heading=ASKED)(combine)
+command(app, heading=ASKED)(curves)
 command(app)(knowledge)
 command(app)(inspect)
 command(app)(models)
 
 
-@command(app)
+@command(app, heading=ASKED)
 def status(folder: Folder) -> Answer:
     """Say what the campaign holds: rounds, recorded files, what is stale, what comes next."""
     from perturbloop.loop.status import status as look
@@ -271,7 +273,7 @@ def relocate(
     return _told(folder, move(folder, cells=full(cells) if cells else None, model=model and model.resolve()))
 
 
-@command(app)
+@command(app, heading=ASKED)
 def gene(
     folder: Folder,
     symbol: Annotated[str, typer.Argument(help="Symbol or Ensembl id.")],
@@ -284,7 +286,7 @@ def gene(
     return Answer(found.to_dict(), found.lines())
 
 
-@command(app)
+@command(app, heading=LOOP)
 def report(
     folder: Folder,
     everything: Annotated[bool, typer.Option("--full", help="Print all that the page says.")] = False,
@@ -333,7 +335,7 @@ def pretrain(
     return Answer(done.to_dict(), [*done.lines(), f"Model: {folder}"])
 
 
-@command(app)
+@command(app, heading=LOOP)
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 0,

@@ -35,6 +35,7 @@ _AS_JSON = Annotated[bool, typer.Option("--json", help="Print JSON for machines.
 def command(
     app: typer.Typer,
     *options: Option,
+    heading: str = "Files and models",
     panels: Mapping[str, str] | None = None,
     required: tuple[str, ...] = (),
     short: Mapping[str, str] | None = None,
@@ -47,6 +48,8 @@ def command(
         Where the command belongs.
     options
         Options to add. Those that came are handed to the function's argument `given`, by name.
+    heading
+        Heading of the command in `perturbloop --help`.
     panels
         Heading in the help, by section of the options.
     required
@@ -81,7 +84,7 @@ def command(
         run.__signature__ = inspect.Signature([*plain, *made, last])  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in (*plain, *made, last)}
         run.__name__, run.__doc__ = function.__name__, function.__doc__
-        app.command(cls=Spreading)(run)
+        app.command(cls=Spreading, rich_help_panel=heading)(run)
         return function
 
     return decorate

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
 from perturbloop.errors import PerturbloopError, printable, some
@@ -66,6 +64,24 @@ class Commands(TyperGroup):
         """Keep what was typed."""
         ctx.obj = tuple(args)
         return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """List the commands under their headings, a line each; what a command takes is told by its own `--help`."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        headings: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            headings.setdefault(command.rich_help_panel, []).append(
+                (name, (command.help or "").partition(";")[0].rstrip("."))
+            )
+        widest = max(map(len, self.commands))
+        for heading, rows in headings.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(widest), text) for name, text in rows])
+        formatter.write_paragraph()
+        formatter.write_text(
+            f"`{ctx.command_path} COMMAND --help` has every option, `--version` the version."
+        )
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; what libraries warn of goes to the log `py.warnings` and not to the terminal."""
@@ -151,6 +167,16 @@ def progress() -> Iterator[None]:
         with heard_by(Lines()):
             yield
         return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
@@ -229,4 +255,6 @@ def _plain(value: Any) -> Any:
 
 def width() -> int:
     """Letters of a line of the terminal, at most 100; 80 where there is none."""
+    from rich.console import Console
+
     return min(Console().width, 100)
