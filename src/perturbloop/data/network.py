@@ -213,7 +213,7 @@ def draw(n_genes: int, *, misleading: bool, rng: np.random.Generator, scale: int
         ),
         n_modules=MODULES * scale,
     )
-    return _with_thresholds(network, rng)
+    return with_thresholds(network, rng)
 
 
 def _roles(n_genes: int, scale: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -288,8 +288,16 @@ def _scattered(role_g: np.ndarray, factor_g: np.ndarray, rng: np.random.Generato
     return scattered_g
 
 
-def _with_thresholds(network: Network, rng: np.random.Generator) -> Network:
-    """Set the two thresholds so that unperturbed cells have the stated mean state, resting and stimulated."""
+def with_thresholds(network: Network, rng: np.random.Generator) -> Network:
+    """Set the two thresholds so that unperturbed cells have the stated mean state, resting and stimulated.
+
+    Parameters
+    ----------
+    network
+        A network whose thresholds, `resting` and `push`, are not yet set.
+    rng
+        Source of the 1,000 cells that they are set by.
+    """
     noise_ng = network.noise(np.arange(1000) % 50, rng=rng)
 
     def threshold(stimulus: float, mean: float) -> float:

@@ -93,11 +93,26 @@ def corpus_cells(
     )
 
 
-def sequenced(log_ng: Float[np.ndarray, "n g"], rng: np.random.Generator) -> sparse.csr_matrix:
-    """Sequence the cells: log-normal depth, gamma-Poisson (negative binomial) counts; dropout is what depth misses."""
+def sequenced(
+    log_ng: Float[np.ndarray, "n g"],
+    rng: np.random.Generator,
+    *,
+    umi_n: Float[np.ndarray, " n"] | float = MEAN_UMI,
+) -> sparse.csr_matrix:
+    """Sequence the cells: log-normal depth, gamma-Poisson (negative binomial) counts; dropout is what depth misses.
+
+    Parameters
+    ----------
+    log_ng
+        Log expression, cells × genes.
+    rng
+        Source of depths and counts.
+    umi_n
+        Mean depth, of all cells or of each.
+    """
     share_ng = np.exp(log_ng - log_ng.max(axis=1, keepdims=True))
     share_ng /= share_ng.sum(axis=1, keepdims=True)
-    depth_n = MEAN_UMI * rng.lognormal(-(DEPTH_SPREAD**2) / 2, DEPTH_SPREAD, len(log_ng))
+    depth_n = umi_n * rng.lognormal(-(DEPTH_SPREAD**2) / 2, DEPTH_SPREAD, len(log_ng))
     mean_ng = depth_n[:, None] * share_ng * rng.gamma(1 / DISPERSION, DISPERSION, log_ng.shape)
     return sparse.csr_matrix(rng.poisson(mean_ng).astype(np.float32))
 
