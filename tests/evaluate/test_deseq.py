@@ -163,17 +163,74 @@ def test_without_pydeseq2_the_rank_sum_serves_and_says_so(simulated, monkeypatch
         deseq(pseudobulks(cells, is_goal_n, donor_n))
 
 
-def test_regressions_of_all_genes_at_once_are_those_of_the_library(rng):
-    api = module._pydeseq2()
-    counts, size_r = rng.negative_binomial(2, 0.1, size=(12, 40)), rng.uniform(0.5, 2, 12)
+@pytest.fixture
+def fitted_both(rng):
+    """Two ways to fit 60 genes of 12 replicates in four blocks, one unexpressed in a state, and what both are given."""
+    inference = module._pydeseq2().Inference
     place = np.arange(12)
     design = np.column_stack([np.ones(12), place % 2, place // 4 == 1, place // 4 == 2]).astype(float)
+    size_r = rng.uniform(0.5, 2, 12)
+    mean_rg = size_r[:, None] * rng.gamma(2, 20, 60) * 2.0 ** np.outer(place % 2, rng.normal(0, 1, 60))
+    spread_g = rng.uniform(0.02, 1, 60)
+    counts = rng.negative_binomial(1 / spread_g, 1 / (1 + mean_rg * spread_g))
+    counts[:, 7] *= place % 2
+    return inference.__base__(n_cpus=1), inference(n_cpus=1), counts, size_r, design, spread_g
+
+
+def test_regressions_of_all_genes_at_once_are_those_of_the_library(fitted_both):
+    *ways, counts, size_r, design, _ = fitted_both
     theirs, ours = (
-        made(n_cpus=1).lin_reg_mu(counts=counts, size_factors=size_r, design_matrix=design, min_mu=0.5)
-        for made in (api.Inference.__base__, api.Inference)
+        way.lin_reg_mu(counts=counts, size_factors=size_r, design_matrix=design, min_mu=0.5) for way in ways
     )
     assert (theirs == 0.5).any()
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+
+
+@pytest.mark.parametrize("prior", [{}, {"prior_disp_var": 0.7, "prior_reg": True}])
+def test_dispersions_of_all_genes_at_once_are_those_of_the_library(fitted_both, prior):
+    *ways, counts, size_r, design, spread_g = fitted_both
+    mu = ways[0].lin_reg_mu(counts=counts, size_factors=size_r, design_matrix=design, min_mu=0.5)
+    first_g = spread_g[::-1].copy()
+    if not prior:
+        first_g[::9] = 1e-8  # these are left to the library
+    (theirs, _), (ours, _) = (way.alpha_mle(counts, design, mu, first_g, 1e-8, 12.0, **prior) for way in ways)
+    np.testing.assert_allclose(np.log(ours), np.log(theirs), atol=2e-3)
+    assert prior or (ours[::9] < 2e-8).any()
+
+
+def test_coefficients_and_wald_tests_of_all_genes_at_once_are_those_of_the_library(fitted_both):
+    *ways, counts, size_r, design, spread_g = fitted_both
+    theirs, ours = (way.irls(counts, size_r, design, spread_g, min_mu=0.5, beta_tol=1e-8) for way in ways)
+    for one, other in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-9, atol=1e-9)
+    beta, mu, _, _ = theirs
+    contrast, ridge = np.array([0.0, 1, 0, 0]), np.diag(np.full(4, 1e-6))
+    tests = [way.wald_test(design, spread_g, beta, mu, ridge, contrast, 0.0, None) for way in ways]
+    for one, other in zip(*tests, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-9)
+
+
+def test_genes_whose_coefficients_stray_are_left_to_the_library(fitted_both):
+    *ways, counts, size_r, design, spread_g = fitted_both
+    theirs, ours = (
+        way.irls(counts, size_r, design, spread_g, min_mu=0.5, beta_tol=1e-8, max_beta=3.5) for way in ways
+    )
+    strayed = (np.abs(theirs[0]) > 3).any(axis=1)
+    assert strayed.any()
+    for one, other in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_tables_are_those_of_the_library(simulated, monkeypatch, paired):
+    cells, is_goal_n, donor_n = simulated
+    bulks = pseudobulks(cells, is_goal_n, donor_n) if paired else metacells(cells, is_goal_n, seed=0)
+    ours = deseq(bulks)
+    api = module._pydeseq2()
+    monkeypatch.setattr(module, "_pydeseq2", lambda: api)
+    api.Inference = api.Inference.__base__
+    theirs = deseq(bulks)
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_the_library_does_not_switch_warnings_off_for_the_program():

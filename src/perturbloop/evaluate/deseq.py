@@ -292,20 +292,9 @@ def _pydeseq2() -> SimpleNamespace:
         raise InputError(msg)
     with warnings.catch_warnings():  # importing it would turn warnings off for the whole program
         from pydeseq2.dds import DeseqDataSet
-        from pydeseq2.default_inference import DefaultInference
         from pydeseq2.ds import DeseqStats
 
-    class Inference(DefaultInference):
-        """The library's, with the regressions of all genes made in one go: they share their design, and one by one take a quarter of all time."""
-
-        def lin_reg_mu(
-            self, counts: np.ndarray, size_factors: np.ndarray, design_matrix: np.ndarray, min_mu: float
-        ) -> np.ndarray:
-            """Fit the means of all genes by least squares, samples × genes."""
-            size_r = size_factors[:, None]
-            beta_cg, *_ = np.linalg.lstsq(design_matrix, counts / size_r, rcond=None)
-            return np.maximum(size_r * (design_matrix @ beta_cg), min_mu)
-
+        from perturbloop.evaluate.deseq_inference import Inference
     return SimpleNamespace(DeseqDataSet=DeseqDataSet, Inference=Inference, DeseqStats=DeseqStats)
 
 
