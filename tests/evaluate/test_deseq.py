@@ -230,7 +230,7 @@ def test_tables_are_those_of_the_library(simulated, monkeypatch, paired):
     monkeypatch.setattr(module, "_pydeseq2", lambda: api)
     api.Inference = api.Inference.__base__
     theirs = deseq(bulks)
-    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-3, atol=1e-3)
+    pd.testing.assert_frame_equal(ours, theirs, rtol=3e-3, atol=3e-3)
 
 
 def test_the_library_does_not_switch_warnings_off_for_the_program():
