@@ -42,7 +42,7 @@ class Made:
                 "goal": "resting",
                 "donor_column": "donor_id",
             },
-            "train": {"model": str(self.model), "epochs": 1, "closed_loop": "always"},
+            "train": {"model": str(self.model), "levels": ("full",), "epochs": 1, "closed_loop": "always"},
             "perturb": {"kinds": ("delete",), "cells_per_gene": 2, "full_cells_per_gene": 1} | perturb,
             "evaluate": {"bootstrap": 20},
         }

@@ -148,7 +148,7 @@ def campaign_config(data: Path, model: Path, *, seed: int) -> CampaignConfig:
                 "goal": "resting",
                 "donor_column": "donor_id",
             },
-            "train": {"model": str(model.resolve()), "epochs": 2, "seed": seed},
+            "train": {"model": str(model.resolve()), "levels": ("full",), "epochs": 2, "seed": seed},
             "perturb": {
                 "cells_per_gene": 8,
                 "full_cells_per_gene": 5,

@@ -35,8 +35,9 @@ class TrainConfig:
     """Folder with the published dictionaries, or their generation (30M, 95M, 104M); by default those in or near the model folder."""
     emb_layer: Annotated[int, Interval(ge=-1000, le=0)] = 0
     """Layer the cell embedding is read from: 0 = last, -1 = one before it."""
-    levels: Annotated[tuple[Level, ...], MinLen(1)] = ("full",)
-    """Levels of the representation channel: lora, full or both; frozen is always run beside them."""
+    levels: Annotated[tuple[Level, ...], MinLen(1)] = ("frozen",)
+    """What is trained on perturbed cells: frozen, the head alone, which is always run; lora and full fine-tune the encoder too, which takes
+    most of a round and has gained nothing where it was measured."""
     closed_loop: ClosedLoop = "auto"
     """auto: perturbed cells train models only where held-out hits can tell what that gains, as most of a round is spent on it; always: in any case."""
     learning_rate: Rate = 2e-4
