@@ -36,6 +36,9 @@ BESIDE = {
         "run.json": "the arithmetic it was run in",
         "noise.json": "how far the arithmetic alone moves a cell",
     },
+    "encoded/MODEL/KEY/": {
+        "HASH.npz": "encodings of edited cells by the frozen encoder, up to 1 GB a run, read again by the heads of later rounds",
+    },
     "tokens/KEY/": {
         "HASH.bin": "encoded start and goal cells, one after another, where they are too many for the memory",
         "lengths.parquet": "how long each is",

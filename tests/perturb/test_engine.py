@@ -57,7 +57,7 @@ def test_a_cell_of_one_gene_is_not_emptied(model, readout):
     assert np.isfinite(ExactEngine(model, readout).shifts(cells, edits)["logit_shift"]).all()
 
 
-def short_of_memory(monkeypatch, most, *, method="_read_tokens", error=None):
+def short_of_memory(monkeypatch, most, *, method="_encode_tokens", error=None):
     """Let the engine run out of memory beyond `most` rows; returns the sizes of the batches that went through."""
     work, sizes = getattr(ExactEngine, method), []
 
@@ -93,7 +93,7 @@ def test_a_batch_too_large_for_the_memory_is_halved_and_gives_the_same_table(
 def test_edits_that_share_a_layer_give_the_same_with_little_memory(model, tokens, readout, monkeypatch):
     row, places, done = tokens.row(2), np.array([7, 0, 11, 3, 4, 8]), []
     whole = ExactEngine(model, readout).read_single(row, "delete", places, edge=0)
-    sizes = short_of_memory(monkeypatch, 2, method="_read_hidden")
+    sizes = short_of_memory(monkeypatch, 2, method="_pooled")
     found = ExactEngine(model, readout).read_single(row, "delete", places, edge=0, on_rows=done.append)
     np.testing.assert_allclose(found, whole, atol=1e-6)
     assert sum(sizes) == sum(done) == 6

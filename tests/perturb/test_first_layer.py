@@ -124,13 +124,13 @@ def test_the_shifts_do_not_depend_on_when_sharing_pays(rng, readout, monkeypatch
     edits = plan(tokens, model.vocabulary, config)
     engine = ExactEngine(model, readout, batch_tokens=150)
     used = []
-    read_single = ExactEngine.read_single
+    encode_single = ExactEngine.encode_single
 
     def counted(engine, row, kind, places, **options):
         used.append((len(row), kind))
-        return read_single(engine, row, kind, places, **options)
+        return encode_single(engine, row, kind, places, **options)
 
-    monkeypatch.setattr(ExactEngine, "read_single", counted)
+    monkeypatch.setattr(ExactEngine, "encode_single", counted)
     tables = {}
     for least in (1, 10**9):
         monkeypatch.setattr(exact, "LEAST_EDITS", least)

@@ -17,6 +17,7 @@ from perturbloop.loop.inputs import Inputs
 from perturbloop.perturb.collect import precision_of
 from perturbloop.perturb.cost import how_long, rate_path
 from perturbloop.perturb.engines import engine_of
+from perturbloop.perturb.kept import kept_in
 from perturbloop.perturb.probe import note_rate
 from perturbloop.perturb.run import Run
 from perturbloop.schema import Level, Variant
@@ -121,15 +122,17 @@ def run_of_arm(arm: Arm, trained: StateModel, inputs: Inputs, folder: Path) -> R
     config, edits, shifts = inputs.config.perturb, plan_arm(arm, inputs), folder / "shifts"
     key = step_key("edits", config={"plan": edits.digest}, inputs=[inputs.key])
     fast = is_fast(arm, config)
-    if fast:
-        key = step_key("fast", config={"top": config.top, "width": config.width}, inputs=[key])
+    key = step_key("fast", config={"top": config.top, "width": config.width}, inputs=[key]) if fast else key
     place = shifts / trained.digest / key
+    precision = precision_of(place, config.precision, trained.model.device)
+    kept = kept_in(folder / "encoded", edits, trained.model, cells=inputs.key, precision=precision)
     engine = engine_of(
         trained.model,
         trained.readout,
         inputs.states.start,
-        precision=precision_of(place, config.precision, trained.model.device),
+        precision=precision,
         batch_tokens=config.batch_tokens,
+        kept=kept if arm.record.level == "frozen" else None,
     )
     note_rate(rate_path(shifts, linear=arm.method == "linear"), engine, inputs.start_tokens)
     title = f"perturb, {arm.title}{how_long(cost_of_arm(arm, inputs, shifts))}"

@@ -9,6 +9,7 @@ from perturbloop.models.readout import Readout
 from perturbloop.perturb.counts import CountsEngine
 from perturbloop.perturb.engine import Engine
 from perturbloop.perturb.exact import ExactEngine
+from perturbloop.perturb.kept import Kept
 from perturbloop.perturb.values import ValuesEngine
 from perturbloop.schema import Precision
 
@@ -20,6 +21,7 @@ def engine_of(
     *,
     precision: Precision = "float32",
     batch_tokens: int = 16384,
+    kept: Kept | None = None,
 ) -> Engine:
     """Return the exact engine of a model, for these cells.
 
@@ -31,6 +33,8 @@ def engine_of(
         Cells that will be edited, in the order of their tokens; read where counts are edited.
     precision, batch_tokens
         Arithmetic and batch of an encoder; counts are edited in float64.
+    kept
+        Where encodings of an encoder are kept.
 
     Returns
     -------
@@ -44,7 +48,7 @@ def engine_of(
     if isinstance(model, Linear):
         return CountsEngine(model, readout, cells)
     if isinstance(model, TokenModel):
-        return ExactEngine(model, readout, precision=precision, batch_tokens=batch_tokens)
+        return ExactEngine(model, readout, precision=precision, batch_tokens=batch_tokens, kept=kept)
     if isinstance(model, ValueModel):
         return ValuesEngine(model, readout, cells)
     msg = f"Edits need a model that reads tokens or values; `{type(model).__name__}` reads neither. Give another model."
