@@ -5,6 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from typer.testing import CliRunner
 
 from perturbloop.cli import app
@@ -64,9 +65,38 @@ def test_parts_make_the_shards_of_an_undivided_run_and_leave_the_ledger_alone(
         pd.testing.assert_frame_equal(table, undivided[name], check_exact=True)
 
 
+def test_machines_without_a_common_disk_hand_each_other_their_shards(made, tmp_path, run, monkeypatch):
+    monkeypatch.setattr(collect, "SHARD_EDITS", 100)
+    whole, store = tmp_path / "whole", f"memory://{tmp_path.name}"
+    init(whole, made.config())
+    play(whole, until="train")
+    nodes = [shutil.copytree(whole, tmp_path / f"node{number}") for number in (1, 2)]
+    play(whole, until="perturb")
+    said = [run(f"perturb {node} --part {number}/2 --store {store}") for number, node in enumerate(nodes, 1)]
+    assert [code for code, _, _ in said] == [0, 0]
+    assert f"perturbloop play {nodes[0]} --store {store}" in said[0][1]
+    held = MemoryFileSystem.store
+    half = next(name for name in sorted(held) if tmp_path.name in name and "/part-" in name)
+    held[half].seek(0)
+    held[half].write(b"half")  # as a store would leave it that does not write whole files
+    made_before = [made.shards(node).keys() for node in nodes]
+    code, printed, _ = run(f"perturb {nodes[0]} --store {store}")
+    assert code == 0, printed
+    pd.testing.assert_frame_equal(*(pd.concat(shifts(folder).values()) for folder in (nodes[0], whole)))
+    n_all = len(made.shards(whole))
+    assert n_all == len(made.shards(nodes[0])) > max(map(len, made_before)) > 0
+    again = run(f"perturb {nodes[1]} --part 1/1 --store {store}")
+    assert f"{n_all:,} of {n_all:,} shards; 0 made now" in again[1]
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        (
+            "--store nope://x",
+            "`--store` takes an address that fsspec knows, such as s3://BUCKET/study, or a path; 'nope://x' came",
+        ),
+        ("--store /proc/none", "may be written and read; '/proc/none' may not"),
         ("--part 3/2", "I from 1 to N"),
         ("--part 0/4", "'0/4' came"),
         ("--part a/b", "'a/b' came"),

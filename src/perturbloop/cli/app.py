@@ -12,7 +12,7 @@ from perturbloop.cli.curves import curves
 from perturbloop.cli.inspect import inspect
 from perturbloop.cli.knowledge import knowledge
 from perturbloop.cli.models import models
-from perturbloop.cli.options import Cluster, Folder, Workers, command, full
+from perturbloop.cli.options import Cluster, Folder, Store, Workers, command, full
 from perturbloop.cli.output import Answer, Commands, width
 from perturbloop.cli.record import RECORDED, record
 from perturbloop.errors import InputError, some
@@ -107,10 +107,10 @@ def check(folder: Folder) -> Answer:
     return _told(folder, checked(folder))
 
 
-def _step(folder: Path, until: str, *, workers: int = 0, cluster: str = "") -> Answer:
+def _step(folder: Path, until: str, **shared: Any) -> Answer:
     from perturbloop.loop.campaign import play as run
 
-    played = run(folder, until=until, workers=workers, cluster=cluster)
+    played = run(folder, until=until, **shared)
     done = f"Round {played.round}: {', '.join(played.done)} done." if played.done else ""
     lines = [line for line in (done, *played.lines) if line]
     return _told(folder, lines, round=played.round, done=list(played.done))
@@ -127,10 +127,11 @@ def perturb(
     folder: Folder,
     workers: Workers = 0,
     cluster: Cluster = "",
+    store: Store = "",
     part: Annotated[
         str,
         typer.Option(
-            help="Score the I-th of N parts, as one of several processes on one disk; `perturb` without it collects them.",
+            help="Score the I-th of N parts, as one of several processes; `perturb` without it collects them.",
             metavar="I/N",
             show_default=False,
         ),
@@ -148,9 +149,9 @@ def perturb(
         if others:
             msg = f"`--part` goes alone: each part is one process; {some(others)} came too. Leave out one or the other."
             raise InputError(msg)
-        return _told(folder, perturb_part(folder, part))
+        return _told(folder, perturb_part(folder, part, store=store))
     if not dry_run:
-        return _step(folder, "perturb", workers=workers, cluster=cluster)
+        return _step(folder, "perturb", workers=workers, cluster=cluster, store=store)
     from perturbloop.loop.campaign import dry_run as estimate
 
     costs = estimate(folder)
@@ -165,12 +166,12 @@ def evaluate(folder: Folder) -> Answer:
 
 
 @command(app, heading=LOOP)
-def play(folder: Folder, workers: Workers = 0, cluster: Cluster = "") -> Answer:
+def play(folder: Folder, workers: Workers = 0, cluster: Cluster = "", store: Store = "") -> Answer:
     """Play one round: every step that is stale, then the report."""
     from perturbloop.loop.campaign import show
     from perturbloop.report import summary
 
-    done = _step(folder, "report", workers=workers, cluster=cluster)
+    done = _step(folder, "report", workers=workers, cluster=cluster, store=store)
     _, shown, _ = show(folder)
     return Answer(done.tree, [done.lines[0], *summary(shown, width(), folder=folder)])
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perturbloop.cli.options import Workers, listed
+from perturbloop.cli.options import Cluster, Store, Workers, listed
 from perturbloop.cli.output import Answer
 from perturbloop.errors import DesignError
 
@@ -34,6 +34,8 @@ def curves(
     ] = None,
     trained_at: Annotated[str, typer.Option(help="Sizes at which models are trained, by commas.")] = "0,20",
     workers: Workers = 0,
+    cluster: Cluster = "",
+    store: Store = "",
 ) -> Answer:
     """Draw learning curves: held-out hits found after k measured genes, beside controls and baselines."""
     from perturbloop.loop.curves import curves as run
@@ -46,6 +48,8 @@ def curves(
         levels=None if levels is None else [name for name in listed(levels) if name != "none"],
         trained_at=_numbers(trained_at, "--trained-at"),
         workers=workers,
+        cluster=cluster,
+        store=store,
     )
     lines = [*_lines(done.means), *done.notes, f"Figure: {done.figure}"]
     tree = {

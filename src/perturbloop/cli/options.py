@@ -27,6 +27,14 @@ Cluster = Annotated[
         show_default=False,
     ),
 ]
+Store = Annotated[
+    str,
+    typer.Option(
+        help="Fetch shards from here and send them here, for machines without a common disk: s3://BUCKET/NAME, or what else fsspec knows.",
+        metavar="URL",
+        show_default=False,
+    ),
+]
 WIDE = 20
 """Widest list of words that stands beside a flag; a wider one ends what is said of it."""
 _AS_JSON = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

@@ -111,7 +111,7 @@ class Campaign:
         return self._played("train")
 
     def perturb(
-        self, *, workers: int = 0, cluster: str = "", dry_run: bool = False
+        self, *, workers: int = 0, cluster: str = "", store: str = "", dry_run: bool = False
     ) -> "Campaign | dict[str, Cost]":
         """Perturb genes in silico; a killed run goes on where it stopped.
 
@@ -121,20 +121,22 @@ class Campaign:
             Processes of a Ray cluster on this machine; 0 = this one alone.
         cluster
             Address of a Ray cluster that runs, in their place.
+        store
+            Place such as `s3://BUCKET/NAME` where machines without a common disk find each other's shards.
         dry_run
             Whether only the cost is told, by state model.
         """
         return (
             loop.dry_run(self.folder)
             if dry_run
-            else self._played("perturb", workers=workers, cluster=cluster)
+            else self._played("perturb", workers=workers, cluster=cluster, store=store)
         )
 
     def evaluate(self) -> "Campaign":
         """Rank the genes and judge every method on the held-out targets."""
         return self._played("evaluate")
 
-    def play(self, *, workers: int = 0, cluster: str = "") -> "Campaign":
+    def play(self, *, workers: int = 0, cluster: str = "", store: str = "") -> "Campaign":
         """Play one round: every step that is stale, then the report.
 
         Parameters
@@ -143,8 +145,10 @@ class Campaign:
             Processes of a Ray cluster on this machine for the in-silico edits; 0 = this one alone.
         cluster
             Address of a Ray cluster that runs, in their place.
+        store
+            Place such as `s3://BUCKET/NAME` where machines without a common disk find each other's shards.
         """
-        return self._played("report", workers=workers, cluster=cluster)
+        return self._played("report", workers=workers, cluster=cluster, store=store)
 
     def record(
         self,
@@ -329,8 +333,8 @@ class Campaign:
         Parameters
         ----------
         options
-            `ks` (sizes of the panels), `panels`, `seeds`, `levels`, `trained_at` and `workers`, as of `perturbloop curves`; lists
-            rather than texts with commas.
+            `ks` (sizes of the panels), `panels`, `seeds`, `levels`, `trained_at`, `workers`, `cluster` and `store`, as of
+            `perturbloop curves`; lists rather than texts with commas.
         """
         from perturbloop.loop.curves import curves
 
@@ -377,9 +381,9 @@ class Campaign:
             raise InputError(msg)
         return found
 
-    def _played(self, until: str, *, workers: int = 0, cluster: str = "") -> "Campaign":
+    def _played(self, until: str, **shared: Any) -> "Campaign":
         with progress():
-            loop.play(self.folder, until=until, workers=workers, cluster=cluster)
+            loop.play(self.folder, until=until, **shared)
         return self
 
     def __repr__(self) -> str:

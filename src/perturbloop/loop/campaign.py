@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -180,7 +180,7 @@ def relocate(
     return [f"Found again: {', '.join(role for role, path in (('cells', cells), ('model', model)) if path)}."]
 
 
-def play(folder: Path | str, *, until: str = "report", workers: int = 0, cluster: str = "") -> Played:
+def play(folder: Path | str, *, until: str = "report", **shared: Any) -> Played:
     """Do every step of a round that is stale, up to `until`; with nothing new no round is opened.
 
     A step's key is the hash of its config, its inputs and the keys before it. A step with a finished record of that
@@ -192,10 +192,8 @@ def play(folder: Path | str, *, until: str = "report", workers: int = 0, cluster
         Campaign folder.
     until
         Last step: check, train, perturb, evaluate, propose or report.
-    workers
-        Processes of a Ray cluster on this machine that share the in-silico edits; 0 = this process alone.
-    cluster
-        Address of a Ray cluster that runs and shares them instead.
+    shared
+        `workers`, `cluster` and `store` of `perturb.workers.shared_by`: who else makes the in-silico edits.
 
     Raises
     ------
@@ -205,7 +203,7 @@ def play(folder: Path | str, *, until: str = "report", workers: int = 0, cluster
     if until not in NAMES:
         msg = f"A step is one of {', '.join(NAMES)}; it is {until!r}. Did you mean {closest(until, NAMES)}?"
         raise StoreError(msg)
-    with shared_by(workers, cluster=cluster), working(Path(folder)) as campaign:
+    with shared_by(**shared, home=folder), working(Path(folder)) as campaign:
         inputs = inputs_of(campaign)
         remeasure(campaign, inputs)
         return _play(Work(campaign, inputs), until)
@@ -238,8 +236,8 @@ def _play(work: Work, until: str) -> Played:
     return Played(campaign.folder, number, stale, lines)
 
 
-def perturb_part(folder: Path | str, part: str) -> list[str]:
-    """Score one part of the edits of the next round, beside other parts, on this or other machines of one disk. Returns what to tell.
+def perturb_part(folder: Path | str, part: str, *, store: str = "") -> list[str]:
+    """Score one part of the edits of the next round, beside other parts, on this or other machines. Returns what to tell.
 
     The ledger is only read: shards are all that is written, and a `play` collects them. Parts may run in any order, or again.
 
@@ -249,6 +247,8 @@ def perturb_part(folder: Path | str, part: str) -> list[str]:
         Campaign folder whose state models are trained.
     part
         `I/N`: the shards of the I-th of N parts.
+    store
+        Where the shards go too, for machines without a common disk: as of `perturb.workers.shared_by`.
 
     Raises
     ------
@@ -256,7 +256,7 @@ def perturb_part(folder: Path | str, part: str) -> list[str]:
         If a state model is to be trained first: parts that know nothing of each other would each train it.
     """
     asked = Part.parse(part)
-    with open_campaign(Path(folder)) as campaign:
+    with shared_by(store=store, home=folder), open_campaign(Path(folder)) as campaign:
         work = Work(campaign, inputs_of(campaign))
         if _stale(campaign, step_keys(campaign.config, work.inputs), "train"):
             msg = (
@@ -265,7 +265,7 @@ def perturb_part(folder: Path | str, part: str) -> list[str]:
             )
             raise StoreError(msg)
         said = asked.line(*score_part(work, asked))
-    return [said, f"When all parts are done: perturbloop play {folder}"]
+    return [said, f"When all parts are done: perturbloop play {folder}{store and f' --store {store}'}"]
 
 
 def _stale(campaign: CampaignFolder, keys: dict[str, str], until: str) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def curves(
     seeds: int = 5,
     levels: Collection[str] | None = None,
     trained_at: Collection[int] = TRAINED_AT,
-    workers: int = 0,
+    **shared: Any,
 ) -> Curves:
     """Measure a campaign's learning curves on its frozen held-out half; points that are there are not computed again.
 
@@ -80,8 +80,8 @@ def curves(
         alone.
     trained_at
         Sizes at which models are trained, among `ks`.
-    workers
-        Processes of a local Ray cluster that share the in-silico edits; 0 = this process alone.
+    shared
+        `workers`, `cluster` and `store` of `perturb.workers.shared_by`: who else makes the in-silico edits.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def curves(
     """
     folder, started = Path(folder), time.monotonic()
     require_panels(ks, panels, seeds)
-    with shared_by(workers), working(folder) as campaign:
+    with shared_by(**shared, home=folder), working(folder) as campaign:
         chosen = levels_of(campaign.config.train.levels if levels is None else levels)
         inputs = inputs_of(campaign)
         remeasure(campaign, inputs)

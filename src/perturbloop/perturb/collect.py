@@ -15,6 +15,7 @@ from perturbloop.models.cell_model import CellModel
 from perturbloop.perturb.engine import Engine, OnRows
 from perturbloop.perturb.plan import Plan
 from perturbloop.perturb.shards import score_shards, shard_path
+from perturbloop.perturb.workers import sharing
 from perturbloop.schema import Precision
 from perturbloop.store.files import own, read_table, write_first
 
@@ -120,7 +121,7 @@ def precision_of(folder: Path, asked: Precision | Literal["auto"], device: torch
     Parameters
     ----------
     folder
-        Folder of the run, which notes its precision; a new run's is written here.
+        Folder of the run, which notes its precision; a new run's is written here, and where shards are shared through a store there.
     asked
         Precision of a new run. `auto` is mixed where the device multiplies bfloat16 faster than float32: a GPU, or a CPU with
         such units.
@@ -130,11 +131,25 @@ def precision_of(folder: Path, asked: Precision | Literal["auto"], device: torch
     Returns
     -------
     `float32` or `mixed`.
+
+    Raises
+    ------
+    StoreError
+        If the shards in the store are of another precision than those here.
     """
-    note = folder / "run.json"
+    note, store = folder / "run.json", sharing().store
     if not note.is_file():
         units = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
         chosen: Precision = ("mixed" if units else "float32") if asked == "auto" else asked
-        write_first(note, json.dumps({"precision": chosen}, indent=2))
+        text = json.dumps({"precision": chosen}, indent=2)
+        write_first(note, store.first(note, text) if store else text)
     with own(note):
-        return _PRECISIONS[json.loads(note.read_text())["precision"]]
+        text = note.read_text()
+        found = _PRECISIONS[json.loads(text)["precision"]]
+    if store and store.first(note, text) != text:
+        msg = (
+            f"The shards of a run are of one precision; those in {store.url!r} are not {found}, as those of `{folder}` are. Delete that "
+            "folder, or name another place with `--store`."
+        )
+        raise StoreError(msg)
+    return found

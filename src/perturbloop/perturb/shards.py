@@ -84,7 +84,7 @@ def score_shards(
     engine, tokens, plan
         What is edited, and how a shift is read.
     folder
-        Where the shards lie.
+        Where the shards lie; where the work is shared through a store, they are fetched from there and sent there.
     shards
         Edits of each shard, by its number.
     on_rows
@@ -94,16 +94,24 @@ def score_shards(
     -------
     How many shards were missing.
     """
+    store, label = sharing().store, plan.digest if sharing().store else ""
+    if store is not None:
+        store.meet([shard_path(folder, number) for number in shards], label)
     missing = {number: edits for number, edits in shards.items() if not shard_path(folder, number).is_file()}
     on_rows(sum(map(len, shards.values())) - sum(map(len, missing.values())))
+
+    def keep(number: int, frame: pd.DataFrame) -> None:
+        write_table(shard_path(folder, number), frame)
+        if store is not None:
+            store.send(shard_path(folder, number), label)
+
     if sharing().alone:
         for number, edits in missing.items():
-            frame = score(engine, tokens, plan, edits, on_rows=on_rows)
-            write_table(shard_path(folder, number), frame)
+            keep(number, score(engine, tokens, plan, edits, on_rows=on_rows))
     elif missing:
         from perturbloop.perturb.on_ray import score_on_ray  # ray is an extra
 
         for number, frame in score_on_ray(score, engine, tokens, plan, missing, sharing=sharing()):
-            write_table(shard_path(folder, number), frame)
+            keep(number, frame)
             on_rows(len(frame))
     return len(missing)

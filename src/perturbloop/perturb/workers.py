@@ -7,9 +7,13 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from perturbloop.errors import InputError
+
+if TYPE_CHECKING:
+    from perturbloop.store.remote import Remote
 
 PATIENCE = 5.0
 """Seconds in which an address must answer."""
@@ -23,6 +27,8 @@ class Sharing:
     """Processes of a Ray cluster on this machine; 0 = none."""
     cluster: str = ""
     """Address of a Ray cluster that runs; '' = none."""
+    store: "Remote | None" = None
+    """Where shards are fetched from and sent to; `None` = this machine's disk alone."""
     pool: Any = None
     """What the first plan connected to; the later ones use it too."""
     closing: ExitStack = field(default_factory=ExitStack)
@@ -43,7 +49,9 @@ def sharing() -> Sharing:
 
 
 @contextmanager
-def shared_by(workers: int = 0, *, cluster: str = "") -> Iterator[None]:
+def shared_by(
+    workers: int = 0, *, cluster: str = "", store: str = "", home: Path | str = "."
+) -> Iterator[None]:
     """Let so many processes score the plans that are run inside; the tables are the same.
 
     Parameters
@@ -53,11 +61,15 @@ def shared_by(workers: int = 0, *, cluster: str = "") -> Iterator[None]:
     cluster
         Address of a Ray cluster that runs, `HOST:PORT` or `auto` (the one on this machine), of which this machine is a node; its CPUs or GPUs share the edits. Its nodes need
         no disk in common with this machine, and the same perturbloop.
+    store
+        Place that fsspec knows, such as `s3://BUCKET/study`, where machines without a common disk find each other's shards; '' = none.
+    home
+        Campaign folder, below which the shards lie.
 
     Raises
     ------
     InputError
-        If the number is negative, both are given, Ray is not installed, or nobody answers at the address.
+        If the number is negative, both are given, Ray is not installed, nobody answers at the address, or the store cannot be used.
 
     Examples
     --------
@@ -82,11 +94,19 @@ def shared_by(workers: int = 0, *, cluster: str = "") -> Iterator[None]:
     if cluster:
         require_answer(cluster)
     with ExitStack() as closing:
-        before = _sharing.set(Sharing(workers, cluster, closing=closing))
+        before = _sharing.set(Sharing(workers, cluster, _opened(store, Path(home)), closing=closing))
         try:
             yield
         finally:
             _sharing.reset(before)
+
+
+def _opened(store: str, home: Path) -> "Remote | None":
+    if not store:
+        return None
+    from perturbloop.store.remote import Remote  # fsspec is loaded where it is needed
+
+    return Remote(store, home)
 
 
 def require_answer(address: str) -> None:
