@@ -4,6 +4,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from perturbloop.schema import Level, TrainConfig
 from perturbloop.train.consistency import Aims, LogitOf, consistency_loss
 from perturbloop.train.examples import Examples, room_beside
 from perturbloop.train.lora import Adapter, adapted, merged
+from perturbloop.train.together import crew
 
 WARM_UP = 0.1
 CLIP = 1.0
@@ -76,7 +78,7 @@ def fine_tune(
     -----
     AdamW, cross-entropy against soft labels, linear warm-up and decay. A step takes the mean gradient of `accumulate` batches; an
     epoch's last step may have fewer. Dropout is off: on a CPU it forces the slow attention path, and three epochs over a few
-    thousand cells are stopped early enough.
+    thousand cells are stopped early enough. Processes that were started together (`train.together`) share each batch.
     """
     if not isinstance(encoder, Geneformer):
         msg = (
@@ -87,6 +89,23 @@ def fine_tune(
     if config.keep_epoch == "best" and held_out is None:
         msg = "The best epoch is chosen by held-out cells; none came. Hand them in as `held_out`, or keep the last epoch."
         raise ModelError(msg)
+    return cast(
+        "Tuned",
+        crew().call(_tuned, encoder, examples, config, level, aims, held_out=held_out, on_step=on_step),
+    )
+
+
+def _tuned(
+    encoder: Geneformer,
+    examples: Examples,
+    config: TrainConfig,
+    level: Level,
+    aims: Aims | None,
+    *,
+    held_out: Examples | None = None,
+    on_step: Callable[[int, int, float], None] | None = None,
+) -> Tuned:
+    together = crew()
     torch.manual_seed(config.seed)
     model = copy.deepcopy(encoder)
     model.forget_digest()
@@ -95,6 +114,7 @@ def fine_tune(
     torch.nn.init.zeros_(head.bias)
     around = adapted(model.bert, rank=config.lora_rank) if level == "lora" else None
     weights = [weight for weight in model.bert.parameters() if weight.requires_grad] + [*head.parameters()]
+    together.same(weights)
     rate = config.lora_learning_rate if level == "lora" else config.learning_rate
     optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.01)
     rng, rng_of_aims = np.random.default_rng(config.seed), np.random.default_rng([config.seed, 4])
@@ -113,17 +133,21 @@ def fine_tune(
             optimizer.zero_grad()
             losses = []
             for rows in parts:
-                loss = _loss(logit_of, examples, rows)
-                if aims is not None and config.consistency > 0:
-                    loss = loss + config.consistency * consistency_loss(logit_of, aims, rng=rng_of_aims)
-                (loss / len(parts)).backward()
-                losses.append(float(loss.detach()))
+                mine, terms = together.share(rows), []
+                if len(mine):
+                    terms.append(_loss(logit_of, examples, mine) * (len(mine) / len(rows)))
+                if aims is not None and config.consistency > 0 and together.leads:
+                    terms.append(config.consistency * consistency_loss(logit_of, aims, rng=rng_of_aims))
+                if terms:
+                    (torch.stack(terms).sum() / len(parts)).backward()
+                losses.append(sum(float(term.detach()) for term in terms))
+            loss = together.add_up(weights, float(np.mean(losses)))
             torch.nn.utils.clip_grad_norm_(weights, CLIP)
             optimizer.step()
             schedule.step()
             step += 1
             if on_step is not None:
-                on_step(step, n_steps, float(np.mean(losses)))
+                on_step(step, n_steps, loss)
         if config.keep_epoch == "best" and held_out is not None:
             kept.offer(_mean_loss(logit_of, held_out, config.batch_tokens))
     kept.restore()

@@ -4,10 +4,10 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from perturbloop.train.corpus import Corpus, build_corpus
 from perturbloop.train.masked_loss import held_out_losses, hidden_states
 from perturbloop.train.masking import IGNORED, batches, mask_genes, pad
 from perturbloop.train.pretrain_config import PretrainConfig, PretrainReport
+from perturbloop.train.together import Crew, crew
 
 FORMAT = 1
 WARM_UP = 0.05
@@ -63,7 +64,8 @@ def pretrain(
     Notes
     -----
     A run of fixed `steps` gives the same weights every time, interrupted or not, on the same machine with the
-    same number of threads. A run by the clock takes as many steps as fit; the card records them.
+    same number of threads; processes that were started together (`train.together`) share each batch, and give them up to
+    rounding. A run by the clock takes as many steps as fit; the card records them.
 
     Raises
     ------
@@ -85,7 +87,14 @@ def pretrain(
         files, words, holdout=config.holdout, seed=config.seed
     )  # refuses before a folder is made
     with model_folder.partial_folder(folder, key) as partial:
-        model, report = _learn(corpus, config, partial, started, on_step)
+        saved = model_folder.load_checkpoint(partial)
+        first = _first_model(corpus, config, cold=saved is not None)
+        needed = replace(
+            corpus, expression_ng=corpus.expression_ng[:0]
+        )  # it only decides where the model begins
+        own = {"model": first, "partial": partial, "started": started, "on_step": on_step}
+        learnt = crew().call(_learn, needed, config, saved, **own)
+        model, report = cast("tuple[BertForMaskedLM, PretrainReport]", learnt)
         model_folder.publish(folder, model, words, _card(key, corpus, config, report))
     model_folder.remove_partial(folder)
     return report
@@ -124,10 +133,19 @@ def pretrain_files(
 
 
 def _learn(
-    corpus: Corpus, config: PretrainConfig, partial: Path, started: float, on_step: OnStep | None
-) -> tuple[BertForMaskedLM, PretrainReport]:
-    saved = model_folder.load_checkpoint(partial)
-    model = _first_model(corpus, config, cold=saved is not None)
+    corpus: Corpus,
+    config: PretrainConfig,
+    saved: dict[str, Any] | None,
+    *,
+    model: BertForMaskedLM | None = None,
+    partial: Path | None = None,
+    started: float = 0.0,
+    on_step: OnStep | None = None,
+) -> tuple[BertForMaskedLM, PretrainReport] | None:
+    """Learn, in the process that leads or in one that takes its share of each batch and gives nothing back."""
+    together = crew()
+    model = _first_model(corpus, config, cold=True) if model is None else model
+    together.same(list(model.parameters()))
     optimizer = _optimizer(model, config)
     step, first_loss = 0, float("nan")
     if saved is not None:
@@ -135,7 +153,7 @@ def _learn(
         optimizer.load_state_dict(saved["optimizer"])
         step, first_loss = saved["step"], saved["first_loss"]
         started -= saved["seconds"]
-    else:
+    elif together.leads:
         first_loss = held_out_losses(model, corpus, config)[0].loss
 
     seen = torch.from_numpy(np.flatnonzero(corpus.token_counts()))
@@ -154,28 +172,28 @@ def _learn(
             rng = np.random.default_rng([config.seed, 0, epoch])
             plan = batches(length_n, batch_tokens=config.batch_tokens, rng=rng)
         passed = epoch + (step - offset) / len(plan)
-        done = progress(config, step=step, epochs=passed, seconds=time.monotonic() - started)
+        done = together.agreed(progress(config, step=step, epochs=passed, seconds=time.monotonic() - started))
         if done >= 1:
             break
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, done)
         batch = [rows[place] for place in plan[step - offset]]
-        loss = _loss(
-            model, batch, corpus, config, seen, place_v, np.random.default_rng([config.seed, 1, step])
-        )
         optimizer.zero_grad()
-        loss.backward()
+        rng = np.random.default_rng([config.seed, 1, step])
+        loss = _backward(model, batch, corpus, config, seen, place_v, rng, together)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step += 1
         if on_step is not None:
-            on_step(step, done, loss.item())
-        if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+            on_step(step, done, loss)
+        if partial is not None and time.monotonic() - last_saved > CHECKPOINT_SECONDS:
             last_saved = time.monotonic()
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
             seconds = time.monotonic() - started
             model_folder.save_checkpoint(partial, {**state, "first_loss": first_loss, "seconds": seconds})
 
+    if not together.leads:
+        return None
     minutes = (time.monotonic() - started) / 60
     return model, PretrainReport(
         n_cells=len(rows),
@@ -229,7 +247,7 @@ def learning_rate(config: PretrainConfig, done: float) -> float:
     return config.learning_rate * max(0.0, min(done / WARM_UP, (1 - done) / (1 - WARM_UP)))
 
 
-def _loss(
+def _backward(
     model: BertForMaskedLM,
     batch: Sequence[np.ndarray],
     corpus: Corpus,
@@ -237,17 +255,41 @@ def _loss(
     seen: torch.Tensor,
     place_v: torch.Tensor,
     rng: np.random.Generator,
-) -> torch.Tensor:
-    """Cross-entropy of the hidden genes among the genes seen in training: the others keep their first, low bias."""
-    specials = corpus.vocabulary.specials
+    together: Crew,
+) -> float:
+    """Leave the gradients of a batch in the weights, whoever shares it, and give its loss."""
     shown_nt, labels_nt = mask_genes(
-        pad(batch), corpus.is_gene_v, mask_token=specials["<mask>"], share=config.mask_share, rng=rng
+        pad(batch),
+        corpus.is_gene_v,
+        mask_token=corpus.vocabulary.specials["<mask>"],
+        share=config.mask_share,
+        rng=rng,
     )
+    mine, total = together.share(np.arange(len(batch))), 0.0
+    if len(mine):
+        share = _loss_sum(model, shown_nt[mine], labels_nt[mine], corpus, seen, place_v)
+        loss = share / int((labels_nt != IGNORED).sum())
+        loss.backward()
+        total = loss.item()
+    return together.add_up([weight for weight in model.parameters() if weight.requires_grad], total)
+
+
+def _loss_sum(
+    model: BertForMaskedLM,
+    shown_nt: np.ndarray,
+    labels_nt: np.ndarray,
+    corpus: Corpus,
+    seen: torch.Tensor,
+    place_v: torch.Tensor,
+) -> torch.Tensor:
+    """Cross-entropy of the hidden genes among the genes seen in training, their sum: the others keep their first, low bias."""
+    specials = corpus.vocabulary.specials
     labels = torch.from_numpy(labels_nt)
     hidden = hidden_states(model, shown_nt, labels != IGNORED, specials["<pad>"])
     head = model.cls.predictions
     weight, bias = model.bert.embeddings.word_embeddings.weight[seen], head.bias[seen]
-    return cross_entropy(head.transform(hidden) @ weight.T + bias, place_v[labels[labels != IGNORED]])
+    logits = head.transform(hidden) @ weight.T + bias
+    return cross_entropy(logits, place_v[labels[labels != IGNORED]], reduction="sum")
 
 
 def _first_model(corpus: Corpus, config: PretrainConfig, *, cold: bool) -> BertForMaskedLM:
