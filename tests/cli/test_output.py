@@ -134,6 +134,10 @@ def test_control_characters_in_names_never_reach_a_terminal(capsys):
     [
         (
             "init new --cells c.h5ad --json",
+            "needs '--cells', .*; '--state-column', '--start', '--goal', '--model' did not come",
+        ),
+        (
+            "init new --cells c.h5ad --preset pershad2025 --json",
             "needs '--cells', .*; '--state-column', '--start', '--goal' did not come",
         ),
         ("check --json", "Missing argument 'DIR'"),

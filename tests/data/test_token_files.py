@@ -46,6 +46,16 @@ def test_tokens_on_disk_are_those_in_memory(path, tmp_path, spare, seven_at_once
         assert texts(tokens.select(np.array([9, 4]))) == [expected[9], expected[4]]
 
 
+def test_tokens_of_another_encoding_are_made_anew(path, tmp_path, seven_at_once, monkeypatch):
+    cells, folder = read_cells(path)[0], tmp_path / "tokens"
+    tokens_of(cells, WORDS, folder=folder, keeps=True)
+    (before,) = folder.iterdir()
+    monkeypatch.setattr(token_files, "ENCODING", token_files.ENCODING + 1)
+    tokens_of(cells, WORDS, folder=folder, keeps=True)
+    (after,) = folder.iterdir()
+    assert after != before
+
+
 def test_many_tokens_need_more_bits(path, tmp_path, seven_at_once):
     words = replace(WORDS, specials=WORDS.specials | {"<cls>": 70_000, "<eos>": 70_001})
     cells = read_cells(path)[0]

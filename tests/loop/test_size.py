@@ -1,11 +1,14 @@
 """A campaign on cells that stay in their file plays as one on cells in memory, encodes them once, and goes on after a kill."""
 
 import os
+import shutil
 
 import pandas as pd
 import pytest
 
 from perturbloop.data import cells, stored_counts, survey, token_files
+from perturbloop.errors import InputError
+from perturbloop.loop import inputs
 from perturbloop.loop.campaign import checked, init, play
 
 
@@ -28,8 +31,6 @@ def test_streamed_cells_play_as_cells_in_memory(made, tmp_path, request, monkeyp
     said = checked(tmp_path / "held")
     request.getfixturevalue("streams")
     init(tmp_path / "streamed", made.config())
-    assert not (tmp_path / "streamed" / "tokens").exists()
-    play(tmp_path / "streamed", until="check")
     monkeypatch.setattr(token_files, "encode_blocks", None)  # what was encoded is found again
     play(tmp_path / "streamed", until="perturb")
     assert checked(tmp_path / "streamed") == said
@@ -41,6 +42,7 @@ def test_a_kill_while_cells_are_encoded_leaves_nothing_that_is_taken_for_whole(
     made, tmp_path, streams, monkeypatch
 ):
     init(tmp_path / "study", made.config())
+    shutil.rmtree(tmp_path / "study" / "tokens")
 
     def killed(parts, file, vocabulary):
         file.write(b"half")
@@ -57,3 +59,14 @@ def test_a_kill_while_cells_are_encoded_leaves_nothing_that_is_taken_for_whole(
     play(tmp_path / "study", until="check")
     (kept,) = (tmp_path / "study" / "tokens").iterdir()
     assert {path.suffix for path in kept.iterdir()} == {".bin", ".parquet"}
+
+
+def test_cells_that_are_refused_after_they_were_encoded_leave_nothing(made, tmp_path, streams, monkeypatch):
+    def refused(tokens, source):
+        assert (tmp_path / "studies" / "study" / "tokens").is_dir()
+        raise InputError(source)
+
+    monkeypatch.setattr(inputs, "require_some", refused)
+    with pytest.raises(InputError):
+        init(tmp_path / "studies" / "study", made.config())
+    assert not (tmp_path / "studies").exists()

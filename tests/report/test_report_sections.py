@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from perturbloop.errors import InputError
-from perturbloop.report import sections
+from perturbloop.report import figure_of, sections
 from perturbloop.schema import METHODS
 
 NAMES = ["STAT1", "JAK2", "<script>alert(1)</script>"]
@@ -143,3 +143,12 @@ def test_compounds_stand_below_the_genes_they_hit(round_one):
     assert last.title.startswith("drug: 2 compounds")
     assert [line[0] for line in last.rows] == ["in", "out"]
     assert [line[-1] for line in last.rows] == ["neither", "held out, fold 1"]
+
+
+def test_a_volcano_without_a_dot_is_not_drawn(round_zero):
+    bare = replace(round_zero, ranking=round_zero.ranking.assign(pvalue=float("nan")))
+    assert section(round_zero, "ranking").pictures
+    assert not section(bare, "ranking").pictures
+    assert figure_of(round_zero, "ranking").axes
+    with pytest.raises(InputError, match="'ranking' came"):
+        figure_of(bare, "ranking")

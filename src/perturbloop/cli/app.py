@@ -1,6 +1,5 @@
 """All commands; each is parsed here and does its work in `loop` or `train`."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,20 +64,11 @@ def _version(asked: bool | None) -> None:
 
 @app.callback()
 def main(
-    context: typer.Context,
     version: Annotated[
         bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = None,
 ) -> None:
     """Close the loop between in-silico and real perturbations of single cells."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # by `accelerate launch` or `torchrun`
-        from perturbloop.train.together import join
-
-        crew = join()
-        if not crew.leads:
-            crew.serve()
-            raise typer.Exit
-        context.call_on_close(crew.dismiss)
 
 
 def _told(folder: Path, lines: list[str], **facts: Any) -> Answer:

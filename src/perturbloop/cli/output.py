@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import math
+import os
 import re
 import sys
 import time
@@ -22,6 +23,8 @@ UsageError: Any = typer.BadParameter.__bases__[0]
 STOPPED = "Stopped. Type the same command to go on."
 TWO_MINUTES = 120.0
 """Seconds from which the time that is left is told in minutes."""
+UNLESS = {"--model": "--preset"}
+"""Options that must come unless another one does, which brings them."""
 PAUSE = 2.0
 """Seconds between two lines of progress that say that a piece of work began or ended."""
 LONG_PAUSE = 20.0
@@ -84,7 +87,14 @@ class Commands(TyperGroup):
         )
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; what libraries warn of goes to the log `py.warnings` and not to the terminal."""
+        """Run a command, or help the process that does; what libraries warn of goes to the log `py.warnings`, not to the terminal."""
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # by `accelerate launch` or `torchrun`
+            from perturbloop.train.together import join
+
+            crew = join()
+            if not crew.leads:
+                return crew.serve()
+            ctx.call_on_close(crew.dismiss)
         logging.captureWarnings(True)
         try:
             return super().invoke(ctx)
@@ -109,6 +119,8 @@ def _all_missing(error: Any, typed: Sequence[str]) -> Any:
     needed = [
         one.opts[0] for one in error.ctx.command.params if one.required and one.opts[0].startswith("--")
     ]
+    known = {flag for one in error.ctx.command.params for flag in one.opts}
+    needed += [option for option, other in UNLESS.items() if {option, other} <= known and other not in came]
     missing = [option for option in needed if option not in came]
     if len(missing) < 2:
         return error

@@ -13,6 +13,8 @@ from perturbloop.data.ragged import blocks, starts
 from perturbloop.data.tokens import Tokens
 from perturbloop.data.vocabulary import Vocabulary
 
+ENCODING = 1
+"""Version of what a cell becomes: raised by whoever changes that, so that tokens kept before are made anew."""
 _AT_ONCE = 250_000
 """Counts that are ranked in one go: what a processor keeps at hand."""
 

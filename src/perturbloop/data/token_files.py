@@ -12,7 +12,7 @@ import pandas as pd
 
 from perturbloop import progress
 from perturbloop.data.cells import Cells
-from perturbloop.data.encoding import encode_blocks, tokenize
+from perturbloop.data.encoding import ENCODING, encode_blocks, tokenize
 from perturbloop.data.ragged import starts
 from perturbloop.data.stored_counts import StoredCounts
 from perturbloop.data.tokens import Tokens
@@ -61,7 +61,7 @@ def tokens_of(
 
 def _key(cells: Cells, vocabulary: Vocabulary, spare: int) -> str:
     """Name of what is made of these cells."""
-    hasher = hashlib.sha256(f"{cells.digest} {vocabulary.digest} {spare}".encode())
+    hasher = hashlib.sha256(f"{ENCODING} {cells.digest} {vocabulary.digest} {spare}".encode())
     hasher.update("\n".join(cells.gene_ids).encode())
     for part in cells.counts.parts if isinstance(cells.counts, StoredCounts) else ():
         hasher.update(part.cells_n.astype(np.int64).tobytes())

@@ -30,6 +30,7 @@ from perturbloop.perturb.shards import Part
 from perturbloop.perturb.workers import shared_by
 from perturbloop.report import gate_failure
 from perturbloop.schema import CampaignConfig, Recorded, RecordedFile, name_of
+from perturbloop.store.files import undone
 
 if TYPE_CHECKING:
     from perturbloop.perturb.cost import Cost
@@ -54,7 +55,8 @@ def init(folder: Path | str, config: CampaignConfig) -> Inputs:
     """Check the input and make a campaign folder; nothing is made where the check fails."""
     folder = Path(folder)
     refuse_taken(folder)  # before any work
-    inputs = read_inputs(config)
+    with undone(folder / "tokens"):
+        inputs = read_inputs(config, tokens_in=folder / "tokens", keeps=True)
     create_campaign(folder, inputs.config)
     with working(folder) as campaign:
         note_inputs(campaign, inputs)

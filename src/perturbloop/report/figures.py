@@ -8,6 +8,7 @@ from perturbloop.errors import InputError, closest, some
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import drawn
 from perturbloop.report.next import batch_of
+from perturbloop.report.ranking import has_points
 from perturbloop.report.scoreboard import headline
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def figure_of(report: RoundReport, name: str) -> "Figure":
         "expression": ("shift_against_expression", report.ranking),
         "curves": ("learning_curves", report.curves),
     }
-    known = [key for key, (_, table) in tables.items() if len(table)]
+    known = [
+        key
+        for key, (function, table) in tables.items()
+        if len(table) and (function != "volcano" or has_points(table))
+    ]
     if name not in known:
         msg = f"This round has the figures {some(known, limit=9)}; {name!r} came. Did you mean {closest(name, known, limit=1)}?"
         raise InputError(msg)

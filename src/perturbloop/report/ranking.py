@@ -28,7 +28,7 @@ from perturbloop.report.layout import (
     probability,
     text,
 )
-from perturbloop.schema import ACTION, STATUS, WITHOUT_MODEL
+from perturbloop.schema import ACTION, STATUS, WITH_MODEL, WITHOUT_MODEL
 
 BEST = 10
 """Genes of each kind that are shown before the details."""
@@ -96,11 +96,19 @@ def ranking_section(report: RoundReport, found: Answer) -> Section:
         tuple(
             Picture(
                 f"To {_action(kind)}, every scored gene: right = toward the goal, up = more certain; the best are named.",
-                drawn("volcano", report.ranking[report.ranking["kind"].eq(kind)]),
+                drawn("volcano", rows),
             )
             for kind in kinds
+            if has_points(rows := report.ranking[report.ranking["kind"].eq(kind)])
         ),
         (CAUTIONS,),
+    )
+
+
+def has_points(ranking: pd.DataFrame) -> bool:
+    """Whether a volcano of these RANKING rows has a dot: from one cell a gene no shift has a p-value."""
+    return bool(
+        ranking["ranked_by"].isin([WITH_MODEL, WITHOUT_MODEL]).any() or ranking["pvalue"].notna().any()
     )
 
 
@@ -234,7 +242,8 @@ def _in_silico(report: RoundReport) -> tuple[Picture, ...]:
         "model says no more than differential expression does.",
         drawn("shift_against_expression", ranking),
     )
-    return (null, beside) if ranking["log2fc"].notna().any() else (null,)
+    says = {"pvalue": null, "log2fc": beside}
+    return tuple(picture for column, picture in says.items() if ranking[column].notna().any())
 
 
 def _count(report: RoundReport, kind: str) -> str:

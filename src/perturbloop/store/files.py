@@ -45,6 +45,21 @@ def whole(path: Path) -> Iterator[Path]:
         _remove(beside)
 
 
+@contextmanager
+def undone(folder: Path) -> Iterator[None]:
+    """Where an error ends the block, remove a folder that was not there before, and those above it that it alone needed."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        yield
+    except BaseException:
+        for place in made[:1]:
+            shutil.rmtree(place, ignore_errors=True)
+        for place in made[1:]:
+            with suppress(OSError):
+                place.rmdir()
+        raise
+
+
 def settle(path: Path) -> None:
     """Bring a file, or all files of a folder, to the disk; those of a folder are for all to read who may read their neighbors.
 
