@@ -8,6 +8,7 @@ from perturbloop.loop.steps import STEPS
 CAMPAIGN = {
     "campaign.toml": "what was asked: a section for each step",
     "campaign.sqlite": "the ledger: rounds, inputs with hashes, finished steps, scores, held-out targets",
+    "ledger.toml": "where the ledger is, if in a database: its address, without a password",
     ".perturbloop.lock": "held by the process that works on the campaign",
 }
 BESIDE = {

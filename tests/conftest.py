@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import runpy
 import shutil
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -79,6 +80,13 @@ def once(tmp_path_factory):
             return pickle.loads(result.read_bytes())
 
     return made_once
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of this process; skipped where none is installed."""
+    with runpy.run_path(str(Path(__file__).with_name("postgres.py")))["running"]() as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """What every backend of the ledger must satisfy."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,16 +11,19 @@ import pytest
 from perturbloop.errors import InputError, StoreError
 from perturbloop.schema import METRICS, PROPOSALS, TRIALS
 from perturbloop.store import Input, Target, create_store, open_store, step_key
+from perturbloop.store.ledger import ledger_at
 
 CONFIG = {"cells": {"path": "cells.h5ad"}, "evaluate": {"fdr": 0.05, "kinds": ["delete"]}}
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
 def reopen(request, tmp_path):
     """Make a campaign, and give a way to open it again as another process would."""
-    path = tmp_path / "campaign.sqlite"
-    create_store(path, name="ifn", config=CONFIG, package_version="0.1.0").close()
-    return lambda: open_store(path)
+    where = "sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres").place()
+    place, opened = ledger_at(tmp_path, where), ExitStack()
+    create_store(place, name="ifn", config=CONFIG, package_version="0.1.0").close()
+    with opened:
+        yield lambda: opened.enter_context(open_store(place))
 
 
 @pytest.fixture
@@ -43,6 +48,18 @@ def test_a_round_is_opened_once_until_it_is_finished(store, reopen):
     assert [entry.number for entry in store.rounds()] == [0, 1]
     with pytest.raises(StoreError, match="Round 7 does not exist; the campaign has '0', '1'"):
         store.finish_round(7)
+
+
+def test_two_writers_at_once_lose_nothing(store, reopen):
+    number = store.open_round().number
+    both = [reopen(), reopen()]
+    with ThreadPoolExecutor(2) as pool:
+        names = [(one, f"{who}-{turn}") for turn in range(8) for who, one in enumerate(both)]
+        begun = list(pool.map(lambda job: job[0].start_step(number, job[1], key="k", config={}), names))
+        opened = list(pool.map(lambda one: one.open_round().number, both))
+    assert sorted(step.place for step in begun) == list(range(16))
+    assert {step.name for step in store.steps()} == {name for _, name in names}
+    assert opened == [0, 0]
 
 
 def test_inputs_are_kept_by_path_and_digest(store):

@@ -15,6 +15,7 @@ from perturbloop.cli.models import models
 from perturbloop.cli.options import Cluster, Folder, Store, Workers, command, full
 from perturbloop.cli.output import Answer, Commands, width
 from perturbloop.cli.record import RECORDED, record
+from perturbloop.cli.store import store
 from perturbloop.errors import InputError, some
 from perturbloop.schema import SECTIONS, CampaignConfig
 from perturbloop.schema.options import nested, options
@@ -87,13 +88,22 @@ def init(
             f"{', '.join(one.name for one in PRESETS)}.",
         ),
     ] = None,
+    ledger: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            metavar="ADDRESS",
+            help="Where the ledger is, not the edits: sqlite, a file of the folder, or postgresql://HOST/DATABASE without a "
+            "password, for several people.",
+        ),
+    ] = "sqlite",
 ) -> Answer:
     """Check the cells and make a campaign folder."""
     from perturbloop.loop.campaign import init as make
 
     chosen = None if recipe is None else preset(recipe)
     values = given if chosen is None else chosen.over(given)
-    inputs = make(folder, CampaignConfig.from_dict(nested(CAMPAIGN, values)))
+    inputs = make(folder, CampaignConfig.from_dict(nested(CAMPAIGN, values)), store=ledger)
     said = [] if chosen is None else chosen.lines(given)
     lines = [*said, *inputs.cautions(), *inputs.lines(), f"Campaign made. Next: perturbloop play {folder}"]
     return _told(folder, lines)
@@ -238,6 +248,7 @@ command(app, heading=ASKED)(curves)
 command(app)(knowledge)
 command(app)(inspect)
 command(app)(models)
+command(app)(store)
 
 
 @command(app, heading=ASKED)

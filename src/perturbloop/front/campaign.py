@@ -65,6 +65,7 @@ class Campaign:
         goal: str,
         model: str | PathLike[str] | None = None,
         preset: str | None = None,
+        store: str = "sqlite",
         **options: Any,
     ) -> "Campaign":
         """Check the cells and make a campaign folder; nothing is made where the check fails.
@@ -82,6 +83,8 @@ class Campaign:
             Folder of the foundation model, or the name of a published one; needed where no preset names it.
         preset
             Published recipe whose options hold where none are given here: one of `perturbloop.schema.presets.PRESETS`.
+        store
+            Where the ledger is: `sqlite`, a file of the folder, or postgresql://HOST/DATABASE without a password, for several people.
         options
             `state` (the column of `obs` that holds the state), `donor`, and every option of `perturbloop init` by its name, for
             instance `counts="layers/counts"`, `subset="cell_type == 'CD4 T'"` or `kinds=("delete",)`.
@@ -92,14 +95,14 @@ class Campaign:
             If an option, a column or a file does not fit.
         """
         place = Path(folder)
-        refuse_taken(place)
+        refuse_taken(place, store)
         given = named(options, [option.name for option in CAMPAIGN])
         given |= {"start": start, "goal": goal}
         given |= {} if model is None else {"model": str(Path(model).resolve())}
         given = given if preset is None else preset_of(preset).over(given)
         with kept(place, cells, "cells") as path, progress():
             config = CampaignConfig.from_dict(nested(CAMPAIGN, given | {"cells": path}))
-            loop.init(place, config)
+            loop.init(place, config, store=store)
         return cls(place)
 
     def check(self) -> list[str]:

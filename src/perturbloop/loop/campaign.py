@@ -51,13 +51,13 @@ class Played:
     """What to tell."""
 
 
-def init(folder: Path | str, config: CampaignConfig) -> Inputs:
-    """Check the input and make a campaign folder; nothing is made where the check fails."""
+def init(folder: Path | str, config: CampaignConfig, *, store: str = "sqlite") -> Inputs:
+    """Check the input and make a campaign folder, its ledger in a file or at `store`; nothing is made where the check fails."""
     folder = Path(folder)
-    refuse_taken(folder)  # before any work
+    refuse_taken(folder, store)  # before any work
     with undone(folder / "tokens"):
         inputs = read_inputs(config, tokens_in=folder / "tokens", keeps=True)
-    create_campaign(folder, inputs.config)
+    create_campaign(folder, inputs.config, store=store)
     with working(folder) as campaign:
         note_inputs(campaign, inputs)
     return inputs

@@ -13,11 +13,10 @@ import pandas as pd
 from perturbloop import __version__
 from perturbloop.errors import StoreError
 from perturbloop.schema import CampaignConfig, RecordedFile, ScreenConfig
-from perturbloop.store import CampaignStore, create_store, lock, open_store
+from perturbloop.store import CampaignStore, lock, open_store
 from perturbloop.store.campaign_file import CONFIG_FILE, read_config, with_full_paths, write_config
 from perturbloop.store.files import own, read_table, sweep
-
-LEDGER_FILE = "campaign.sqlite"
+from perturbloop.store.ledger import ADDRESS_FILE, LEDGER_FILE, create_ledger, ledger_of, require_free
 
 
 @dataclass(frozen=True)
@@ -77,21 +76,19 @@ class CampaignFolder:
         return replace(self, config=config)
 
 
-def create_campaign(folder: Path, config: CampaignConfig) -> None:
+def create_campaign(folder: Path, config: CampaignConfig, *, store: str = "sqlite") -> None:
     """Make the folder of a new campaign; an existing one, or one that another process makes just now, is refused."""
     refuse_taken(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with lock(folder):
         refuse_taken(folder)  # another process may have been first
-        ledger = folder / LEDGER_FILE
-        ledger.unlink(missing_ok=True)  # left by an `init` that was killed before its config was written
         config = with_full_paths(config)
-        create_store(ledger, name=folder.name, config=config.to_dict(), package_version=__version__).close()
+        create_ledger(folder, store, config=config.to_dict(), package_version=__version__)
         write_config(folder, config)
 
 
-def refuse_taken(folder: Path) -> None:
-    """Refuse to make a campaign where there is one, or where a file is."""
+def refuse_taken(folder: Path, store: str = "sqlite") -> None:
+    """Refuse to make a campaign where there is one, where a file is, or where its ledger cannot be."""
     if (folder / CONFIG_FILE).exists():
         msg = f"There is a campaign in `{folder}` already. Go on with `perturbloop play {folder}`, or name another folder."
         raise StoreError(msg)
@@ -99,29 +96,29 @@ def refuse_taken(folder: Path) -> None:
     if files:
         msg = f"A campaign needs a folder of its own; `{files[0]}` is a file. Name another folder."
         raise StoreError(msg)
+    require_free(folder, store)
 
 
 @contextmanager
 def working(folder: Path) -> Iterator[CampaignFolder]:
     """Open a campaign for work and keep other processes out; what killed runs left half done is put right first."""
     _require_campaign(folder)
-    with lock(folder):
+    with lock(folder), open_store(ledger_of(folder)) as store:
+        store.hold()
         sweep(folder)
-        store = open_store(folder / LEDGER_FILE)
-        with store:
-            config = read_config(folder, remembered=partial(_remembered, store))
-            if not (folder / CONFIG_FILE).is_file():
-                write_config(folder, config)
-            if store.campaign().config != config.to_dict():  # edited by hand, or killed between the two
-                store.save_config(config.to_dict())
-            store.targets()  # refused here, by every command, where held-out targets were changed by hand
-            yield CampaignFolder(folder, config, store, writes=True)
+        config = read_config(folder, remembered=partial(_remembered, store))
+        if not (folder / CONFIG_FILE).is_file():
+            write_config(folder, config)
+        if store.campaign().config != config.to_dict():  # edited by hand, or killed between the two
+            store.save_config(config.to_dict())
+        store.targets()  # refused here, by every command, where held-out targets were changed by hand
+        yield CampaignFolder(folder, config, store, writes=True)
 
 
 def open_campaign(folder: Path) -> CampaignFolder:
     """Open a campaign as it is now, to read; it may belong to somebody else, and another process may work in it."""
     _require_campaign(folder)
-    store = open_store(folder / LEDGER_FILE, writes=False)
+    store = open_store(ledger_of(folder), writes=False)
     try:
         store.targets()
         return CampaignFolder(folder, read_config(folder, remembered=partial(_remembered, store)), store)
@@ -131,7 +128,7 @@ def open_campaign(folder: Path) -> CampaignFolder:
 
 
 def _require_campaign(folder: Path) -> None:
-    if not any((folder / name).is_file() for name in (CONFIG_FILE, LEDGER_FILE)):
+    if not any((folder / name).is_file() for name in (CONFIG_FILE, LEDGER_FILE, ADDRESS_FILE)):
         msg = f"A campaign folder holds `{CONFIG_FILE}`; `{folder}` has none. Make a campaign with `perturbloop init`."
         raise StoreError(msg)
 

@@ -214,6 +214,13 @@ class CampaignStore(ABC):
         """TRIALS rows, by batch and place; `hit` is true, false or missing (pandas' `boolean`)."""
 
     @abstractmethod
+    def hold(self) -> None:
+        """Keep processes of other machines out until the store is closed or the process ends; refused where one is in.
+
+        Those of this machine, and of any that sees the folder's lock, are kept out by `lock`.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of the database."""
 

@@ -87,22 +87,41 @@ def m006_chief_reason(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE proposal ADD COLUMN because TEXT NOT NULL DEFAULT ''")
 
 
+@migration
+def m007_moved_ledgers(connection: Connection) -> None:
+    """Keep where a ledger was moved to, for whoever still opens it here."""
+    if "moved_to" not in {column["name"] for column in inspect(connection).get_columns("campaign")}:
+        connection.exec_driver_sql("ALTER TABLE campaign ADD COLUMN moved_to TEXT")
+
+
+def make(connection: Connection) -> None:
+    """Make the tables of today where there are none."""
+    for name, function in MIGRATIONS:
+        function(connection)
+        _note(connection, name)
+
+
 def migrate(engine: Engine) -> None:
     """Apply what is missing; refuse a ledger that a newer perturbloop wrote."""
-    done = _applied(engine)
+    with engine.connect() as connection:
+        done = _applied(connection)
     unknown = [name for name in done if name not in dict(MIGRATIONS)]
     if unknown:
         msg = f"The ledger was written by a newer perturbloop (it has {some(unknown)}). Upgrade perturbloop to open it."
         raise StoreError(msg)
     for name, function in MIGRATIONS:
         if name not in done:
-            with engine.begin() as connection:
-                function(connection)
-                connection.execute(tables.migration.insert().values(name=name, applied=datetime.now(UTC)))
+            with engine.execution_options(writes=True).begin() as connection:
+                if name not in _applied(connection):  # another process may have been first
+                    function(connection)
+                    _note(connection, name)
 
 
-def _applied(engine: Engine) -> list[str]:
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("migration"):
-            return []
-        return list(connection.scalars(select(tables.migration.c.name)))
+def _note(connection: Connection, name: str) -> None:
+    connection.execute(tables.migration.insert().values(name=name, applied=datetime.now(UTC)))
+
+
+def _applied(connection: Connection) -> list[str]:
+    if not inspect(connection).has_table("migration"):
+        return []
+    return list(connection.scalars(select(tables.migration.c.name)))

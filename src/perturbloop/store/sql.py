@@ -1,122 +1,36 @@
-"""The ledger on SQLite, through SQLAlchemy Core; the statements are those that PostgreSQL has too."""
+"""The ledger in a database, through SQLAlchemy Core; the statements are those that SQLite and PostgreSQL share."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, final
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, Table, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from perturbloop import schema
 from perturbloop.errors import StoreError, some
 from perturbloop.store import tables
 from perturbloop.store.base import Campaign, CampaignStore, Input, Round, Step, Target, frozen_hash
-from perturbloop.store.files import contents, plain_mode, sync
-from perturbloop.store.migrations import migrate
-from perturbloop.store.sqlite import connect, damaged, noun, snapshot, spoken
-
-
-def create_store(
-    path: Path | str, *, name: str, config: Mapping[str, Any], package_version: str
-) -> CampaignStore:
-    """Make the ledger of a new campaign and open it.
-
-    The file is made beside its place and renamed, so that a ledger is whole or not there.
-
-    Parameters
-    ----------
-    path
-        SQLite file to make, in a folder that exists.
-    name
-        Name of the campaign.
-    config
-        `CampaignConfig.to_dict()`.
-    package_version
-        Version of perturbloop that makes it.
-
-    Raises
-    ------
-    StoreError
-        If there is a ledger already, or its folder is missing.
-    """
-    path = Path(path)
-    if path.exists():
-        msg = f"There is a campaign at `{path}` already. Open it, or name another folder for the new one."
-        raise StoreError(msg)
-    if not path.parent.is_dir():
-        msg = f"The ledger needs a folder to stand in; `{path.parent}` does not exist. Make it first."
-        raise StoreError(msg)
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    with spoken(path):
-        engine = connect(beside)
-        migrate(engine)
-        beside.chmod(plain_mode(path.parent))  # SQLite asks for permissions of its own
-        row = {"name": name, "created": _now(), "package_version": package_version, "config": dict(config)}
-        with engine.begin() as connection:
-            connection.execute(tables.campaign.insert().values(row))
-        engine.dispose()
-    beside.replace(path)
-    sync(path.parent)
-    return open_store(path)
-
-
-def open_store(path: Path | str, *, writes: bool = True) -> CampaignStore:
-    """Open the ledger of a campaign.
-
-    Parameters
-    ----------
-    path
-        The SQLite file.
-    writes
-        Whether it will be written to. Otherwise the ledger as it is now is copied into memory, which needs no permission to
-        write; an older layout is brought up to date there alone.
-
-    Raises
-    ------
-    StoreError
-        If it is missing, damaged, no ledger, written by a newer perturbloop, or changed by hand where it must not be.
-    """
-    path = Path(path)
-    if not path.is_file():
-        msg = (
-            f"There is no campaign ledger at `{path}`. Restore it from a copy, make a campaign with `perturbloop init`, or correct "
-            "the path."
-        )
-        raise StoreError(msg)
-    with spoken(path):
-        engine = connect(path) if writes else snapshot(path)
-    store = SqlStore(engine, path)
-    try:
-        with spoken(path), engine.connect() as connection:
-            state = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if state != "ok":
-            raise StoreError(damaged(path, state))
-        with spoken(path):
-            migrate(engine)
-            if not writes:
-                with engine.connect() as connection:
-                    connection.exec_driver_sql("PRAGMA query_only = ON")
-        store.campaign()
-        store.targets()
-    except BaseException:
-        store.close()
-        raise
-    return store
+from perturbloop.store.database import Database, Rows, rows_of
+from perturbloop.store.files import contents
+from perturbloop.store.nouns import noun
 
 
 @final
 class SqlStore(CampaignStore):
-    """The ledger in one SQLite file; each verb is one transaction."""
+    """The ledger in one database; each verb is one transaction."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
+    def __init__(self, engine: Engine, database: Database) -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
-        self._path = path
+        self._database = database
+
+    def hold(self) -> None:
+        """Keep other machines out."""
+        self._database.hold(self._engine)
 
     def campaign(self) -> Campaign:
         """Return the campaign."""
@@ -124,7 +38,7 @@ class SqlStore(CampaignStore):
             rows = connection.execute(select(tables.campaign)).mappings()
             row = next((noun(Campaign, row) for row in rows), None)
         if row is None:
-            raise StoreError(damaged(self._path, "it holds no campaign"))
+            raise StoreError(self._database.damaged("it holds no campaign"))
         return row
 
     def save_config(self, config: Mapping[str, Any]) -> None:
@@ -178,7 +92,7 @@ class SqlStore(CampaignStore):
 
     def finish_step(self, step: Step, *, outputs: Mapping[str, str]) -> Step:
         """Record that a step is done, once its outputs exist."""
-        held = {role: contents(self._path.parent / path) for role, path in outputs.items()}
+        held = {role: contents(self._database.folder / path) for role, path in outputs.items()}
         missing = [outputs[role] for role, found in held.items() if found is None]
         if missing:
             msg = (
@@ -205,7 +119,7 @@ class SqlStore(CampaignStore):
 
     def _is_whole(self, step: Step) -> bool:
         """Whether the outputs of a step hold what they held when it was finished; of old ledgers, whether they exist."""
-        held = {role: contents(self._path.parent / path) for role, path in step.outputs.items()}
+        held = {role: contents(self._database.folder / path) for role, path in step.outputs.items()}
         return all(
             found is not None and found == step.contents.get(role, found) for role, found in held.items()
         )
@@ -251,7 +165,7 @@ class SqlStore(CampaignStore):
         for one_hash in {one.frozen_hash for one in found}:
             if frozen_hash(one for one in found if one.frozen_hash == one_hash) != one_hash:
                 state = "the held-out targets are not those that were frozen"
-                raise StoreError(damaged(self._path, state))
+                raise StoreError(self._database.damaged(state))
         return found
 
     def save_proposals(self, number: int, proposals: pd.DataFrame) -> None:
@@ -281,18 +195,37 @@ class SqlStore(CampaignStore):
             times = {name: pd.to_datetime(frame[name], utc=True) for name in ("proposed", "told")}
             return frame.astype({"predicted": float, "shift": float, "hit": "boolean"}).assign(**times)
 
+    def rows(self) -> Rows:
+        """Every row of every table, as it is."""
+        with self._read() as connection:
+            return rows_of(connection)
+
+    def moved_to(self) -> str | None:
+        """Return where the ledger was moved to, if it was."""
+        with self._read() as connection:
+            place = connection.execute(select(tables.campaign.c.moved_to)).scalar()
+            if not isinstance(place, str | None):
+                msg = f"a cell of `moved_to` holds {place!r}"
+                raise ValueError(msg)
+        return place
+
+    def leave(self, moved_to: str) -> None:
+        """Write down that the ledger was moved: it is not opened here any more."""
+        with self._write() as connection:
+            connection.execute(tables.campaign.update().values(moved_to=moved_to))
+
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:
-        with spoken(self._path), self._engine.connect() as connection:
+        with self._database.spoken(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        with spoken(self._path), self._writer.begin() as connection:
+        with self._database.spoken(), self._writer.begin() as connection:
             yield connection
 
     def _replace(self, table: Table, number: int, rows: pd.DataFrame) -> None:
@@ -367,6 +300,7 @@ def _require_same_folds(asked: list[Target], known: Iterable[Target]) -> None:
 def _upsert(
     connection: Connection, table: Table, row: Mapping[str, Any], *, keep: tuple[str, ...] = ()
 ) -> None:
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(table).values(row)
     keys = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in row if name not in {*keys, *keep}}

@@ -1,39 +1,110 @@
-"""SQLite itself: how a ledger's file is opened, copied and waited for, and its errors in words."""
+"""SQLite itself: how a ledger's file is made, opened, copied and waited for."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, final
 
-from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 from perturbloop.errors import StoreError
-from perturbloop.store.base import Campaign, Input, Round, Step, Target
-
-Noun = TypeVar("Noun", Campaign, Round, Input, Step, Target)
+from perturbloop.store.database import Database, Rows, memory, put, read_only, rows_of, taken
+from perturbloop.store.files import plain_mode, sync
+from perturbloop.store.migrations import migrate
 
 BUSY_SECONDS = 20
 """How long a statement waits for another process's transaction."""
 
 
+@final
+class Sqlite(Database):
+    """One SQLite file in the campaign's folder."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.parent)
+        self._path = path
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def open(self, *, writes: bool) -> Engine:
+        """Open the file, or copy it into memory, which needs no permission to write."""
+        if not self._path.is_file():
+            msg = (
+                f"There is no campaign ledger at `{self}`. Restore it from a copy, make a campaign with `perturbloop init`, or correct "
+                "the path."
+            )
+            raise StoreError(msg)
+        with self.spoken():
+            engine = connect(self._path) if writes else snapshot(self._path)
+        try:
+            with self.spoken(), engine.connect() as connection:
+                state = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if state != "ok":
+                raise StoreError(self.damaged(state))
+            with self.spoken():
+                migrate(engine)
+                return engine if writes else read_only(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+
+    def fill(self, rows: Rows, *, over: Callable[[Rows], bool]) -> None:
+        """Make the file beside its place and rename it."""
+        if not self.folder.is_dir():
+            msg = f"The ledger needs a folder to stand in; `{self.folder}` does not exist. Make it first."
+            raise StoreError(msg)
+        if self._path.exists():
+            self._require_over(over)
+        beside = self._path.with_name(self._path.name + ".new")
+        beside.unlink(missing_ok=True)
+        with self.spoken():
+            engine = connect(beside)
+            with engine.begin() as connection:
+                put(connection, rows, self)
+            beside.chmod(plain_mode(self.folder))  # SQLite asks for permissions of its own
+            engine.dispose()
+        for end in ("-wal", "-shm"):  # of the file that goes: SQLite would read them into the new one
+            self._path.with_name(self._path.name + end).unlink(missing_ok=True)
+        beside.replace(self._path)
+        sync(self.folder)
+
+    def _require_over(self, over: Callable[[Rows], bool]) -> None:
+        engine = self.open(writes=False)
+        with self.spoken(), engine.connect() as connection:
+            old = rows_of(connection)
+        engine.dispose()
+        if not over(old):
+            raise taken(self, old)
+
+    def hold(self, engine: Engine) -> None:
+        """Do nothing: whoever sees the file sees the lock of its folder."""
+
+    def require_known(self, created: datetime) -> None:
+        """Do nothing: the file stands in the folder."""
+
+    def restore(self) -> str:
+        """Say how to get the file back."""
+        return "Restore it from a copy"
+
+
 def snapshot(path: Path) -> Engine:
     """Copy the ledger into memory; where its folder is read-only, SQLite must be told that nobody writes."""
-    memory = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+    copy = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
     place = path.resolve().as_uri()
     modes = ["rw", "ro"] + ["ro&immutable=1"] * (not path.with_name(f"{path.name}-wal").exists())
     for mode in modes:
         try:
             with closing(sqlite3.connect(f"{place}?mode={mode}", uri=True, timeout=BUSY_SECONDS)) as source:
-                source.backup(memory)
+                source.backup(copy)
             break
         except sqlite3.Error as error:
             if not isinstance(error, sqlite3.OperationalError) or mode == modes[-1]:
-                memory.close()
+                copy.close()
                 raise
-    return create_engine("sqlite://", creator=lambda: memory, poolclass=StaticPool)
+    return memory(copy)
 
 
 def connect(path: Path) -> Engine:
@@ -53,66 +124,3 @@ def connect(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
-
-
-_OF_ROWS = (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError)
-"""What SQLAlchemy and JSON raise where a cell of the ledger does not hold what it should."""
-
-
-@contextmanager
-def spoken(path: Path) -> Iterator[None]:
-    """Turn the database's errors into one that says which file, what came and what to do."""
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error, *_OF_ROWS) as error:
-        cause = getattr(error, "orig", None) or error
-        code = str(getattr(cause, "sqlite_errorname", ""))
-        said = next((said for start, said in _SAID.items() if code.startswith(start)), None)
-        msg = damaged(path, cause) if said is None else f"The ledger `{path}` {said}"
-        raise StoreError(msg) from error
-
-
-_SAID = {
-    "SQLITE_BUSY": "is busy: another process is writing to it. Wait until it ends and try again.",
-    "SQLITE_LOCKED": "is busy: another process is writing to it. Wait until it ends and try again.",
-    "SQLITE_FULL": "needs room: the disk is full. Make room and run the same command again; nothing is lost.",
-    "SQLITE_READONLY": "may not be written to by this user. Ask its owner for permission, or work in a copy; nothing is lost.",
-    "SQLITE_CANTOPEN": (
-        "cannot be opened: this user may not read it or write beside it, or too many files are open. Ask its owner for "
-        "permission, or close other programs; nothing is lost."
-    ),
-    "SQLITE_IOERR": "cannot be read or written: the disk refuses or is full. Make room, or check it, and run the same command again; nothing is lost.",
-}
-"""What is no damage, by the start of SQLite's name of the error."""
-
-
-def damaged(path: Path, state: object) -> str:
-    """Say that a ledger cannot be used, and what to do."""
-    return (
-        f"The campaign ledger `{path}` cannot be used: {state}. Restore it from a copy, or start the campaign anew "
-        "with `perturbloop init` in another folder; finished tables in `rounds/` stay readable."
-    )
-
-
-def noun(kind: type[Noun], row: Mapping[Any, Any]) -> Noun:
-    """Build a noun from a row whose cells hold what its fields say; SQLite itself takes anything anywhere."""
-    cells = {name: row[name] for name in get_type_hints(kind)}
-    for name, hint in get_type_hints(kind).items():
-        _require_type(cells[name], hint, name)
-    return kind(**cells)
-
-
-def _require_type(value: Any, hint: Any, name: str) -> None:
-    parts = get_args(hint)
-    if get_origin(hint) is Literal:
-        fits = value in parts
-    elif isinstance(hint, UnionType):
-        fits = isinstance(value, parts)
-    else:
-        fits = isinstance(value, get_origin(hint) or hint)
-    if fits and isinstance(value, dict) and parts[1] is not Any:
-        for item in value.values():
-            _require_type(item, parts[1], name)
-    if not fits:
-        msg = f"a cell of `{name}` holds {value!r}"
-        raise ValueError(msg)

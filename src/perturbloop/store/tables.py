@@ -14,12 +14,15 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
-    Text,
     TypeDecorator,
 )
+from sqlalchemy import Text as AnyText
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 
 metadata = MetaData()
+Text = AnyText().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""A text that is ordered by its bytes, whatever language the database was made for."""
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -53,6 +56,7 @@ campaign = Table(
     Column("created", UtcTime, nullable=False),
     Column("package_version", Text, nullable=False),
     Column("config", JSON, nullable=False),
+    Column("moved_to", Text),
 )
 
 round_ = Table(
