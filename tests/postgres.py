@@ -1,5 +1,6 @@
 """A PostgreSQL server of the tests' own: in a temporary folder, on a socket there, gone at the end."""
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -86,7 +87,12 @@ def running():
     options = ["-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
     log = (folder / "log").open("w")
     process = subprocess.Popen(
-        [programs / "postgres", "-D", data, *options], stdout=log, stderr=log, cwd=folder, **as_user
+        [programs / "postgres", "-D", data, *options],
+        stdout=log,
+        stderr=log,
+        cwd=folder,
+        preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGQUIT),  # ends with these tests, however they end
+        **as_user,
     )
     try:
         server = Server(folder)

@@ -1,7 +1,7 @@
 """Addresses of PostgreSQL ledgers: what libpq reads, less the password."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perturbloop.errors import InputError
 
@@ -62,7 +62,7 @@ def database_exists(options: dict[str, str]) -> bool:
     """Whether a server has the database; taken for granted where the server does not say."""
     client = _client()
     try:
-        with client.connect(**options | {"dbname": "postgres"}) as connection:  # type: ignore[arg-type]
+        with client.connect(**options | {"dbname": "postgres"}) as connection:
             asked = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [options["dbname"]])
             return asked.fetchone() is not None
     except client.Error:
