@@ -9,7 +9,8 @@ from scipy import sparse, stats
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.errors import InputError, StateError
 from perturbloop.evaluate import deseq as module
-from perturbloop.evaluate.deseq import chosen_test, deseq, differential, metacells, pseudobulks
+from perturbloop.evaluate.bulks import metacells, metacells_of_paper, pseudobulks
+from perturbloop.evaluate.deseq import chosen_test, deseq, differential, require_test
 
 N_GENES = 300
 LOG2FC = np.concatenate([np.linspace(0.8, 3, 20), -np.linspace(0.8, 3, 20), np.zeros(N_GENES - 40)])
@@ -257,3 +258,57 @@ def test_interferon_genes_lead_in_metacells_and_in_pairs(shared):
         lowest = set(cells.gene_names[table["z"].nsmallest(20).index])
         assert len(known & lowest) >= 5
         assert stats.spearmanr(table["z"], table["rank_sum_z"]).statistic > 0.8
+
+
+@pytest.fixture
+def deep(simulated):
+    """A part of the genes of these cells, counted deeply enough for metacells of 160,000 UMI."""
+    cells, is_goal_n, donor_n = simulated
+    return cells_of(cells.counts_ng.toarray()[:, :80] * 40), is_goal_n, donor_n
+
+
+def test_metacells_of_the_paper_hold_160_000_umi_and_test_genes_seen_in_85_percent_of_them(deep):
+    cells, is_goal_n, _ = deep
+    counts_ng = cells.counts_ng.toarray()
+    counts_ng[:, 7] = 0
+    counts_ng[is_goal_n, 7] = 3000  # in goal metacells only: about half of all
+    bulks = metacells_of_paper(cells_of(counts_ng), is_goal_n, seed=0)
+    for goal in (False, True):
+        total = counts_ng[is_goal_n == goal].sum()
+        assert (bulks.is_goal_r == goal).sum() == total // 160_000
+        assert bulks.counts_rg[bulks.is_goal_r == goal].sum() == total
+    share_g = (bulks.counts_rg >= 10).sum(axis=0) / bulks.is_goal_r.size
+    np.testing.assert_array_equal(bulks.tested_g, share_g >= 0.85)
+    assert not bulks.tested_g[7]
+    assert bulks.tested_g.sum() > 60
+
+
+def test_the_test_of_the_paper_is_labelled_and_stands_beside_that_of_donors(deep):
+    cells, is_goal_n, donor_n = deep
+    table = differential(cells, is_goal_n, donor_n=donor_n, by="pershad2025")
+    said = table["de_test"][0]
+    assert said.startswith("pseudoreplicated, as Pershad et al. 2025: PyDESeq2 on ")
+    assert "beside it PyDESeq2 on pseudobulks of 4 donors, paired" in said
+    by_donors = differential(cells, is_goal_n, donor_n=donor_n, by="pseudobulk")
+    np.testing.assert_allclose(table["padj"], by_donors["padj"])
+    assert not np.allclose(table["z"], by_donors["z"])
+    claimed, held = (int((table[name] < 0.05).sum()) for name in ("pseudoreplicated_padj", "padj"))
+    assert f"{claimed} pseudoreplicated, {held} by donors" in said
+    assert stats.spearmanr(table["z"], LOG2FC[:80]).statistic > 0.5
+
+
+def test_without_donors_only_the_pseudoreplicated_p_values_are_told(deep):
+    cells, is_goal_n, _ = deep
+    table = differential(cells, is_goal_n, by="pershad2025")
+    assert table["padj"].isna().all()
+    assert table["pseudoreplicated_padj"].notna().any()
+    assert "too few donors" in table["de_test"][0]
+
+
+def test_cells_too_shallow_for_two_metacells_of_the_paper_are_refused_before_anything_is_made(simulated):
+    cells, is_goal_n, donor_n = simulated
+    with pytest.raises(StateError) as error:
+        require_test(cells.select(np.arange(60)), is_goal_n[:60], donor_n[:60], by="pershad2025")
+    said = str(error.value)
+    assert "needs 320,000 UMI in each state, for 2 metacells of 160,000; there are" in said
+    assert "Take `--de auto`" in said

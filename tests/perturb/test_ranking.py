@@ -144,6 +144,9 @@ def test_genes_that_are_best_both_ways_are_flagged_and_differential_expression_s
     raised["benefit"] = np.where(raised["gene_id"] == GENES[7], 99.0, other)
     de = pd.DataFrame({"gene_id": GENES[:50], "log2fc": 2.0, "padj": 0.01})
     both = completed(pd.concat([lowered, raised], ignore_index=True), de, share=0.02)
+    paper = completed(lowered, de.assign(pseudoreplicated_padj=1e-9))
+    assert paper["de_padj_pseudoreplicated"].eq(1e-9).sum() == 50
+    assert both["de_padj_pseudoreplicated"].isna().all()
     flagged = both["flags"].str.split(",").map(lambda flags: EITHER_WAY in flags)
     assert set(both.loc[flagged, "gene_id"]) == {GENES[7]}
     assert flagged.sum() == 2

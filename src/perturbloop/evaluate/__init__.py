@@ -18,7 +18,7 @@ from perturbloop.evaluate.compare import scoreboard
 from perturbloop.evaluate.controls import CONTROLS, in_ranking, recognize
 from perturbloop.evaluate.de import signed_de
 from perturbloop.evaluate.de_isp import de_isp
-from perturbloop.evaluate.deseq import chosen_test, differential
+from perturbloop.evaluate.deseq import differential, require_test
 from perturbloop.evaluate.disjoint import pathway_disjoint
 from perturbloop.evaluate.gains import kept_by_control, paired_gain, rank_correlation
 from perturbloop.evaluate.gate import gate, positives
@@ -36,7 +36,7 @@ __all__ = [
     "RULES",
     "baselines",
     "call",
-    "chosen_test",
+    "require_test",
     "de_isp",
     "differential",
     "ceiling",

@@ -5,52 +5,33 @@ written into the table (`de_test`), since only one of them has a p-value that ma
 """
 
 import warnings
-from dataclasses import dataclass
 from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int, Shaped
-from scipy import sparse
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
+from jaxtyping import Bool, Shaped
 
 from perturbloop.data.cells import Cells
 from perturbloop.errors import InputError, StateError
+from perturbloop.evaluate.bulks import (
+    CELLS_PER_METACELL,
+    LEAST_CELLS,
+    LEAST_REPLICATES,
+    Bulks,
+    metacells,
+    metacells_of_paper,
+    n_metacells,
+    n_of_paper,
+    n_replicates,
+    pseudobulks,
+)
 from perturbloop.evaluate.de import signed_de
 from perturbloop.schema import DeTest
 from perturbloop.stats.correct import benjamini_hochberg
 
-LEAST_REPLICATES = 3
-"""Fewest pseudobulks of each state, or pairs of them, that are tested as replicates."""
-LEAST_CELLS = 10
-"""Fewest cells of a pseudobulk; smaller ones are left out, since their sums are mostly noise."""
-METACELLS = 10
-"""Metacells of each state …"""
-CELLS_PER_METACELL = 5
-"""… fewer where they would hold fewer cells than this on average."""
-LEAST_COUNTS = 10
-"""Genes with fewer counts in all pseudobulks together are not tested."""
 LEAST_COMMON = 50
 """Genes seen in every pseudobulk that are needed for the median of ratios; else the positive counts serve."""
-COMPONENTS = 20
-"""Principal components that metacells are made on."""
-
-
-@dataclass(frozen=True, eq=False)
-class Bulks:
-    """Summed cells: what is compared."""
-
-    counts_rg: Float[np.ndarray, "r g"]
-    """Summed raw counts, pseudobulks or metacells × genes."""
-    is_goal_r: Bool[np.ndarray, " r"]
-    """Whether each is of the goal state."""
-    pair_r: Shaped[np.ndarray, " r"] | None
-    """Donor that joins two of them; `None` where they are not paired."""
-    test: str
-    """The test in words, for table and report."""
 
 
 def differential(
@@ -72,7 +53,8 @@ def differential(
     donor_n
         Donor of each cell.
     by
-        `pseudobulk`, `metacells`, `rank-sum`, or `auto`: the first of them that these cells allow.
+        `pseudobulk`, `metacells`, `rank-sum`, or `auto`: the first of them that these cells allow; `pershad2025`: metacells of
+        about 160,000 UMI as in :cite:`pershad2025`, with the pseudobulks of donors beside them.
     seed
         Seed of the metacells.
 
@@ -80,7 +62,9 @@ def differential(
     -------
     One row per gene, in the cells' gene order: `gene_id` ENSG00000115415, `log2fc` (1.3), `z` (18.2; 0 where the gene
     was not tested), `pvalue` two-sided (1e-60; missing where not tested), `padj` Benjamini-Hochberg, `de_test`: the test
-    in words, `rank_sum_z` of `signed_de`; with donors also the columns of `donor_de`.
+    in words, `rank_sum_z` of `signed_de`; with donors also the columns of `donor_de`. With `pershad2025` log2fc and z are the
+    paper's, its p-values stand in `pseudoreplicated_pvalue` and `pseudoreplicated_padj`, and `pvalue` and `padj` are those of the
+    pseudobulks (missing below three donors of a state).
 
     Raises
     ------
@@ -92,6 +76,8 @@ def differential(
     way, note = chosen_test(is_goal_n, donor_n, by=by)
     if way == "rank-sum":
         return table.assign(de_test=f"rank-sum of cells{note}")
+    if way == "pershad2025":
+        return _as_paper(table, cells, is_goal_n, donor_n, seed)
     bulks = (
         metacells(cells, is_goal_n, seed=seed)
         if way == "metacells" or donor_n is None
@@ -99,6 +85,62 @@ def differential(
     )
     found = deseq(bulks)
     return table.assign(**{name: found[name] for name in found}, de_test=bulks.test + note)
+
+
+def require_test(
+    cells: Cells, is_goal_n: Bool[np.ndarray, " n"], donor_n: Shaped[np.ndarray, " n"] | None, *, by: DeTest
+) -> None:
+    """Refuse a test that these cells do not allow, before anything is computed.
+
+    Parameters
+    ----------
+    cells, is_goal_n, donor_n, by
+        As in `differential`.
+
+    Raises
+    ------
+    StateError
+        If the test cannot be made.
+    """
+    way, _ = chosen_test(is_goal_n, donor_n, by=by)
+    if way == "pershad2025":
+        n_of_paper(cells, is_goal_n)
+
+
+def _as_paper(
+    table: pd.DataFrame, cells: Cells, is_goal_n: np.ndarray, donor_n: np.ndarray | None, seed: int
+) -> pd.DataFrame:
+    """Test of the paper and, where donors allow, that of their pseudobulks in columns `bulk_…`; `padj` is the latter, as only it counts."""
+    bulks = metacells_of_paper(cells, is_goal_n, seed=seed)
+    found = deseq(bulks)
+    table = table.assign(
+        **{name: found[name] for name in ("log2fc", "z")},
+        pvalue=np.nan,
+        padj=np.nan,
+        pseudoreplicated_pvalue=found["pvalue"],
+        pseudoreplicated_padj=found["padj"],
+        de_test=bulks.test,
+    )
+    if donor_n is None or n_replicates(is_goal_n, donor_n) < LEAST_REPLICATES:
+        return table.assign(de_test=f"{bulks.test}; there are too few donors for another test beside it")
+    by_donors = pseudobulks(cells, is_goal_n, donor_n)
+    honest = deseq(by_donors)
+    said = _beside(found["padj"] < 0.05, honest["padj"] < 0.05)
+    return table.assign(
+        pvalue=honest["pvalue"],
+        padj=honest["padj"],
+        de_test=f"{bulks.test}; beside it {by_donors.test}. {said}",
+    )
+
+
+def _beside(claimed_g: pd.Series, held_g: pd.Series) -> str:
+    """How many genes the two tests call.
+
+    >>> _beside(pd.Series([True, True, False]), pd.Series([True, False, False]))
+    'Genes at padj below 0.05: 2 pseudoreplicated, 1 by donors, 1 by both'
+    """
+    both = int((claimed_g & held_g).sum())
+    return f"Genes at padj below 0.05: {claimed_g.sum():,} pseudoreplicated, {held_g.sum():,} by donors, {both:,} by both"
 
 
 def chosen_test(
@@ -113,11 +155,11 @@ def chosen_test(
     donor_n
         Donor of each cell; `None` where no donors are known.
     by
-        Test that was asked for: auto, pseudobulk, metacells or rank-sum.
+        Test that was asked for: auto, pseudobulk, metacells, pershad2025 or rank-sum.
 
     Returns
     -------
-    pseudobulk, metacells or rank-sum; and, in brackets, why it is not the better one, '' where it is.
+    pseudobulk, metacells, pershad2025 or rank-sum; and, in brackets, why it is not the better one, '' where it is.
 
     Raises
     ------
@@ -126,10 +168,10 @@ def chosen_test(
     """
     if by == "rank-sum":
         return by, ""
-    enough_donors = donor_n is not None and _n_replicates(is_goal_n, donor_n) >= LEAST_REPLICATES
-    enough_cells = _n_metacells(is_goal_n) >= LEAST_REPLICATES
+    enough_donors = donor_n is not None and n_replicates(is_goal_n, donor_n) >= LEAST_REPLICATES
+    enough_cells = n_metacells(is_goal_n) >= LEAST_REPLICATES
     if by == "pseudobulk" and not enough_donors:
-        found = 0 if donor_n is None else _n_replicates(is_goal_n, donor_n)
+        found = 0 if donor_n is None else n_replicates(is_goal_n, donor_n)
         msg = (
             f"Pseudobulks need at least {LEAST_REPLICATES} donors of each state with {LEAST_CELLS} cells or more; there are "
             f"{found}. Name the donors with "
@@ -148,77 +190,6 @@ def chosen_test(
     if by == "auto" and not enough_donors:
         return ("metacells", "") if enough_cells else ("rank-sum", " (too few donors and cells for PyDESeq2)")
     return ("pseudobulk" if by == "auto" else by), ""
-
-
-def pseudobulks(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], donor_n: Shaped[np.ndarray, " n"]) -> Bulks:
-    """Sum the counts of each donor and state; the donor is the replicate.
-
-    Pseudobulks of fewer than ten cells are left out. Where at least three donors have both states they are paired, and donors
-    with one state are left out.
-
-    Parameters
-    ----------
-    cells
-        Start and goal cells, raw counts.
-    is_goal_n
-        Whether a cell is in the goal state.
-    donor_n
-        Donor of each cell.
-
-    Returns
-    -------
-    `Bulks`: summed counts per donor and state.
-    """
-    start, goal = _donors(is_goal_n, donor_n)
-    paired = len(start & goal) >= LEAST_REPLICATES
-    if paired:
-        start = goal = start & goal
-    name_n = donor_n.astype(str)
-    kept_n = np.where(is_goal_n, np.isin(name_n, sorted(goal)), np.isin(name_n, sorted(start)))
-    key = pd.DataFrame({"donor": donor_n[kept_n].astype(str), "goal": is_goal_n[kept_n]})
-    groups = key.groupby(["donor", "goal"], sort=True)
-    counts_rg = cells.select(kept_n).summed(groups.ngroup().to_numpy(int))
-    rows = pd.DataFrame(list(groups.groups), columns=["donor", "goal"])
-    is_goal_r, pair_r = rows["goal"].to_numpy(bool), rows["donor"].to_numpy(object)
-    n_goal = int(is_goal_r.sum())
-    what = f"{n_goal} donors, paired" if paired else f"{n_goal} goal and {len(rows) - n_goal} start donors"
-    return Bulks(counts_rg, is_goal_r, pair_r if paired else None, f"PyDESeq2 on pseudobulks of {what}")
-
-
-def metacells(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], *, seed: int) -> Bulks:
-    """Sum the counts of alike cells of a state: about ten groups each, by k-means on principal components.
-
-    Parameters
-    ----------
-    cells
-        Start and goal cells, raw counts.
-    is_goal_n
-        Whether a cell is in the goal state.
-    seed
-        Start of the solver and of k-means.
-
-    Returns
-    -------
-    `Bulks`: summed counts per metacell, unpaired.
-
-    Notes
-    -----
-    Metacells are parts of one sample, not replicates. They take out the noise of single cells, so that effects can be
-    ranked; their spread is that between kinds of cells, not between donors, and the p-values are not to be believed.
-    """
-    k = _n_metacells(is_goal_n)
-    log_ng = cells.log_normalized()
-    group_n = np.zeros(is_goal_n.size, dtype=int)
-    for state in (False, True):
-        group_n[is_goal_n == state] = _alike(log_ng[is_goal_n == state], k, seed) + k * state
-    used, group_n = np.unique(group_n, return_inverse=True)
-    is_goal_r = used >= k
-    n_goal = int(is_goal_r.sum())
-    test = (
-        f"PyDESeq2 on {n_goal} goal and {used.size - n_goal} start metacells, which are no replicates: its p-values are not "
-        "to be believed, only the order of the genes"
-    )
-    return Bulks(cells.summed(group_n), is_goal_r, None, test)
 
 
 def deseq(bulks: Bulks) -> pd.DataFrame:
@@ -241,7 +212,7 @@ def deseq(bulks: Bulks) -> pd.DataFrame:
     paired, else `~ state`. Size factors are medians of ratios; where fewer than 50 genes are seen in every sample, of the positive counts.
     """
     api = _pydeseq2()
-    tested_g = bulks.counts_rg.sum(axis=0) >= LEAST_COUNTS
+    tested_g = bulks.tested_g
     n_genes = tested_g.size
     found = pd.DataFrame({"log2fc": 0.0, "z": 0.0, "pvalue": np.nan, "padj": np.nan}, index=range(n_genes))
     if not tested_g.any():
@@ -296,30 +267,3 @@ def _pydeseq2() -> SimpleNamespace:
 
         from perturbloop.evaluate.deseq_inference import Inference
     return SimpleNamespace(DeseqDataSet=DeseqDataSet, Inference=Inference, DeseqStats=DeseqStats)
-
-
-def _donors(is_goal_n: np.ndarray, donor_n: np.ndarray) -> tuple[set[str], set[str]]:
-    """Donors with enough cells of the start, and of the goal state."""
-    start, goal = (
-        pd.Series(donor_n[state_n].astype(str)).value_counts() for state_n in (~is_goal_n, is_goal_n)
-    )
-    return {*start.index[start >= LEAST_CELLS]}, {*goal.index[goal >= LEAST_CELLS]}
-
-
-def _n_replicates(is_goal_n: np.ndarray, donor_n: np.ndarray) -> int:
-    """Donors of the state that has fewer."""
-    return min(len(donors) for donors in _donors(is_goal_n, donor_n))
-
-
-def _n_metacells(is_goal_n: np.ndarray) -> int:
-    n_goal = int(is_goal_n.sum())
-    return min(METACELLS, min(n_goal, is_goal_n.size - n_goal) // CELLS_PER_METACELL)
-
-
-def _alike(log_ng: sparse.csr_matrix, k: int, seed: int) -> Int[np.ndarray, " n"]:
-    """Group of each cell, 0 to k - 1."""
-    n_components = min(COMPONENTS, min(log_ng.shape) - 1)
-    emb_nd = PCA(n_components, svd_solver="arpack", random_state=seed).fit_transform(log_ng)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct cells than groups: fewer groups
-        return KMeans(k, n_init=1, random_state=seed).fit_predict(emb_nd).astype(int)

@@ -17,7 +17,7 @@ from perturbloop.data.token_files import tokens_of
 from perturbloop.data.tokens import Tokens, require_some
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import InputError
-from perturbloop.evaluate import chosen_test, static_pathway
+from perturbloop.evaluate import require_test, static_pathway
 from perturbloop.evaluate.controls import textbook_lines, textbook_of
 from perturbloop.evaluate.de import mean_z
 from perturbloop.evaluate.gate import require_known_controls
@@ -179,7 +179,7 @@ def read_inputs(config: CampaignConfig, *, tokens_in: Path | None = None, keeps:
     cells, genes = read_cells(asked.path, names=words.names, gene_column=asked.gene_column, reading=asked)
     states = state_cells(cells, config.cells, seed=config.train.seed)
     # Refused now, not after hours of edits: a test that the cells do not allow, unknown controls, an unknown pathway.
-    chosen_test(states.is_goal_n, states.donor_n, by=config.evaluate.de)
+    require_test(states.cells, states.is_goal_n, states.donor_n, by=config.evaluate.de)
     require_known_controls(config.evaluate, states.cells, words.names)
     annotations = read_annotations(config, words.names)
     static_pathway(config.evaluate.pathway, (), gene_sets=annotations.gene_sets)

@@ -261,15 +261,20 @@ def completed(ranking: pd.DataFrame, de: pd.DataFrame, *, share: float = 0.05) -
     ranking
         RANKING rows of all kinds.
     de
-        Differential expression of goal against start cells: `gene_id`, `log2fc`, `padj`.
+        Differential expression of goal against start cells: `gene_id`, `log2fc`, `padj`; where it was by the paper's metacells
+        also `pseudoreplicated_padj`.
     share
         Best part of the scored genes of a kind.
 
     Returns
     -------
-    The ranking with `log2fc`, `de_padj` and the flag of genes that are best both ways.
+    The ranking with `log2fc`, `de_padj`, `de_padj_pseudoreplicated` and the flag of genes that are best both ways.
     """
-    tested = de.set_index("gene_id").reindex(ranking["gene_id"])
+    tested = (
+        de.assign(pseudoreplicated_padj=de.get("pseudoreplicated_padj", np.nan))
+        .set_index("gene_id")
+        .reindex(ranking["gene_id"])
+    )
     scored = ranking["status"].eq("scored")
     place = ranking[scored].groupby("kind")["benefit"].rank(ascending=False, pct=True)
     best = ranking.loc[place.index[place <= share]]
@@ -277,7 +282,10 @@ def completed(ranking: pd.DataFrame, de: pd.DataFrame, *, share: float = 0.05) -
     both = ranking["gene_id"].isin(n_actions.index[n_actions > 1])
     flags = ranking["flags"].where(~both, (ranking["flags"] + f",{EITHER_WAY}").str.lstrip(","))
     return ranking.assign(
-        log2fc=tested["log2fc"].to_numpy(float), de_padj=tested["padj"].to_numpy(float), flags=flags
+        log2fc=tested["log2fc"].to_numpy(float),
+        de_padj=tested["padj"].to_numpy(float),
+        de_padj_pseudoreplicated=tested["pseudoreplicated_padj"].to_numpy(float),
+        flags=flags,
     )
 
 

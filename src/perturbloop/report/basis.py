@@ -73,7 +73,7 @@ def shown(report: RoundReport, kind: str) -> pd.DataFrame:
     -------
     `place` (1 = best; missing where not scored), `gene_name`, `action`, the columns of the kind's `Basis`, `cautions` (words,
     separated by commas), `log2fc` and `de_padj` of differential expression (positive = higher in the goal state), `detection`,
-    `status`, `kind`, `gene_id`. Intervals and p-values from fewer than five cells are missing, and so is a call.
+    `status`, `kind`, `gene_id`; `de_padj_pseudoreplicated` where that test was made. Intervals and p-values from fewer than five cells are missing, and so is a call.
     """
     rows = report.ranking[report.ranking["kind"].eq(kind)]
     basis = _basis(rows)
@@ -85,6 +85,8 @@ def shown(report: RoundReport, kind: str) -> pd.DataFrame:
     rows = rows.assign(place=place, cautions=cautions)
     rows = _with_belief(rows, report.posterior) if basis is POSTERIOR else _with_shift(rows)
     first, last = ("place", "gene_name", "action"), ("cautions", "log2fc", "de_padj", "detection", "status")
+    pseudo = rows.columns.intersection(["de_padj_pseudoreplicated"])
+    last = (*last[:3], *pseudo[rows[pseudo].notna().any()], *last[3:])
     return rows[[*first, *basis.columns, *last, "kind", "gene_id"]]
 
 

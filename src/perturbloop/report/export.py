@@ -33,6 +33,7 @@ MEANINGS = {
     "cautions": "reasons to look twice; the gene is not removed for them",
     "log2fc": "differential expression, positive = higher in the goal state",
     "de_padj": "padj of differential expression",
+    "de_padj_pseudoreplicated": "the same by metacells, which are no replicates (pseudoreplicated): no evidence",
     "detection": "share of start cells that express the gene",
     "status": "scored, not_scored, spent (measured and used) or excluded",
     "kind": "kind of in-silico edit",

@@ -1,5 +1,6 @@
 """What a round knows of one gene."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class GeneAnswer:
             said.append(f"Seen in {row['detection']:.0%} of the start cells{flags}")
             if row["log2fc"] == row["log2fc"]:
                 said.append(
-                    f"Goal against start cells: log2 fold change {row['log2fc']:+.2f}, padj {row['de_padj']:.1e}"
+                    f"Goal against start cells: log2 fold change {row['log2fc']:+.2f}, {_tested(row)}"
                 )
         for row in self.measured:
             hit = "a hit" if row["hit"] else "no hit"
@@ -75,6 +76,17 @@ class GeneAnswer:
             f"Proposed ({row['policy']}, place {row['place']}): {row['reason']}" for row in self.proposed
         ]
         return [*said, *([self.why] if self.why else [])]
+
+
+def _tested(row: Mapping[str, Any]) -> str:
+    """What the tests of differential expression say of a gene; the paper's is never without its label.
+
+    >>> _tested({"de_padj": 0.2, "de_padj_pseudoreplicated": 1e-30})
+    'padj 2.0e-01 (pseudoreplicated, by metacells: 1.0e-30)'
+    """
+    padj, pseudo = row["de_padj"], row["de_padj_pseudoreplicated"]
+    said = f"padj {padj:.1e}" if padj == padj else "padj unknown"
+    return f"{said} (pseudoreplicated, by metacells: {pseudo:.1e})" if pseudo == pseudo else said
 
 
 def of_round(folder: Path, symbol: str) -> GeneAnswer:

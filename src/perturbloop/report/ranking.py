@@ -52,6 +52,7 @@ HEADS = {
     "cautions": "cautions",
     "log2fc": "log2FC",
     "de_padj": "DE padj",
+    "de_padj_pseudoreplicated": "pseudoreplicated DE padj",
     "detection": "detection",
 }
 """Head of each column."""
@@ -66,6 +67,7 @@ MEANINGS = {
     "because of": "measured genes that move the expectation most",
     "log2FC": "differential expression, positive = higher in the goal state",
     "DE padj": "of differential expression",
+    "pseudoreplicated DE padj": "of differential expression by metacells, which are no replicates: no evidence",
     "detection": "share of start cells that express the gene",
 }
 """What a column says, by its head."""
@@ -74,10 +76,20 @@ _FRONT = {
     IN_SILICO: ("place", "gene_name", "shift", "interval", "padj", "call", "cautions", "log2fc", "de_padj"),
 }
 _FULL = {
-    POSTERIOR: (*_FRONT[POSTERIOR], "neighbors", "detection"),
-    IN_SILICO: (*_FRONT[IN_SILICO], "n_cells", "n_donors", "detection"),
+    POSTERIOR: (*_FRONT[POSTERIOR], "neighbors", "de_padj_pseudoreplicated", "detection"),
+    IN_SILICO: (*_FRONT[IN_SILICO], "n_cells", "n_donors", "de_padj_pseudoreplicated", "detection"),
 }
-_SPARE = ("detection", "donors", "DE padj", "call", "log2FC", "because of", "padj", "#")
+_SPARE = (
+    "detection",
+    "donors",
+    "pseudoreplicated DE padj",
+    "DE padj",
+    "call",
+    "log2FC",
+    "because of",
+    "padj",
+    "#",
+)
 _WORDS = frozenset({"gene", "call", "cautions", "because of", "pathway", "kind", "status"})
 
 
@@ -163,8 +175,8 @@ def top_grid(report: RoundReport, kind: str, top: int, *, columns: tuple[str, ..
     A grid whose title names the action and the unit of what the genes are ranked by.
     """
     basis = basis_of(report, kind)
-    columns = columns or _FRONT[basis]
     rows = shown(report, kind)
+    columns = tuple(name for name in columns or _FRONT[basis] if name in rows)
     rows = rows[rows["status"].eq("scored")].head(top)
     heads = tuple(HEADS[name] for name in columns)
     lines = tuple(tuple(_cell(row, name) for name in columns) for row in rows.itertuples())
@@ -266,7 +278,7 @@ def _cell(row: Any, name: str) -> str:
     if name == "interval":
         return interval(row.ci_low, row.ci_high, 3, sign=True)
     value = getattr(row, name)
-    if name in ("padj", "de_padj"):
+    if name in ("padj", "de_padj", "de_padj_pseudoreplicated"):
         return probability(value)
     if name in ("place", "n_cells"):
         return number(value, 0)

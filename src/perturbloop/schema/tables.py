@@ -84,9 +84,15 @@ RANKING = Table(
             "log2fc", "log2 fold change of goal against start cells; missing where it was not tested", -1.2
         ),
         Column("de_padj", "padj of that difference", 0.003),
+        Column(
+            "de_padj_pseudoreplicated",
+            "padj of the same by metacells of `--de pershad2025`, no evidence; missing with other tests",
+            1e-20,
+        ),
         Column("flags", "caution flags, separated by commas", "interferon"),
         Column("status", "scored, not_scored, spent or excluded", "scored"),
     ),
+    optional=("de_padj_pseudoreplicated",),
 )
 
 SHIFTS = Table(

@@ -31,8 +31,8 @@ AfterDelete = Literal["shorten", "refill"]
 NotExpressed = Literal["skip", "insert"]
 """A gene that a cell does not express is not edited in it, or is put in where it is raised; it cannot be lowered."""
 EngineName = Literal["exact", "fast"]
-DeTest = Literal["auto", "pseudobulk", "metacells", "rank-sum"]
-"""Test of differential expression; auto takes the first of the three that the cells allow."""
+DeTest = Literal["auto", "pseudobulk", "metacells", "rank-sum", "pershad2025"]
+"""Test of differential expression; auto takes the first of the next three that the cells allow, pershad2025 is a paper's way."""
 Level = Literal["frozen", "lora", "full"]
 """What of an encoder is trained: nothing but the head, low-rank adapters that are merged afterwards, or every weight."""
 ClosedLoop = Literal["auto", "always"]
