@@ -36,6 +36,8 @@ COMMENTS = {
     "src/perturbloop/report/templates/report.html": "the page of one round",
     "src/perturbloop/py.typed": "the package's types are meant to be checked",
     "src/perturbloop/data/toy_genes.csv": "names of the simulated genes",
+    "src/perturbloop/data/toy_disease_genes.csv": "names and families of the genes of the simulated disease",
+    "src/perturbloop/data/toy_disease_targets.csv": "what its twelve compounds act on, and how strongly",
     "tests/": "mirrors src; a test's name is a sentence about behaviour",
     "tests/contracts/": "what every metric, acquisition and store must satisfy",
     "tests/benchmarks/": "the parts of the real-data benchmarks that decide a number",

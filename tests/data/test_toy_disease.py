@@ -163,3 +163,14 @@ def test_a_seed_gives_the_same_world_and_another_seed_another():
 def test_a_world_without_donors_or_of_unedited_cells_only_is_refused():
     with pytest.raises(InputError, match=r"needs 2 donors or more.*`unedited` 1\.0\. Correct these"):
         disease_world(0, unedited=1.0)
+
+
+def test_readouts_have_a_row_a_well_and_the_cytokine_falls_with_the_disease_and_with_the_cells(world):
+    viability, cytokine = (world.readouts[name] for name in ("viability", "cytokine"))
+    assert len(cytokine) == cytokine["well"].nunique() == 4 * (12 * 3 + 4)
+    top = cytokine[cytokine["dose"].isin([0, 10])].groupby("compound")["value"].mean()
+    assert top["dactolisib"] < 0.8 * top["DMSO"]  # a reverser
+    assert top["bortezomib"] < 0.4 * top["DMSO"]  # dead cells
+    assert top["loratadine"] == pytest.approx(top["DMSO"], rel=0.2)
+    of_vehicle = viability.loc[viability["compound"] == "DMSO", "value"]
+    assert of_vehicle.mean() == pytest.approx(100, rel=0.1)

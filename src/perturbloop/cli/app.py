@@ -9,6 +9,7 @@ from perturbloop import __version__
 from perturbloop.cli.backtest import REPLAYED, backtest
 from perturbloop.cli.combine import combine
 from perturbloop.cli.curves import curves
+from perturbloop.cli.demo import demo
 from perturbloop.cli.inspect import inspect
 from perturbloop.cli.knowledge import knowledge
 from perturbloop.cli.models import models
@@ -347,14 +348,4 @@ def pretrain(
     return Answer(done.to_dict(), [*done.lines(), f"Model: {folder}"])
 
 
-@command(app, heading=LOOP)
-def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 0,
-) -> Answer:
-    """Play the whole loop on simulated cells with a known answer."""
-    from perturbloop.example import demo as run
-    from perturbloop.report import summary
-
-    tree, shown, known = run(folder, seed=seed)
-    return Answer(tree, summary(shown, width(), folder=folder / "campaign", more=known))
+command(app, heading=LOOP)(demo)

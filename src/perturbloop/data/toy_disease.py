@@ -26,7 +26,7 @@ from jaxtyping import Float
 
 from perturbloop.data import toy
 from perturbloop.data.network import Network
-from perturbloop.data.toy_cells import as_anndata, sequenced
+from perturbloop.data.toy_cells import as_anndata, corpus_cells, sequenced
 from perturbloop.data.toy_disease_network import disease_genes, disease_network, gene_truth
 from perturbloop.errors import InputError
 
@@ -57,8 +57,23 @@ class DiseaseWorld:
     control cells toward the disease when it is lowered; hit: inhibit or activate at least `HIT`; targeted, by a compound."""
     response: pd.DataFrame
     """By compound and dose: compound, dose (µM), kind (reverser, inert, toxic), share (of the way back, 0 to 1), survival."""
+    readouts: dict[str, pd.DataFrame]
+    """Outcomes without cells, one row a well: well, plate, donor_id, compound, dose, value. `viability` is in percent; `cytokine`, in
+    pg/ml, is high in the disease, and falls with the cells that make it."""
     network: Network
     """The network that made the cells."""
+
+    def corpus(self, n_cells: int = 3000) -> anndata.AnnData:
+        """Unlabelled cells of other donors, edited to any degree, to pretrain a small model on.
+
+        Parameters
+        ----------
+        n_cells
+            Cells.
+        """
+        return corpus_cells(
+            self.network, self.truth, n_cells=n_cells, rng=np.random.default_rng([self.seed, 5])
+        )
 
 
 def disease_world(
@@ -100,7 +115,10 @@ def disease_world(
     obs = _wells(targets, n_donors, n_cells, n_well, np.random.default_rng([seed, 1]))
     grown = _grown(network, listed, obs, push, unedited, np.random.default_rng([seed, 2]))
     untreated = (obs["compound"] == "").to_numpy()
+    wells = grown.obs[~untreated & (grown.obs["genotype"] == DISEASE)]
+    readouts = _readouts(wells, np.random.default_rng([seed, 6]))
     screen = grown[~untreated].copy()
+    del screen.obs["state"]
     screen.obs_names = [f"{name}-screen" for name in screen.obs_names]
     cells = grown[untreated].copy()
     cells.obs = cells.obs[["genotype", "donor_id", "cell_type", "edited"]]
@@ -112,6 +130,7 @@ def disease_world(
         targets=targets,
         truth=truth.assign(targeted=listed.gene_name.isin(targets["gene"])),
         response=_response(network, push, np.random.default_rng([seed, 4])),
+        readouts=readouts,
         network=network,
     )
 
@@ -186,7 +205,7 @@ def _grown(
     depth_n = UMI * np.where(phase_n > 0, 1.4, 1.0) * (1 - 0.6 * toxic_n)
     wells = pd.factorize(obs["well"])[0]
     depth_n *= rng.lognormal(0, 0.15, wells.max() + 1)[wells]
-    told = obs.assign(cell_type=np.where(myeloid_n, *CELL_TYPES[::-1]), edited=edited)
+    told = obs.assign(cell_type=np.where(myeloid_n, *CELL_TYPES[::-1]), edited=edited, state=state_n)
     return as_anndata(
         sequenced(log_ng, rng, umi_n=depth_n), listed, {name: told[name].to_numpy() for name in told}
     )
@@ -209,3 +228,17 @@ def _response(
     best = table.groupby("compound")["share"].transform("last")
     kind = np.where(table["compound"].isin(TOXIC), "toxic", np.where(best >= REVERSER, "reverser", "inert"))
     return table.assign(kind=kind)[["compound", "dose", "kind", "share", "survival"]]
+
+
+def _readouts(cells: pd.DataFrame, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """Viability, and a cytokine that living cells make by their state, of every well of the knockout."""
+    columns = ["well", "plate", "donor_id", "compound", "dose"]
+    by_well = cells.groupby(columns, sort=False)
+    wells = by_well[["recovered_cells", "state"]].mean().reset_index()
+    alive = wells["recovered_cells"] / PLATED
+    viability = 100 * alive * rng.lognormal(0, 0.05, len(wells))
+    cytokine = alive * (50 + 400 * wells["state"]) * rng.lognormal(0, 0.1, len(wells))
+    return {
+        name: wells[columns].assign(value=values.round(1))
+        for name, values in (("viability", viability), ("cytokine", cytokine))
+    }
