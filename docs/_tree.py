@@ -51,6 +51,7 @@ COMMENTS = {
     "benchmarks/speed/": "two checkouts timed by turns: tests, demo, report",
     "benchmarks/mutation/": "which changes of the statistics no test notices",
     "benchmarks/mutation/cosmic_ray.toml": "which code is changed, and what must notice",
+    "benchmarks/disease/": "are the axes of a simulated disease found among druggable genes that no compound targets",
     "benchmarks/damage/": "what becomes of a campaign when its files are damaged",
     "benchmarks/closed_loop/": "does closing the loop help, on simulated worlds whose answer is known",
 }

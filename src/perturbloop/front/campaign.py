@@ -180,7 +180,7 @@ class Campaign:
         What was read, with what a reader must know in `warnings`.
         """
         given = named(options, [option.name for option in RECORDED])
-        files = {"targets", "label_table", "hits", "guides"} & set(given)
+        files = {"targets", "label_table", "hits", "guides", "viability"} & set(given)
         given |= {name: str(Path(given[name]).resolve()) for name in files}
         given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
         given |= {} if screen is None else {"screen": str(Path(screen).resolve())}

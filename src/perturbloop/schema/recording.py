@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from perturbloop.schema.checks import Count, FileName, Open, Share, check, file_fields, require
 from perturbloop.schema.reading import Reading, unsaid
-from perturbloop.schema.words import CellModality, HigherIs, LabelSource, PvalueSides, ScreenModality
+from perturbloop.schema.words import CellModality, HigherIs, LabelSource, PvalueSides, Readout, ScreenModality
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,18 @@ class ScreenConfig:
     """Sheet of a workbook; its only one by default."""
     targets: FileName | None = None
     """Table of compounds and their targets, as that of perturbed cells, where each row of the file is a compound."""
+    readout: Readout | None = None
+    """What the file holds where it has one row a well: colonies, marker, cytokine, or qpcr (ΔCt). Wells become scores against
+    those of `control`."""
+    control: str | tuple[str, ...] | None = None
+    """Label of the wells of a readout with the vehicle, or several."""
+    replicate_column: str | None = None
+    """Column of a readout with the plate or donor within which wells are compared."""
+    dose_column: str | None = None
+    """Column of a readout with the dose, a number; the highest that is not toxic counts."""
+    viability: FileName | None = None
+    """Table of viability, one row a well like the readout: doses at which fewer than 70 % of the control's cells live say
+    nothing of a gene."""
 
     def __post_init__(self) -> None:
         """Refuse unknown modalities and more than one rule for hits."""
@@ -172,6 +184,25 @@ class ScreenConfig:
             self.modality,
             "Correct one of them.",
         )
+        if self.readout is not None:
+            require(
+                bool(self.controls),
+                "A readout needs wells of a `control`",
+                self.control,
+                "Name them with `--control`.",
+            )
+        for name in ("control", "replicate_column", "dose_column", "viability"):
+            require(
+                self.readout is not None or getattr(self, name) is None,
+                f"`{name}` belongs to a readout with one row a well",
+                getattr(self, name),
+                f"Name what it holds with `--readout`, or leave `--{name.replace('_', '-')}` out.",
+            )
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Labels of the control wells of a readout; empty where none are named."""
+        return (self.control,) if isinstance(self.control, str) else self.control or ()
 
 
 RecordedFile = PerturbedConfig | ScreenConfig
@@ -185,6 +216,8 @@ def name_of(entry: RecordedFile) -> str:
 
 _LATER = {"several": "drop", "mixscape": "all"}
 """Options that came later: left as they are, they change nothing that was measured before."""
+_OF_WELLS = ("readout", "control", "replicate_column", "dose_column")
+"""Those of a screen, likewise."""
 
 
 def options_of(entry: RecordedFile) -> dict[str, Any]:
@@ -193,5 +226,8 @@ def options_of(entry: RecordedFile) -> dict[str, Any]:
     return {
         name: value
         for name, value in vars(entry).items()
-        if name not in paths and not unsaid(name, value) and (name not in _LATER or value != _LATER[name])
+        if name not in paths
+        and not unsaid(name, value)
+        and (name not in _LATER or value != _LATER[name])
+        and not (isinstance(entry, ScreenConfig) and name in _OF_WELLS and value is None)
     }

@@ -19,6 +19,9 @@ gate); the condition it was in; the call that a screen gave its target."""
 CallRule = Literal["matched-null", "geneformer", "budget-k"]
 HigherIs = Literal["goal", "start"]
 """Which state a high score of a screen stands for."""
+Readout = Literal["colonies", "marker", "cytokine", "qpcr"]
+"""What a well of a readout without cells holds: a count of colonies; a surface marker, as a percentage or an intensity; a
+concentration; or ΔCt, where less is more."""
 PvalueSides = Literal["one", "two"]
 """Whether p-values are of one tail, or of both."""
 Compat = Literal["geneformer"] | None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from perturbloop.data.screen_formats import FORMATS, table
+from perturbloop.data.screen_formats import FORMATS, table, wells
 from perturbloop.data.screen_formats.base import Format, gene_column
 from perturbloop.data.screen_formats.files import read_file, sheet_choice
 from perturbloop.data.screen_formats.guides import refuse_guides
@@ -55,7 +55,7 @@ def open_screen(config: ScreenConfig) -> Opened:
     if sheets := sheet_choice(path, config.sheet):
         return Opened(pd.DataFrame(), choice=f"the sheet: {some(sheets, limit=MANY)}", option="--sheet NAME")
     frame, notes = read_file(path, sheet=config.sheet)
-    if not config.targets:
+    if not (config.targets or config.readout):
         refuse_guides(frame, config.path, config.gene_column)
     tool, found = _told(frame, config)
     names = [name for name in found if name]
@@ -69,10 +69,14 @@ def open_screen(config: ScreenConfig) -> Opened:
     else:
         rows, dropped, choice = _rows_of_one(frame, config)
         roles = found.get("", {})
+    columns = None if choice else _columns(rows, config, tool, roles)
+    if config.readout and columns is not None:
+        rows, columns, told = wells.summarized(rows, columns, config)
+        tool, notes = None, [*notes, *told]
     return Opened(
         rows,
         tool,
-        None if choice else _columns(rows, config, tool, roles),
+        columns,
         choice,
         "--only NAME" if choice else "",
         dropped,
@@ -82,7 +86,14 @@ def open_screen(config: ScreenConfig) -> Opened:
 
 def _told(frame: pd.DataFrame, config: ScreenConfig) -> tuple[Format | None, dict[str, dict[str, str]]]:
     """The tool whose columns these are, and its comparisons; none where columns of numbers are named, or rows are compounds."""
-    named = (config.score_column, config.pvalue_column, config.fdr_column, config.se_column, config.targets)
+    named = (
+        config.score_column,
+        config.pvalue_column,
+        config.fdr_column,
+        config.se_column,
+        config.targets,
+        config.readout,
+    )
     for tool in () if any(named) else FORMATS:
         if found := tool.find(frame.columns):
             return tool, found

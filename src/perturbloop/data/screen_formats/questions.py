@@ -75,7 +75,12 @@ def _sides(opened: Opened, config: ScreenConfig) -> dict[str, str]:
             "p-values are known. Leave it out."
         )
         raise InputError(msg)
-    if opened.format is not None or config.pvalue_sides or not {"score", "p-value"} <= set(columns):
+    if (
+        opened.format is not None
+        or config.pvalue_sides
+        or config.readout
+        or not {"score", "p-value"} <= set(columns)
+    ):
         return {}
     why = table.why_one_sided(opened.frame, columns, config.path)
     said = f"of '{columns['p-value']}' {why}; one doubles them and makes the FDR anew, two keeps them"
