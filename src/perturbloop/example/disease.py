@@ -117,7 +117,7 @@ def commands_of(folder: Path) -> list[str]:
     study = folder / "study"
     return [
         f"perturbloop init {study} --cells {folder / 'cells.h5ad'} --state-column genotype --start {DISEASE} --goal {CONTROL} "
-        f"--donor-column donor_id --model {folder / 'model'} --positive-controls RUNX1:activate",
+        f"--donor-column donor_id --model {folder / 'model'} --positive-controls RUNX1:activate --not-expressed insert",
         f"perturbloop check {study}",
         f"perturbloop play {study}",
         f"perturbloop record {study} --perturbed {folder / 'screen.h5ad'} --subset \"genotype == '{DISEASE}'\" --modality drug "
