@@ -77,10 +77,15 @@ def test_the_effect_is_the_ratio_to_the_control_of_the_donor_with_the_error_betw
 
 def test_a_dose_that_kills_says_nothing_of_a_gene(wells, config, tmp_path):
     alive = wells.assign(value=np.where((wells["compound"] == "bortezomib") & (wells["dose"] == 10), 0, 100))
+    alive.loc[(wells["compound"] == "ruxolitinib") & (wells["dose"] == 10), "value"] = 80
     alive.to_csv(tmp_path / "viability.csv", index=False)
-    assert by_name(config())[0].loc["PSMB5", "effect_to_goal"] > 2
+    plain = by_name(config())[0]["effect_to_goal"]
+    assert plain["PSMB5"] > 2
     screen, report = by_name(config(viability=str(tmp_path / "viability.csv")))
     assert abs(screen.loc["PSMB5", "effect_to_goal"]) < 0.25  # that of the lower dose
+    assert screen.loc["JAK2", "effect_to_goal"] == pytest.approx(
+        plain["JAK2"] + np.log2(0.8)
+    )  # a living cell makes more
     assert any(note.startswith("toxic (under 70%") and "bortezomib" in note for note in report["notes"])
     alive.assign(value=np.where(alive["compound"] == "DMSO", 100, 1)).to_csv(
         tmp_path / "dead.csv", index=False

@@ -61,13 +61,15 @@ def summarized(
     The effect of a well is :math:`\log_2 v - \overline{\log_2 v}` of the control wells of its replicate (plate, donor); of qPCR, whose
     values are ΔCt, it is the control's mean less the well's, which is the same. Wells of a replicate are averaged; the error is that of
     the mean of the replicates, and p that of a t-test on them. With one replicate, wells stand in their place. Of several doses the
-    highest counts at which the share :const:`ALIVE` of the cells lives.
+    highest counts at which the share :const:`ALIVE` of the cells lives; a cytokine is read per living cell.
     """
     wells = _wells(frame, columns, config)
     wells, notes = _at_one_dose(wells, config)
     effects = _against_controls(
         wells.assign(value=_logarithm(wells["value"].to_numpy(float), config)), config
     )
+    if config.readout == "cytokine":  # what is secreted, by each cell that lives
+        effects = effects.assign(effect=effects["effect"] - np.log2(effects["alive"]))
     n = effects["replicate"].nunique()
     one = n == 1
     unit = (
@@ -140,7 +142,7 @@ def _at_one_dose(wells: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFram
     share = pd.Series(
         [alive.get(key, 1.0) for key in zip(wells["label"], dose, strict=True)], index=wells.index
     )
-    living = wells[wells["is_control"] | share.ge(ALIVE)]
+    living = wells.assign(alive=share)[wells["is_control"] | share.ge(ALIVE)]
     highest = living["dose"].fillna(0).eq(living.groupby("label")["dose"].transform("max").fillna(0))
     kept = living[living["is_control"] | highest]
     toxic = sorted(set(wells.loc[share.lt(ALIVE) & ~wells["is_control"], "label"]))
@@ -158,6 +160,8 @@ def _at_one_dose(wells: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFram
         if toxic
         else []
     )
+    if config.viability and config.readout == "cytokine":
+        notes.append("amounts are read per living cell, by the viability")
     notes += [f"toxic at every dose, so nothing is said of: {some(gone)}"] if gone else []
     others = int((~highest & ~living["is_control"]).sum())
     return kept, [*notes, *([f"{others:,} wells of lower doses left out"] if others else [])]
