@@ -45,6 +45,7 @@ def record(
     from perturbloop.cli.batch import told_lines
     from perturbloop.loop.campaign import measured
     from perturbloop.loop.campaign import record as keep
+    from perturbloop.loop.folder import kept
     from perturbloop.report.recording import recording
 
     if outcomes is not None:
@@ -53,8 +54,10 @@ def record(
         folder, entry({name: value for name, value in given.items() if value is not None}), replace=replace
     )
     effects = None if isinstance(recorded, RecordedScreen) else measured(folder, recorded.folder)
-    lines = recording(recorded, effects, new=new, width=width())
-    tree = recorded.to_dict() | ({} if effects is None else {"effects": effects.to_dict("records")})
+    back = kept(folder / recorded.folder, "reversal") if getattr(recorded, "arms", None) else None
+    lines = recording(recorded, effects, new=new, width=width(), reversal=back)
+    tables = {name: table for name, table in (("effects", effects), ("reversal", back)) if table is not None}
+    tree = recorded.to_dict() | {name: table.to_dict("records") for name, table in tables.items()}
     lines += told_lines(told(folder), width())
     return Answer(tree, [*lines, f"Next: perturbloop play {folder}"])
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from perturbloop.data.arms import of_arm
 from perturbloop.data.assignment import Assignment, assigned
 from perturbloop.data.cells import Cells, read_cells
 from perturbloop.data.compounds import Compound, read_compounds
@@ -60,7 +61,7 @@ class PerturbedCells:
 
 
 def read_perturbed(
-    config: PerturbedConfig, *, names: GeneNames = NO_NAMES
+    config: PerturbedConfig, *, names: GeneNames = NO_NAMES, start: str = ""
 ) -> tuple[PerturbedCells, dict[str, Any]]:
     """Read a file of perturbed cells and keep those that can be judged.
 
@@ -74,6 +75,8 @@ def read_perturbed(
         The file and the names of its columns.
     names
         Which symbol of a gene or target means which gene.
+    start
+        Name of the start state: of a file with a column of arms its cells alone are kept.
 
     Returns
     -------
@@ -88,7 +91,8 @@ def read_perturbed(
         If a column or the control label does not exist, a replicate holds no controls, purity is asked for and no column
         holds it, a `condition` label says nothing, or no target has enough cells.
     """
-    cells, genes = read_cells(config.path, names=names, gene_column=config.gene_column, reading=config)
+    every, genes = read_cells(config.path, names=names, gene_column=config.gene_column, reading=config)
+    cells = of_arm(every, config, start)
     found = assigned(cells, config, names)
     _require_control(found, config, cells, names)
     kept_n, dropped, purity_column = _kept(cells, found, config)
@@ -114,8 +118,10 @@ def read_perturbed(
         compounds=compounds or {},
     )
     n_controls = _require_controls_everywhere(perturbed)
+    if every.n_cells > cells.n_cells:
+        dropped = {f"of another arm than '{start}'": every.n_cells - cells.n_cells} | dropped
     return perturbed, {
-        "n_cells_read": cells.n_cells,
+        "n_cells_read": every.n_cells,
         "n_cells": chosen.n_cells,
         "n_controls": n_controls,
         "dropped": dropped,

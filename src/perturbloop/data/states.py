@@ -66,6 +66,17 @@ class StateCells:
     warnings: tuple[str, ...]
     """What the report must say about the design."""
 
+    def select(self, kept_n: Bool[np.ndarray, " n"], why: str) -> "StateCells":
+        """Keep these cells and say why the others are left out."""
+        return StateCells(
+            self.cells.select(kept_n),
+            self.is_goal_n[kept_n],
+            self.train_n[kept_n],
+            None if self.donor_n is None else self.donor_n[kept_n],
+            self.design,
+            (*self.warnings, why),
+        )
+
     @cached_property
     def start(self) -> Cells:
         """Cells of the start state, in file order."""
@@ -145,6 +156,16 @@ def _quoted(label: object) -> str:
     return f"'{label}'" if label else "nothing"
 
 
+def kinds_columns(states: StateCells, config: CellsConfig) -> list[str]:
+    """Columns of `obs` that tell kinds of cells apart and are not used for something else."""
+    used = (config.state_column, config.donor_column)
+    return [
+        str(name)
+        for name in states.cells.obs.columns
+        if name not in used and is_of_kinds(states.cells.obs[name])
+    ]
+
+
 def mixtures(states: StateCells, config: CellsConfig) -> tuple[str, ...]:
     """Say of every column of `obs` that tells kinds of cells apart how much their shares differ between the states.
 
@@ -156,13 +177,9 @@ def mixtures(states: StateCells, config: CellsConfig) -> tuple[str, ...]:
         Names of columns that are used for something else.
     """
     said = []
-    for name in states.cells.obs.columns:
-        if name in (config.state_column, config.donor_column) or not _MIXED.fullmatch(str(name)):
-            continue
+    for name in kinds_columns(states, config):
         kind_n = states.cells.obs[name].astype(str).to_numpy()
         share = pd.crosstab(kind_n, states.is_goal_n, normalize="columns")
-        if not 1 < len(share) <= _MOST_KINDS:
-            continue
         change = share[True] - share[False]
         most = str(change.abs().idxmax())
         said.append(
@@ -172,6 +189,11 @@ def mixtures(states: StateCells, config: CellsConfig) -> tuple[str, ...]:
             f'`--subset "{_named(name)} == {str(share.min(axis=1).idxmax())!r}"`.'
         )
     return tuple(said)
+
+
+def is_of_kinds(labels: pd.Series) -> bool:
+    """Whether a column tells kinds of cells apart, by its name and by how many it tells."""
+    return bool(_MIXED.fullmatch(str(labels.name))) and 1 < labels.astype(str).nunique() <= _MOST_KINDS
 
 
 def _named(name: object) -> str:

@@ -1,6 +1,7 @@
 """How well one screen finds the hits of another: what the noise of screens leaves to any ranking."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 
 from perturbloop.errors import InputError, some
 from perturbloop.evaluate.metrics import auroc
-from perturbloop.schema import Modality, raising_sign
+from perturbloop.schema import Modality, Recorded, RecordedScreen, ScreenConfig, raising_sign
 
 
 @dataclass(frozen=True)
@@ -119,3 +120,38 @@ def ceiling_line(
         f"ceiling: the scores of {name} find its {' and '.join(says)} among {found[0].n_genes:,} genes; no ranking can be expected "
         "to agree better"
     ] * bool(says)
+
+
+def with_ceiling(
+    recorded: Recorded,
+    screens: Mapping[str, pd.DataFrame],
+    entries: Iterable[ScreenConfig],
+    *,
+    detection: pd.Series | None,
+) -> Recorded:
+    """Of several screens of one modality, say how well each other finds the hits of this one, among the genes it is judged on.
+
+    Parameters
+    ----------
+    recorded
+        What was read of a file; one of cells is returned as it is.
+    screens
+        Table `SCREEN` of each, by name.
+    entries
+        How each is read.
+    detection
+        As in `ceiling`.
+    """
+    if not isinstance(recorded, RecordedScreen):
+        return recorded
+    entry_of = {one.name: one for one in entries}
+    least = entry_of[recorded.name].min_detection
+    lines = [
+        line
+        for name, other in screens.items()
+        if name != recorded.name and entry_of[name].modality == recorded.modality
+        for line in ceiling_line(
+            name, other, screens[recorded.name], detection=detection, min_detection=least
+        )
+    ]
+    return replace(recorded, lines=(*recorded.lines, *lines))

@@ -15,6 +15,7 @@ from perturbloop.evidence.drugs import effects_with_folds
 from perturbloop.evidence.effects import MeasuredEffects, measure_effects
 from perturbloop.evidence.labels import refuse_labels_of_truth, require_labels
 from perturbloop.evidence.measurement import Measurement, Study, require_two_folds
+from perturbloop.evidence.recorded_arms import measure_arms
 from perturbloop.evidence.score import LEAST_SHARED, shared_genes
 from perturbloop.schema import PerturbedConfig, RecordedCells, frozen
 
@@ -42,7 +43,7 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
         If cells would train by labels from a screen that judges.
     """
     states, config = study.states, study.config.evaluate
-    perturbed, read = read_perturbed(entry, names=study.names)
+    perturbed, read = read_perturbed(entry, names=study.names, start=study.config.cells.start)
     _require_common_genes(perturbed, study)
     fold_of = assigned_folds(states.cells, perturbed, known=known, folds=config.folds)
     folds = dict(known) | fold_of
@@ -67,6 +68,8 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
     }
     whole = measured["all"]
     tables |= {name: getattr(whole, name) for name in ("contributions", "guides", "replicates")}
+    arms = measure_arms(study, entry, perturbed)
+    tables |= arms.tables
     recorded = RecordedCells(
         source=perturbed.cells.source,
         modality=entry.modality,
@@ -84,6 +87,8 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
         guide_spread=whole.guide_spread.source,
         replicate_variance=whole.replicate_variance,
         control_position=whole.control_position,
+        arms=dict(arms.n_cells),
+        arm_lines=arms.lines,
         contributions=_strongest(whole),
         same_file=Path(entry.path).resolve() in [Path(path).resolve() for path in study.config.cells.paths],
         hit_genes=dict(fold_of) if perturbed.compounds else {},
@@ -98,6 +103,7 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
                 unknown=read["compound_genes_unknown"],
             ),
             *whole.warnings,
+            *arms.warnings,
             *pair_lines(perturbed.targets, perturbed.target_ids),
         ),
     )

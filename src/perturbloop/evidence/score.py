@@ -66,6 +66,10 @@ class StateScore:
             self.state.restrict(self.readout.gene_ids[kept_g]), self.is_goal_n, self.train_n, self.strength
         )
 
+    def trained_on(self, train_n: Bool[np.ndarray, " n"]) -> Readout:
+        """Fit again on these cells alone, with the same genes and strength."""
+        return _fit(self.state, self.is_goal_n, train_n, self.strength)
+
 
 def shared_genes(state: Cells, perturbed: Cells) -> np.ndarray:
     """Ensembl ids that both files measure, in the perturbed file's order; fewer than 20 are refused."""
@@ -101,7 +105,12 @@ def readout_genes(gene_ids: np.ndarray, genes: ReadoutGenes) -> np.ndarray:
 
 
 def fit_state_score(
-    state: Cells, is_goal_n: Bool[np.ndarray, " n"], train_n: Bool[np.ndarray, " n"], gene_ids: np.ndarray
+    state: Cells,
+    is_goal_n: Bool[np.ndarray, " n"],
+    train_n: Bool[np.ndarray, " n"],
+    gene_ids: np.ndarray,
+    *,
+    strength: float | None = None,
 ) -> StateScore:
     r"""Fit the state score on these genes and check it on the held-out cells.
 
@@ -115,6 +124,8 @@ def fit_state_score(
         Whether a cell trains the score; the others check it and must hold both states.
     gene_ids
         Readout genes; expression is normalized over them, so that files with different panels are comparable.
+    strength
+        scikit-learn's C; chosen by cross-validation where none is given.
 
     Returns
     -------
@@ -136,7 +147,8 @@ def fit_state_score(
             )
             raise InputError(msg)
     cut = state.restrict(gene_ids)
-    strength = choose_strength(cut.select(train_n).log_normalized(), is_goal_n[train_n])
+    if strength is None:
+        strength = choose_strength(cut.select(train_n).log_normalized(), is_goal_n[train_n])
     readout = _fit(cut, is_goal_n, train_n, strength)
     heldout_auroc = float(roc_auc_score(is_goal_n[~train_n], readout.score(cut.select(~train_n))))
     return StateScore(cut, is_goal_n, train_n, strength, readout, heldout_auroc)

@@ -44,7 +44,7 @@ def perturbed_examples(campaign: CampaignFolder, inputs: Inputs) -> PerturbedExa
     columns: dict[str, list[np.ndarray]] = {"label": [], "target": [], "control": [], "kind": []}
     for entry in config.perturbed:
         refuse_labels_of_truth(entry, config.screen)  # a screen may have been recorded since
-        perturbed, _ = read_perturbed(entry, names=names)
+        perturbed, _ = read_perturbed(entry, names=names, start=config.cells.start)
         target_n, hit = training_targets(states.cells, perturbed, campaign.fold_of)
         columns["label"].append(training_labels(perturbed, states, config.cells, names=names))
         columns["target"].append(target_n)

@@ -22,6 +22,8 @@ from perturbloop.evaluate.controls import textbook_lines, textbook_of
 from perturbloop.evaluate.de import mean_z
 from perturbloop.evaluate.gate import require_known_controls
 from perturbloop.evidence.background import Background, background_of
+from perturbloop.evidence.composition import composition_lines
+from perturbloop.evidence.unedited import unedited_lines, without_unedited
 from perturbloop.loop.folder import CampaignFolder
 from perturbloop.models.view import ModelView
 from perturbloop.perturb.ranking import few_cells
@@ -143,6 +145,8 @@ class Inputs:
             f"{int((~self.states.train_n).sum()):,} held out; design {self.states.design}"
             + ("" if self.states.donor_n is None else f", {len(set(self.states.donor_n))} donors"),
             f"{int(np.median(length)):,} tokens a cell (median); {float(np.mean(length == most)):.0%} of cells cut at {most:,}",
+            *composition_lines(self.states, self.config.cells),
+            *unedited_lines(self.states, self.config.cells),
             *self.annotations.lines(),
         ]
 
@@ -177,7 +181,7 @@ def read_inputs(config: CampaignConfig, *, tokens_in: Path | None = None, keeps:
     models.require_foundation(card, config.perturb)
     words, asked = card.vocabulary, config.cells
     cells, genes = read_cells(asked.path, names=words.names, gene_column=asked.gene_column, reading=asked)
-    states = state_cells(cells, config.cells, seed=config.train.seed)
+    states = without_unedited(state_cells(cells, config.cells, seed=config.train.seed), config.cells)
     # Refused now, not after hours of edits: a test that the cells do not allow, unknown controls, an unknown pathway.
     require_test(states.cells, states.is_goal_n, states.donor_n, by=config.evaluate.de)
     require_known_controls(config.evaluate, states.cells, words.names)

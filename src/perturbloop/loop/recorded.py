@@ -1,7 +1,7 @@
 """What was recorded, perturbed cells and screens: measured once, kept in the campaign, and read without writing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pandas as pd
 from perturbloop import progress
 from perturbloop.errors import InputError, some
 from perturbloop.evaluate.judgeable import unjudged_lines
-from perturbloop.evaluate.screens import ceiling_line
+from perturbloop.evaluate.screens import with_ceiling
 from perturbloop.evidence.measurement import Measurement, Study
 from perturbloop.evidence.recorded_cells import measure_cells
 from perturbloop.evidence.recorded_screens import detection, measure_screen
@@ -23,7 +23,6 @@ from perturbloop.schema import (
     Recorded,
     RecordedCells,
     RecordedFile,
-    RecordedScreen,
     ScreenConfig,
     arms_of,
     concat,
@@ -48,6 +47,8 @@ class Outcomes:
     """The same read by the judging half of the genes only: what rankings are judged by."""
     recorded: tuple[Recorded, ...]
     """What was read of each file, perturbed cells before screens."""
+    arms: Mapping[str, tuple[pd.DataFrame, ...]] = field(default_factory=dict)
+    """Tables `REVERSAL` and `POSITIONS` of each file that has them."""
 
     @property
     def fold_of(self) -> dict[str, int]:
@@ -125,6 +126,7 @@ def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
     """Read the effects of every recorded file; `None` where none is recorded. What is stale is measured, and not kept."""
     halves: dict[str, list[pd.DataFrame]] = {"all": [], "judge": []}
     screens: dict[str, pd.DataFrame] = {}
+    arms: dict[str, tuple[pd.DataFrame, ...]] = {"reversal": (), "positions": ()}
     recorded: list[Recorded] = []
     known = campaign.fold_of
     for entry in campaign.config.recorded:
@@ -141,10 +143,13 @@ def read_outcomes(campaign: CampaignFolder, inputs: Inputs) -> Outcomes | None:
         for half, parts in halves.items():
             name = entry.name if isinstance(entry, ScreenConfig) else ""
             parts.append(table(f"effects_{half}").assign(screen=name))
+        if getattr(entry, "arm_column", None):
+            arms = {name: (*parts, table(name)) for name, parts in arms.items()}
     if not recorded:
         return None
-    told = tuple(_with_ceiling(one, screens, campaign, inputs) for one in recorded)
-    return Outcomes(concat(EFFECTS, halves["all"]), concat(EFFECTS, halves["judge"]), told)
+    seen = detection(inputs.states) if len(screens) > 1 else None
+    told = tuple(with_ceiling(one, screens, campaign.config.screen, detection=seen) for one in recorded)
+    return Outcomes(concat(EFFECTS, halves["all"]), concat(EFFECTS, halves["judge"]), told, arms)
 
 
 def unjudged(campaign: CampaignFolder, inputs: Inputs) -> tuple[str, ...]:
@@ -177,7 +182,10 @@ def keep_in_round(outcomes: Outcomes, folder: Path) -> tuple[Path, ...]:
     write_table(effects, outcomes.effects)
     write_table(judged, outcomes.judged)
     write_json(recorded, [one.to_dict() for one in outcomes.recorded])
-    return effects, judged, recorded
+    told = {folder / f"{name}.parquet": pd.concat(parts) for name, parts in outcomes.arms.items() if parts}
+    for path, table in told.items():
+        write_table(path, table)
+    return effects, judged, recorded, *told
 
 
 def place_of(campaign: CampaignFolder, entry: RecordedFile, inputs: Inputs) -> Path:
@@ -236,20 +244,3 @@ def _require_kind(entry: RecordedFile, campaign: CampaignFolder) -> None:
             f"{some(kinds)} only. Add it to `kinds` in `campaign.toml`, then record again."
         )
         raise InputError(msg)
-
-
-def _with_ceiling(
-    recorded: Recorded, screens: Mapping[str, pd.DataFrame], campaign: CampaignFolder, inputs: Inputs
-) -> Recorded:
-    """Of several screens of one modality, say how well each other finds the hits of this one, among the genes it is judged on."""
-    if not isinstance(recorded, RecordedScreen):
-        return recorded
-    entry_of = {one.name: one for one in campaign.config.screen}
-    least, seen = entry_of[recorded.name].min_detection, detection(inputs.states)
-    lines = [
-        line
-        for name, other in screens.items()
-        if name != recorded.name and entry_of[name].modality == recorded.modality
-        for line in ceiling_line(name, other, screens[recorded.name], detection=seen, min_detection=least)
-    ]
-    return replace(recorded, lines=(*recorded.lines, *lines))

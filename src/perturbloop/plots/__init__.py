@@ -11,6 +11,7 @@ from perturbloop.plots.effects import measured_effects
 from perturbloop.plots.expression import shift_against_expression
 from perturbloop.plots.ranking import shift_against_null
 from perturbloop.plots.replay import replay_curves
+from perturbloop.plots.reversal import arms_on_axis, dose_response
 from perturbloop.plots.rounds import hits_by_genes
 from perturbloop.plots.scoreboard import scoreboard
 from perturbloop.plots.state_axis import state_axis
@@ -18,7 +19,9 @@ from perturbloop.plots.theme import png, svg
 from perturbloop.plots.volcano import volcano
 
 __all__ = [
+    "arms_on_axis",
     "batch_forest",
+    "dose_response",
     "hits_by_genes",
     "learning_curves",
     "measured_effects",

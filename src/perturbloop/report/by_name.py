@@ -16,6 +16,7 @@ AS_KEPT = (
     "strata",
     "gains",
     "effects",
+    "reversal",
     "rank_correlations",
     "pathways",
     "curves",

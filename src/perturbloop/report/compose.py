@@ -13,13 +13,16 @@ from perturbloop.schema import (
     CURVE_MEANS,
     EFFECTS,
     PATHWAYS,
+    POSITIONS,
     POSTERIOR,
     PROPOSALS,
+    REVERSAL,
     TRIALS,
     EvaluateConfig,
     Recorded,
     RecordedCells,
     RecordedScreen,
+    Table,
     failure,
     recorded_from,
 )
@@ -64,6 +67,8 @@ def compose(folder: Path) -> RoundReport:
         goal=facts.config.cells.goal,
         posterior=posterior,
         trials=_trials(folder),
+        reversal=_of_arms(folder, REVERSAL),
+        positions=_of_arms(folder, POSITIONS),
         gate=facts.verdicts,
         heads={title: model["heldout_auroc"] for title, model in facts.models.items()},
         recorded=recorded,
@@ -140,6 +145,12 @@ def _trials(folder: Path) -> pd.DataFrame:
     return read_table(path, todo=PLAY_AGAIN) if path.is_file() else pd.DataFrame(columns=TRIALS.names)
 
 
+def _of_arms(folder: Path, table: Table) -> pd.DataFrame:
+    """Table REVERSAL or POSITIONS; empty where no recorded file has cells of both states."""
+    path = folder / f"{table.name}.parquet"
+    return read_table(path, todo=PLAY_AGAIN) if path.is_file() else pd.DataFrame(columns=table.names)
+
+
 def _warnings(facts: RoundFacts, recorded: Sequence[Recorded], de_test: str) -> tuple[str, ...]:
     """What the states and the recorded files ask to know; the same sentence of several files once."""
     files: dict[str, list[str]] = {}
@@ -187,6 +198,7 @@ def _effect_lines(recorded: Sequence[Recorded], config: EvaluateConfig) -> tuple
         lines.append(
             f"{one.source}: training labels by {one.label_source}; {one.n_labelled:,} perturbed cells have one."
         )
+        lines += [f"{one.source}: {line}." for line in one.arm_lines]
         for target, genes in one.contributions.items():
             parts = ", ".join(f"{gene} {share:+.2f}" for gene, share in genes.items())
             lines.append(f"{target}: the readout genes that contribute most to its effect are {parts}")

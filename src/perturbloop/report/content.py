@@ -13,10 +13,12 @@ from perturbloop.schema import (
     GAINS,
     METRICS,
     PATHWAYS,
+    POSITIONS,
     POSTERIOR,
     PROPOSALS,
     RANK_CORRELATIONS,
     RANKING,
+    REVERSAL,
     STRATA,
     TRIALS,
     Recorded,
@@ -36,6 +38,8 @@ _TABLES = {
     "curves": CURVE_MEANS,
     "posterior": POSTERIOR,
     "trials": TRIALS,
+    "reversal": REVERSAL,
+    "positions": POSITIONS,
 }
 
 
@@ -91,6 +95,10 @@ class RoundReport:
     """POSTERIOR rows; empty before targets were measured."""
     trials: pd.DataFrame = field(default_factory=lambda: concat(TRIALS, []))
     """TRIALS rows when the round was played; empty before a batch was taken."""
+    reversal: pd.DataFrame = field(default_factory=lambda: concat(REVERSAL, []))
+    """REVERSAL rows; empty where no recorded file has cells of both states."""
+    positions: pd.DataFrame = field(default_factory=lambda: concat(POSITIONS, []))
+    """POSITIONS rows of the same files."""
     gate: tuple[Verdict, ...] = ()
     """Verdicts of the control gate."""
     heads: Mapping[str, float] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from perturbloop.report.answer import answer
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import Picture
-from perturbloop.report.sections import FRONT, sections
+from perturbloop.report.sections import front, sections
 
 
 def render(report: RoundReport) -> str:
@@ -25,8 +25,8 @@ def render(report: RoundReport) -> str:
         report=report,
         answer=found,
         word=found.word.replace(" ", "-"),
-        front=parts[:FRONT],
-        details=parts[FRONT:],
+        front=parts[: front(report)],
+        details=parts[front(report) :],
         style=Markup(_part("report.css")),  # a file of our own
         script=Markup(script),
         script_hash=f"sha256-{digest}",

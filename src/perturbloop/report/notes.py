@@ -5,7 +5,7 @@ from collections import Counter
 from perturbloop.report.basis import POSTERIOR, basis_of, kinds_of, shown
 from perturbloop.report.content import RoundReport
 from perturbloop.report.layout import count, listed, number
-from perturbloop.schema import EITHER_WAY, LOW_AUROC, Recorded, RecordedCells, RecordedScreen
+from perturbloop.schema import EITHER_WAY, LOW_AUROC, Recorded, RecordedCells, RecordedScreen, is_knockout
 
 FEW_SHARED = 0.25
 """Share of the states' genes below which shared genes are called few."""
@@ -32,6 +32,7 @@ def notes(report: RoundReport) -> tuple[str, ...]:
         *_heads(report),
         *_unjudged(report),
         *_both(report),
+        *_knockout(report),
         *_once(report.warnings),
     )
 
@@ -146,6 +147,16 @@ def _both(report: RoundReport) -> tuple[str, ...]:
         return ()
     return (
         f"Best both to inhibit and to activate: {'; '.join(lines)}. There the model answers to any edit and names no direction.",
+    )
+
+
+def _knockout(report: RoundReport) -> tuple[str, ...]:
+    """A null is not a heterozygous disease."""
+    if not is_knockout(report.start):
+        return ()
+    return (
+        f"'{report.start}' is a knockout, so its cells lack the gene. A disease with one working copy (heterozygous) still has half of "
+        "it: what brings the knockout back need not bring back the disease.",
     )
 
 

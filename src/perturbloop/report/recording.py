@@ -7,6 +7,7 @@ import pandas as pd
 from perturbloop.report.layout import Grid, count, listed, number, probability
 from perturbloop.report.lines import table_lines, wrapped
 from perturbloop.report.notes import grave, lost_hits
+from perturbloop.report.reversal import BEST, best_doses, reversal_grid, reversal_lines
 from perturbloop.schema import Recorded, RecordedCells, RecordedScreen
 
 STRONGEST = 10
@@ -15,7 +16,14 @@ NOT_USED = -2
 """Fold of what neither trains nor judges."""
 
 
-def recording(entry: Recorded, effects: pd.DataFrame | None, *, new: bool, width: int) -> list[str]:
+def recording(
+    entry: Recorded,
+    effects: pd.DataFrame | None,
+    *,
+    new: bool,
+    width: int,
+    reversal: pd.DataFrame | None = None,
+) -> list[str]:
     """Say what was read of a file.
 
     Parameters
@@ -28,6 +36,8 @@ def recording(entry: Recorded, effects: pd.DataFrame | None, *, new: bool, width
         Whether it was not recorded before.
     width
         Letters of a line.
+    reversal
+        REVERSAL rows of a file with cells of both states: its best compounds are listed in the place of the strongest targets.
     """
     head = "Recorded" if new else "Recorded before, nothing changed"
     if isinstance(entry, RecordedScreen):
@@ -42,7 +52,7 @@ def recording(entry: Recorded, effects: pd.DataFrame | None, *, new: bool, width
     rows = pd.DataFrame() if effects is None else effects
     sentences = [*grave(entry), *entry.judging, *_read(head, entry, rows), *entry.warnings]
     lines = [line for sentence in sentences for line in wrapped(sentence, width, indent="  ")]
-    return [*lines, *_table(rows, width)]
+    return [*lines, *(_table(rows, width) if reversal is None else _compounds(reversal, width))]
 
 
 def _read(head: str, entry: RecordedCells, rows: pd.DataFrame) -> Iterator[str]:
@@ -56,6 +66,9 @@ def _read(head: str, entry: RecordedCells, rows: pd.DataFrame) -> Iterator[str]:
     yield from (f"{line}." for line in entry.reading)
     yield from (f"{count(n, 'cell')} left out: {why}." for why, n in entry.dropped.items() if n)
     yield from (f"{line[:1].upper()}{line[1:]}." for line in entry.labels)
+    if entry.arms:
+        yield f"Arms: {', '.join(f'{n:,} {name}' for name, n in entry.arms.items() if n)}."
+    yield from (f"{line[:1].upper()}{line[1:]}." for line in entry.arm_lines)
     if entry.targets_dropped:
         few = [f"{name} ({n})" for name, n in entry.targets_dropped.items()]
         yield f"{count(len(few), 'target')} left out for too few cells: {listed(few)}."
@@ -87,6 +100,13 @@ def _table(rows: pd.DataFrame, width: int) -> Iterator[str]:
     if len(rows) > len(first):
         more = f"{len(rows) - len(first):,} more with weaker effects: `--json` lists all, and so does the report once it is played."
         yield from wrapped(more, width, indent="  ")
+
+
+def _compounds(reversal: pd.DataFrame, width: int) -> Iterator[str]:
+    """The best compounds, each at its best dose."""
+    for sentence in reversal_lines(reversal):
+        yield from wrapped(sentence, width, indent="  ")
+    yield from table_lines(reversal_grid(best_doses(reversal).head(BEST)), width)
 
 
 def _use(fold: int) -> str:

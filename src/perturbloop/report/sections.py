@@ -13,12 +13,13 @@ from perturbloop.report.method import method_section
 from perturbloop.report.next import all_proposals_section, proposal_section
 from perturbloop.report.notes import alarms, notes
 from perturbloop.report.ranking import best_lines, full_ranking_section, pathway_section, ranking_section
+from perturbloop.report.reversal import full_reversal_section, reversal_section
 from perturbloop.report.scoreboard import correlation_section, gain_section, scoreboard_section
 from perturbloop.schema import RecordedCells
 
-FRONT = 5
+_FRONT = 5
 """Sections that everybody reads: the answer, the genes, how far to believe them, what was measured, and what to measure next;
-the others are details, for a reviewer."""
+where compounds were tried in both states, also what brings cells back. The others are details, for a reviewer."""
 MOST_NOTES = 5
 """Notes that stand in the answer; the others wait in the details."""
 METHODS_IN_WORDS = (
@@ -45,6 +46,11 @@ LIMITS_IN_WORDS = (
 )
 
 
+def front(report: RoundReport) -> int:
+    """How many of a report's sections everybody reads."""
+    return _FRONT + (not report.reversal.empty)
+
+
 def sections(report: RoundReport) -> tuple[Section, ...]:
     """All sections of a report, in the order of reading."""
     found = answer(report)
@@ -53,6 +59,7 @@ def sections(report: RoundReport) -> tuple[Section, ...]:
         ranking_section(report, found),
         method_section(report, found),
         effect_section(report),
+        *(() if report.reversal.empty else (reversal_section(report),)),
         proposal_section(report, found),
         _notes(report),
         _asked(report),
@@ -66,6 +73,7 @@ def sections(report: RoundReport) -> tuple[Section, ...]:
         *curve_sections(report),
         correlation_section(report),
         full_effect_section(report),
+        *(() if report.reversal.empty else (full_reversal_section(report),)),
         _context(report),
         pathway_section(report),
         Section(

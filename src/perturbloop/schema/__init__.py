@@ -40,6 +40,7 @@ from perturbloop.schema.reading import AS_IT_IS, Reading
 from perturbloop.schema.recorded import Recorded, RecordedCells, RecordedScreen, frozen, recorded_from
 from perturbloop.schema.recording import PerturbedConfig, RecordedFile, ScreenConfig, name_of, options_of
 from perturbloop.schema.replay import REPLAY, REPLAY_MEANS
+from perturbloop.schema.reversal import POSITIONS, REVERSAL
 from perturbloop.schema.tables import (
     COMBINATIONS,
     EFFECTS,
@@ -84,6 +85,7 @@ from perturbloop.schema.words import (
     Readout,
     Variant,
     arms_of,
+    is_knockout,
     judges,
     kind_of,
     raises,
@@ -97,6 +99,8 @@ TABLES = (
     EFFECTS,
     GUIDES,
     REPLICATES,
+    REVERSAL,
+    POSITIONS,
     PREDICTIONS,
     POSTERIOR,
     METRICS,
@@ -158,8 +162,10 @@ __all__ = [
     "GUIDES",
     "METRICS",
     "PATHWAYS",
+    "POSITIONS",
     "POSTERIOR",
     "PREDICTIONS",
+    "REVERSAL",
     "CLOSED",
     "PENDING",
     "PROPOSALS",
@@ -211,6 +217,7 @@ __all__ = [
     "STATUS",
     "Variant",
     "arms_of",
+    "is_knockout",
     "judges",
     "kind_of",
     "raises",

@@ -65,6 +65,10 @@ class CellsConfig(Reading):
     as_published: bool | None = None
     """Whether what flatters is done all the same, to repeat a published recipe: a random split of cells."""
 
+    unedited: Literal["exclude"] | None = None
+    """What becomes of cells of a knockout that were never edited, as they sit with the goal cells on an axis that never saw their
+    donor: they are counted, or left out (exclude)."""
+
     def __post_init__(self) -> None:
         """Refuse a goal that is the start, and no file at all."""
         check(self)

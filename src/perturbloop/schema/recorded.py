@@ -71,6 +71,10 @@ class RecordedCells:
     """Variance between replicates, in squared units of effects."""
     control_position: dict[str, float] = field(default_factory=dict)
     """Where the controls of each replicate lie: 0 = start, 1 = goal."""
+    arms: dict[str, int] = field(default_factory=dict)
+    """Cells of each arm, where a column tells cells of the two states apart; the tables `reversal` and `positions` speak of them."""
+    arm_lines: tuple[str, ...] = ()
+    """What is said of them: cells in no arm, and cells of a knockout that look unedited."""
     contributions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Of each hit, the readout genes that say so most, and how much."""
     same_file: bool = False

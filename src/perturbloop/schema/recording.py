@@ -8,6 +8,9 @@ from perturbloop.schema.checks import Count, FileName, Open, Share, check, file_
 from perturbloop.schema.reading import Reading, unsaid
 from perturbloop.schema.words import CellModality, HigherIs, LabelSource, PvalueSides, Readout, ScreenModality
 
+_OF_ARMS = ("donor_column", "time_column", "cell_type_column", "well_column", "recovered_column")
+"""Options that say nothing without a column of arms."""
+
 
 @dataclass(frozen=True)
 class PerturbedConfig(Reading):
@@ -31,7 +34,20 @@ class PerturbedConfig(Reading):
     """Table with the columns `compound` (or `name`), `gene` and `action` (or `kind`: inhibitor, activator, …), for modality
     `drug`: every gene a compound hits is spent with it."""
     dose_column: str | None = None
-    """Column of `obs` with the dose of a drug, a number; cells at each compound's highest dose are used."""
+    """Column of `obs` with the dose of a drug, a number; effects are of the cells at each compound's highest dose."""
+    arm_column: str | None = None
+    """Column of `obs` that tells cells of the start state (the disease) from those of the goal (the control): effects are then
+    measured in the start state alone, and how far each compound brings cells back to the goal is told for every dose."""
+    donor_column: str | None = None
+    """Column of `obs` with the donor, by the names that the state cells have; needs `arm_column`."""
+    time_column: str | None = None
+    """Column of `obs` with the hours under treatment; needs `arm_column`."""
+    cell_type_column: str | None = None
+    """Column of `obs` with the cell type, for results of each; needs `arm_column`, and is found by itself where none is named."""
+    well_column: str | None = None
+    """Column of `obs` with the well: cells recovered are told per well; needs `arm_column`."""
+    recovered_column: str | None = None
+    """Column of `obs` with the cells that were counted in the well, sequenced or not; by itself those sequenced. Needs `well_column`."""
     gene_column: str | None = None
     """Column of `var` that holds gene ids; found by itself where none is named."""
     replicate_column: str | None = None
@@ -110,6 +126,21 @@ class PerturbedConfig(Reading):
                 self.label_source,
                 f"Ask for them with `--label-source {source}`, or leave `--{option.replace('_', '-')}` out.",
             )
+
+        for option in _OF_ARMS:
+            require(
+                bool(self.arm_column) or getattr(self, option) is None,
+                f"`{option}` belongs to a file with cells of both states, told by `arm_column`",
+                self.arm_column,
+                f"Name it with `--arm-column`, or leave `--{option.replace('_', '-')}` out.",
+            )
+
+        require(
+            bool(self.well_column) or self.recovered_column is None,
+            "`recovered_column` counts the cells of a well, so it needs `well_column`",
+            self.well_column,
+            "Name it with `--well-column`, or leave `--recovered-column` out.",
+        )
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -214,7 +245,11 @@ def name_of(entry: RecordedFile) -> str:
     return entry.name if isinstance(entry, ScreenConfig) else Path(entry.path).name
 
 
-_LATER = {"several": "drop", "mixscape": "all"}
+_LATER = {
+    "several": "drop",
+    "mixscape": "all",
+    **dict.fromkeys(("arm_column", *_OF_ARMS)),
+}
 """Options that came later: left as they are, they change nothing that was measured before."""
 _OF_WELLS = ("readout", "control", "replicate_column", "dose_column")
 """Those of a screen, likewise."""

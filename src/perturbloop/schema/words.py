@@ -1,5 +1,6 @@
 """The words that name edits, modalities and choices, and how they relate."""
 
+import re
 from typing import Literal, get_args
 
 Kind = Literal["delete", "overexpress", "inhibit", "activate"]
@@ -58,6 +59,8 @@ SIGNS: dict[str, Kind] = {
     **dict.fromkeys(("+1", "1", "activates", "activator", "agonist"), "overexpress"),
 }
 """Words of drug tables and the edit each is read as."""
+KNOCKOUT = re.compile(r"(?<![a-z])(crispr[ _-]?ko|ko|knock[ _-]?out|null)(?![a-z])|-/-|\u2212/\u2212", re.I)
+"""What the name of a state holds where a gene was knocked out."""
 MEANT = {
     "delete": "a knockout",
     "inhibit": "a knockdown, by degrees",
@@ -129,3 +132,12 @@ def raises(modality: Modality) -> bool:
         msg = "A drug lowers some genes and raises others; ask for its arms, `inhibitor` and `activator`."
         raise ValueError(msg)
     return modality in ("crispra", "activator")
+
+
+def is_knockout(state: str) -> bool:
+    """Whether a state is called a knockout.
+
+    >>> is_knockout("RUNX1-KO"), is_knockout("TP53 knock-out"), is_knockout("GATA2-/-"), is_knockout("Kostmann")
+    (True, True, True, False)
+    """
+    return bool(KNOCKOUT.search(state))
