@@ -101,7 +101,9 @@ def drugs(world, tmp_path, rng):
     genes = world.genes.gene_id.tolist()
     adata = toy.treat(world, {"x": {genes[0]: -1}, "y": {genes[1]: -1}}, state="stimulated", rng=rng)
     adata.write_h5ad(tmp_path / "drugs.h5ad")
-    (tmp_path / "targets.tsv").write_text(f"compound\tgene\taction\nx\t{genes[0]}\tinhibitor\nz\tq\t-1\n")
+    (tmp_path / "targets.tsv").write_text(
+        f"compound\tgene\taction\nx\t{genes[0]}\tinhibitor\nx\tq\t-1\nz\tr\t-1\n"
+    )
     return tmp_path
 
 
@@ -110,7 +112,7 @@ def test_cells_at_the_highest_dose_of_each_compound_are_read(drugs):
     assert report["dropped"] == {"lower dose": 40}
     assert report["targets"] == {"x": 40, "y": 40}
     assert report["targets_unmapped"] == ["y"]
-    assert report["compound_genes_unknown"] == ["q"]
+    assert report["compound_genes_unknown"] == ["q"]  # what compounds of other screens hit is no matter
     assert list(perturbed.compounds) == ["x"]
     assert perturbed.target_ids == {}
     whole, _ = read_perturbed(drug_config(drugs))

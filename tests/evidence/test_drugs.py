@@ -27,7 +27,7 @@ def test_the_share_of_a_target_has_mean_and_spread_of_a_draw_of_the_one_that_act
     effect, se, n = 1.5, 0.2, 3
     acting = rng.integers(n, size=200_000) == 0
     drawn = np.where(acting, rng.normal(effect, se, size=acting.size), 0.0)
-    mean, error = share_of_target(effect, se, n)
+    mean, error = share_of_target(effect, se, 1 / n)
     assert mean == pytest.approx(drawn.mean(), abs=0.01)
     assert error == pytest.approx(drawn.std(), rel=0.01)
 

@@ -17,6 +17,7 @@ from perturbloop.cli.options import Cluster, Folder, Store, Workers, command, fu
 from perturbloop.cli.output import Answer, Commands, width
 from perturbloop.cli.record import RECORDED, record
 from perturbloop.cli.store import store
+from perturbloop.cli.targets import targets
 from perturbloop.errors import InputError, some
 from perturbloop.schema import SECTIONS, CampaignConfig
 from perturbloop.schema.options import nested, options
@@ -250,6 +251,7 @@ command(app)(knowledge)
 command(app)(inspect)
 command(app)(models)
 command(app)(store)
+command(app, heading=ASKED)(targets)
 
 
 @command(app, heading=ASKED)

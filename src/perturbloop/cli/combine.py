@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from perturbloop.cli.options import Folder
+from perturbloop.cli.options import Folder, listed
 from perturbloop.cli.output import Answer
 from perturbloop.errors import some
 
@@ -14,7 +14,10 @@ def combine(
     folder: Folder,
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Gene sets (.gmt), genes (.txt), or pairs and drugs (.tsv)."),
+        typer.Argument(
+            metavar="FILE",
+            help="Gene sets (.gmt), genes (.txt), or pairs and drugs (.tsv); with --compounds, compounds and targets.",
+        ),
     ],
     kind: Annotated[
         str, typer.Option(help="delete, overexpress, inhibit or activate; a .tsv file names its own.")
@@ -30,13 +33,32 @@ def combine(
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Count unknown gene names as missing, do not refuse them.")
     ] = False,
+    compounds: Annotated[
+        bool,
+        typer.Option(
+            "--compounds",
+            help="The file is of compounds and targets (a table, DGIdb, ChEMBL, Open Targets): each target is inhibited or "
+            "activated to the share of it that is occupied.",
+        ),
+    ] = False,
+    only: Annotated[
+        str, typer.Option(metavar="A,B,…", help="Compounds that are wanted; all by default.")
+    ] = "",
+    dose_um: Annotated[
+        float | None,
+        typer.Option(
+            "--dose-um",
+            help="Concentration of the compounds in µmol/l; by default nine tenths of a compound's most potent target are occupied.",
+        ),
+    ] = None,
 ) -> Answer:
     """Perturb gene sets, pairs and drugs in silico, and say which pairs are more than their sum."""
     from perturbloop.loop.combine import combine as run
     from perturbloop.perturb.asked import results_path
 
     edits: dict[str, Any] = {"kind": kind, "dose": dose, "pairs": pairs, "not_expressed": not_expressed}
-    table = run(folder, file, **edits, skip_unknown=skip_unknown)
+    edits |= {"compounds": compounds, "dose_um": dose_um}
+    table = run(folder, file, **edits, skip_unknown=skip_unknown, only=listed(only))
     path = results_path(folder, file, **edits)
     lines = [f"{'logit shift':>11} {'95 % interval':>18} {'synergy':>8} {'cells':>6}  name: what is done"]
     lines += [
@@ -50,6 +72,11 @@ def combine(
         for row in table.itertuples(index=False)
     ]
     lines += _of_no_cell(table[table["n_cells"] == 0])
+    if unsigned := int(table["n_unsigned"].sum()):
+        lines.append(
+            f"{unsigned:,} target{' is' if unsigned == 1 else 's are'} not edited, since nobody says whether the compound lowers or raises "
+            "the gene: the numbers are of the others."
+        )
     lines.append(f"Table: {path}")
     return Answer({"path": str(path), "combinations": table.to_dict("records")}, lines)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from perturbloop.data.knowledge import Collection
 
 Action = Literal["list", "add", "remove"]
-Kind = Literal["sets", "edges", "vectors", "table", "reference"]
+Kind = Literal["sets", "edges", "vectors", "table", "reference", "drugs", "categories", "pairs"]
 
 
 def knowledge(
@@ -22,14 +22,15 @@ def knowledge(
         str,
         typer.Argument(
             metavar="FILE|URL",
-            help="Published file to add: GMT, edge list, embedding, table or reference of cell types; plain or gzipped.",
+            help="Published file to add: GMT, edge list, embedding, table, reference of cell types, or compounds and targets; plain or gzipped.",
         ),
     ] = "",
     kind: Annotated[
         Kind | None,
         typer.Option(
             help="What it is, where its form does not tell: sets, edges, vectors, table (numbers in units of their own) or "
-            "reference (transcripts per million by cell type)."
+            "reference (transcripts per million by cell type), drugs (DGIdb, ChEMBL, Open Targets), categories (of druggable genes), "
+            "pairs (ligand, receptor)."
         ),
     ] = None,
     date: Annotated[
@@ -91,5 +92,8 @@ _HOLDS = {
     "vectors": "vectors of {genes} genes, {columns} dimensions",
     "table": "{columns} numbers of {genes} genes",
     "reference": "expression of {genes} genes in {columns} cell types",
+    "drugs": "{columns} compounds that act on {genes} genes",
+    "categories": "{columns} categories of {genes} druggable genes",
+    "pairs": "{columns} pairs of ligand and receptor, {genes} genes",
     "names": "symbols of {genes} genes",
 }

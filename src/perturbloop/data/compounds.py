@@ -1,20 +1,26 @@
-"""Compounds: which genes they hit and how, and how they are held out together with all of them."""
+"""Compounds: which genes they hit, how and how strongly, and how they are held out together with all of them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from perturbloop.data.drugs import read_interactions, weights_of
+from perturbloop.data.drugs.formats import format_of, own
+from perturbloop.data.drugs.reading import PACKED, is_open_targets
+from perturbloop.data.drugs.words import phrase
 from perturbloop.data.genes import NO_NAMES, GeneNames
 from perturbloop.data.splits import assign_folds
 from perturbloop.data.text_tables import read_table
 from perturbloop.errors import InputError, closest, some
-from perturbloop.schema import SIGNS, Modality
+from perturbloop.schema import SIGNS, UNSIGNED, Modality
 
+_ZERO = 1e-6
 COLUMNS = {
     "compound": ("compound", "name", "drug"),
     "gene": ("gene", "target"),
@@ -68,11 +74,26 @@ class Compound:
     """Ensembl ids of the genes whose product it lowers or blocks."""
     activates: frozenset[str] = frozenset()
     """Ensembl ids of the genes whose product it raises or switches on."""
+    unsigned: frozenset[str] = frozenset()
+    """Ensembl ids of the genes it acts on in an unknown way: spent, never edited or counted as evidence."""
+    potency: Mapping[str, float] = field(default_factory=dict)
+    """−log10 of Ki, Kd, IC50 or EC50 in mol/l, of the genes for which it is known."""
+    molar: float = float("nan")
+    """Concentration its cells had, in mol/l; missing where the unit is not known."""
+    synonyms: tuple[str, ...] = ()
+    """What else it is called."""
+    unresolved: frozenset[str] = frozenset()
+    """Genes that it hits, as they were written, that nobody knows: they cannot be held out."""
 
     @property
     def genes(self) -> frozenset[str]:
         """Every gene it hits: what is spent when its cells train."""
-        return self.inhibits | self.activates
+        return self.inhibits | self.activates | self.unsigned
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How strongly it acts on each gene, 0 to 1 (`data.drugs.weights_of`)."""
+        return weights_of(self.potency, self.genes, self.molar)
 
     @property
     def arm(self) -> Modality | None:
@@ -83,14 +104,20 @@ class Compound:
 
 
 def read_targets(path: Path | str) -> pd.DataFrame:
-    """Read a table of compounds and their targets, as it is written: `compound`, `gene`, `kind` (delete or overexpress).
+    """Read compounds and their targets.
 
     Parameters
     ----------
     path
         A text table (tab, comma or semicolon) with the columns `compound` (or `name`), `gene` (symbol or Ensembl id) and `action`
-        (or `kind`): one of the words of `schema.SIGNS`, such as inhibitor, antagonist, -1, or activator, agonist, +1. One row
-        per compound and gene.
+        (or `kind`): one of the words of `schema.SIGNS`, such as inhibitor, antagonist, -1, or activator, agonist, +1; or one of
+        `schema.UNSIGNED`, such as binder, where the sign is unknown. A potency if there is one (`data.drugs.potency`). One row per
+        compound and gene. Or a published file, as `data.drugs.read_interactions` reads it.
+
+    Returns
+    -------
+    `compound`, `gene` (as written), `kind` (delete, overexpress, '' = unknown sign), `potency` (−log10 of mol/l, or missing) and
+    `synonyms` of the compound, separated by |.
 
     Raises
     ------
@@ -99,30 +126,42 @@ def read_targets(path: Path | str) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        table = actions_of(read_table(path, as_text=True), path.name)
+        rows = read_interactions(path) if path.suffix == PACKED or is_open_targets(path) else _table(path)
     except (InputError, OSError) as error:
         msg = f"`{path}` must be a table of compounds; it cannot be read: {error} Correct `--targets`."
         raise InputError(msg) from None
-    words = table["action"].str.lower()
-    unknown = sorted(set(words) - set(SIGNS))
+    return rows[["compound", "gene", "kind", "potency", "synonyms"]].reset_index(drop=True)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Rows of a published table, or of one's own, whose words are checked."""
+    raw = read_table(path, as_text=True)
+    found = format_of(list(raw.columns))
+    if found is not None and found.name != "own":
+        return read_interactions(path)
+    table = actions_of(raw, path.name)
+    words = table["action"].map(phrase)
+    unknown = sorted(set(words) - set(SIGNS) - set(UNSIGNED))
     if unknown:
+        known = [*SIGNS, *filter(None, UNSIGNED)]
         msg = (
-            f"The actions in `{path.name}` must be among {some(SIGNS, limit=20)}; they also hold {some(unknown)}. The "
-            f"closest to the first is {closest(unknown[0], SIGNS, limit=1)}. Say of each target whether it is lowered or raised."
+            f"The actions in `{path.name}` must be among {some(known, limit=len(known))}; they also hold {some(unknown)}. The "
+            f"closest to the first is {closest(unknown[0], known, limit=1)}. Say of each target whether it is lowered or raised, or "
+            "'unknown' where nobody knows."
         )
         raise InputError(msg)
-    return table[["compound", "gene"]].assign(kind=words.map(SIGNS))
+    return own(table.assign(action=words), path.name)
 
 
 def read_compounds(
     path: Path | str, *, names: GeneNames = NO_NAMES
 ) -> tuple[dict[str, Compound], tuple[str, ...]]:
-    """Read a table of compounds and their targets, with Ensembl ids.
+    """Read compounds and their targets, with Ensembl ids.
 
     Parameters
     ----------
     path
-        A table as `read_targets` reads it.
+        A file as `read_targets` reads it.
     names
         Which symbol means which gene.
 
@@ -133,34 +172,117 @@ def read_compounds(
     Raises
     ------
     InputError
-        If `read_targets` refuses the table, or a compound has two actions on one gene.
+        If `read_targets` refuses the table, or a compound of one's own table has two actions on one gene.
     """
     path = Path(path)
     table = read_targets(path)
-    genes = names.resolve(list(table["gene"]))
-    hit: dict[str, dict[str, str]] = {}
-    both = []
-    for name, gene, kind in zip(table["compound"], genes, table["kind"], strict=True):
-        actions = hit.setdefault(name, {})
-        if gene and actions.setdefault(gene, kind) != kind:
-            both.append(f"{name}: {gene}")
+    labels = list(dict.fromkeys(table["gene"]))
+    gene_of = dict(zip(labels, names.resolve(labels), strict=True))
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in table.assign(id=table["gene"].map(gene_of)).to_dict("records"):
+        rows.setdefault(row["compound"], []).append(row)
+    compounds = {name: _compound(name, of_one) for name, of_one in rows.items()}
+    both = [
+        f"{name}: {gene}" for name, one in compounds.items() for gene in sorted(one.inhibits & one.activates)
+    ]
     if both:
         msg = (
             f"A compound may do one thing to a gene; in `{path.name}` these do two: {some(both)}. Remove one of the rows, or both "
             "where it is not known."
         )
         raise InputError(msg)
-    compounds = {
-        name: Compound(
-            name,
-            frozenset(gene for gene, kind in actions.items() if kind == "delete"),
-            frozenset(gene for gene, kind in actions.items() if kind == "overexpress"),
-        )
-        for name, actions in hit.items()
+    return compounds, tuple(sorted(label for label, gene in gene_of.items() if not gene))
+
+
+def _compound(name: str, rows: list[dict[str, Any]]) -> Compound:
+    known = [row for row in rows if row["id"]]
+    genes = {
+        kind: frozenset(row["id"] for row in known if row["kind"] == kind)
+        for kind in ("delete", "overexpress", "")
     }
-    return compounds, tuple(
-        sorted({label for label, gene in zip(table["gene"], genes, strict=True) if not gene})
+    potency: dict[str, list[float]] = {}
+    for row in known:
+        if row["potency"] == row["potency"]:
+            potency.setdefault(row["id"], []).append(row["potency"])
+    return Compound(
+        name,
+        genes["delete"],
+        genes["overexpress"],
+        genes[""] - genes["delete"] - genes["overexpress"],
+        {gene: float(np.median(values)) for gene, values in potency.items()},
+        synonyms=tuple(filter(None, str(rows[0]["synonyms"]).split("|"))),
+        unresolved=frozenset(row["gene"] for row in rows if not row["id"]),
     )
+
+
+def named(compounds: Mapping[str, Compound], labels: Iterable[str]) -> dict[str, Compound]:
+    """Compounds by the labels of a file, which may be written in other letters, or as a synonym that is of one compound only.
+
+    Parameters
+    ----------
+    compounds
+        Result of `read_compounds`.
+    labels
+        Labels of the file.
+
+    Examples
+    --------
+    >>> list(named({"SIROLIMUS": Compound("SIROLIMUS", synonyms=("RAPAMYCIN",))}, ["rapamycin", "DMSO"]))
+    ['rapamycin']
+    """
+    other: dict[str, set[str]] = {}
+    for name, compound in compounds.items():
+        for one in (name, *compound.synonyms):
+            other.setdefault(one.upper(), set()).add(name)
+    found = {}
+    for label in labels:
+        alike = {label} if label in compounds else other.get(label.upper(), set())
+        if len(alike) == 1:
+            found[label] = replace(compounds[next(iter(alike))], name=label)
+    return found
+
+
+def inseparable(compounds: Iterable[Compound]) -> dict[str, tuple[str, ...]]:
+    r"""Genes whose credit cannot be told apart, since the same compounds hit them: each with the others.
+
+    Parameters
+    ----------
+    compounds
+        Compounds that were measured.
+
+    Returns
+    -------
+    Ensembl id of each such gene, and those of the genes that it cannot be told from.
+
+    Notes
+    -----
+    With :math:`H` the matrix of compounds × genes (1 = hits), gene g can be told apart where the unit vector :math:`e_g` lies in
+    the space of the rows of :math:`H`, whatever the effects add up to. Its weights do not count: two compounds of one set of
+    targets and slightly different potencies tell nothing apart in practice.
+
+    Examples
+    --------
+    >>> both = Compound("both", inhibits=frozenset({"a", "b"}))
+    >>> inseparable([both]), inseparable([both, Compound("one", inhibits=frozenset({"a"}))])
+    ({'a': ('b',), 'b': ('a',)}, {})
+    """
+    hits = [sorted(one.genes) for one in compounds if one.genes]
+    found = {}
+    for group in _linked([Compound("", frozenset(one)) for one in hits]):
+        own = sorted(group)
+        column = {gene: at for at, gene in enumerate(own)}
+        rows = [one for one in hits if one[0] in group]
+        hits_cg = np.zeros((len(rows), len(own)))
+        for at, one in enumerate(rows):
+            hits_cg[at, [column[gene] for gene in one]] = 1
+        null_gg = np.eye(len(own)) - np.linalg.pinv(hits_cg) @ hits_cg
+        for gene in own:
+            others = [
+                other for other in own if other != gene and abs(null_gg[column[gene], column[other]]) > _ZERO
+            ]
+            if null_gg[column[gene], column[gene]] > _ZERO:
+                found[gene] = tuple(others)
+    return dict(sorted(found.items()))
 
 
 def folds_of_genes(compounds: Iterable[Compound], *, known: Mapping[str, int], folds: int) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Really perturbed cells: who was hit by what, which are controls, and which are left out."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float
 from perturbloop.data.arms import of_arm
 from perturbloop.data.assignment import Assignment, assigned
 from perturbloop.data.cells import Cells, read_cells
-from perturbloop.data.compounds import Compound, read_compounds
+from perturbloop.data.compounds import Compound, named, read_compounds
+from perturbloop.data.drugs.potency import unit_of
 from perturbloop.data.genes import CONTROL_LABEL, NO_NAMES, GeneNames
 from perturbloop.data.perturbation_labels import not_found
 from perturbloop.data.states import column
@@ -115,7 +116,7 @@ def read_perturbed(
         if config.condition_column
         else None,
         target_ids=target_ids,
-        compounds=compounds or {},
+        compounds=_with_doses(compounds or {}, chosen, target_n, config),
     )
     n_controls = _require_controls_everywhere(perturbed)
     if every.n_cells > cells.n_cells:
@@ -340,10 +341,11 @@ def _compounds(
     if config.modality != "drug" or config.targets is None:
         return None, ()
     known, unknown = read_compounds(config.targets, names=names)
-    found = {name: known[name] for name in labels if name in known and known[name].genes}
-    if not found and not known.keys().isdisjoint(labels):
+    listed = named(known, labels)
+    found = {name: one for name, one in listed.items() if one.genes}
+    if not found and listed:
         msg = (
-            f"At least one compound needs a known target; `{config.targets}` names those of {some(sorted(known.keys() & set(labels)))}, "
+            f"At least one compound needs a known target; `{config.targets}` names those of {some(sorted(listed))}, "
             f"and knows no gene of them: {some(unknown)}. Write genes as human symbols or Ensembl ids."
         )
         raise InputError(msg)
@@ -353,4 +355,15 @@ def _compounds(
             f"`{config.targets}`, whose compounds are {some(known)}. Use the same names in both."
         )
         raise InputError(msg)
-    return found, unknown
+    return found, tuple(sorted(frozenset().union(*(one.unresolved for one in listed.values()))))
+
+
+def _with_doses(
+    compounds: dict[str, Compound], cells: Cells, target_n: np.ndarray, config: PerturbedConfig
+) -> dict[str, Compound]:
+    """Compounds with the concentration of their cells, where the name of the dose column ends with its unit."""
+    unit = unit_of(config.dose_column or "")
+    if unit is None or not compounds:
+        return compounds
+    dose = pd.to_numeric(cells.obs[config.dose_column], errors="coerce").groupby(target_n).max()
+    return {name: replace(one, molar=float(dose[name]) * 10.0**-unit) for name, one in compounds.items()}

@@ -1,11 +1,12 @@
 """Which genes a file of perturbed cells spends, in which fold, and under which gene each of its cells may train."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
 from perturbloop.data.cells import Cells
-from perturbloop.data.compounds import folds_of_genes, torn
+from perturbloop.data.compounds import folds_of_genes, inseparable, torn
 from perturbloop.data.perturbed import PerturbedCells
 from perturbloop.data.splits import assign_folds
 from perturbloop.errors import InputError, some
@@ -105,7 +106,12 @@ def training_targets(
 
 
 def compound_warnings(
-    perturbed: PerturbedCells, fold_of: Mapping[str, int], *, unmapped: list[str], unknown: list[str]
+    perturbed: PerturbedCells,
+    fold_of: Mapping[str, int],
+    *,
+    unmapped: list[str],
+    unknown: list[str],
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
     """Say which compounds of a drug screen are of no use, or of less, and why.
 
@@ -119,9 +125,12 @@ def compound_warnings(
         Compounds without a known target.
     unknown
         Genes of the table of targets that nobody knows.
+    names
+        Symbol of each Ensembl id.
     """
     if not perturbed.compounds:
         return []
+    unsigned = [name for name, one in perturbed.compounds.items() if one.unsigned]
     of_no_arm = [name for name, one in perturbed.compounds.items() if one.arm is None]
     several = [name for name, one in perturbed.compounds.items() if one.arm and len(one.genes) > 1]
     cases = (
@@ -137,10 +146,46 @@ def compound_warnings(
             "Compounds whose targets are held out in different folds neither train nor say anything of a gene",
             torn(perturbed.compounds.values(), fold_of),
         ),
-        ("Compounds that lower one target and raise another say nothing of single genes", of_no_arm),
         (
-            "Compounds with several targets give each an equal share of their effect, with an error as wide as that doubt",
+            "Compounds that lower one target and raise another, or whose signs are all unknown, say nothing of single genes",
+            of_no_arm,
+        ),
+        (
+            "Targets of unknown sign are spent; they are neither edited nor counted as evidence, though they may carry a part of the "
+            "effect. Compounds with such targets",
+            unsigned,
+        ),
+        (
+            "Compounds with several targets give each a share of their effect, by potency where it is known, with an error as wide as "
+            "that doubt",
             several,
         ),
     )
-    return [f"{what}: {some(names)}." for what, names in cases if names]
+    told = [f"{what}: {some(names)}." for what, names in cases if names]
+    return [*told, *credit_lines(inseparable(perturbed.compounds.values()), names)]
+
+
+def credit_lines(alike: Mapping[str, tuple[str, ...]], names: Mapping[str, str]) -> list[str]:
+    """Say which genes' effects are not separable, since the same compounds hit them; nothing where all are.
+
+    Parameters
+    ----------
+    alike
+        Result of `data.compounds.inseparable`.
+    names
+        Symbol of each Ensembl id.
+
+    Examples
+    --------
+    >>> credit_lines({"a": ("b",), "b": ("a",)}, {"a": "PRKCA", "b": "PRKCB"})
+    ["Not separable, since the same compounds hit them: 'PRKCA with PRKCB'. What is said of one may be due to the other."]
+    """
+    groups = sorted({tuple(sorted((gene, *others))) for gene, others in alike.items()})
+    said = [" with ".join(names.get(gene, gene) for gene in group) for group in groups]
+    return (
+        [
+            f"Not separable, since the same compounds hit them: {some(said)}. What is said of one may be due to the other."
+        ]
+        if said
+        else []
+    )

@@ -1,6 +1,7 @@
 """Effects of compounds to effects of the genes they hit: what a drug screen says of single genes, and how surely."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,15 +15,15 @@ from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.pool import pool
 
 
-def share_of_target(effect: float, se: float, n_targets: int) -> tuple[float, float]:
+def share_of_target(effect: float, se: float, share: float) -> tuple[float, float]:
     r"""Say what the effect of a compound means for one of its targets; positive = toward the goal.
 
     Parameters
     ----------
     effect, se
         Effect of the compound and its standard error.
-    n_targets
-        Genes that it hits, all by the same action.
+    share
+        How probable it is that this target carries the effect: its weight over that of all targets, 0 to 1.
 
     Returns
     -------
@@ -30,20 +31,20 @@ def share_of_target(effect: float, se: float, n_targets: int) -> tuple[float, fl
 
     Notes
     -----
-    One of the n targets is taken to carry the whole effect y, each as likely as the others: the mean is :math:`y/n`, the
-    variance :math:`\mathrm{se}^2/n + y^2 (n-1)/n^2`. With one target it is the compound's own effect. With several no
-    target can be told from zero by that compound alone. Targets that work together only, or that the table lacks, break it.
+    One of the targets is taken to carry the whole effect y, this one with probability p: the mean is :math:`py`, the variance
+    :math:`p\,\mathrm{se}^2 + y^2 p (1-p)`. With one target it is the compound's own effect; with n equal ones no target can be told
+    from zero by that compound alone. Targets that work together only, or that the table lacks, break it.
 
     Examples
     --------
-    >>> share_of_target(2.0, 0.1, 1)
+    >>> share_of_target(2.0, 0.1, 1.0)
     (2.0, 0.1)
-    >>> mean, error = share_of_target(2.0, 0.1, 2)
+    >>> mean, error = share_of_target(2.0, 0.1, 0.5)
     >>> mean, round(error, 3)
     (1.0, 1.002)
     """
-    variance = se**2 / n_targets + effect**2 * (n_targets - 1) / n_targets**2
-    return effect / n_targets, float(np.sqrt(variance))
+    variance = share * se**2 + effect**2 * share * (1 - share)
+    return share * effect, float(np.sqrt(variance))
 
 
 def gene_effects(
@@ -77,7 +78,8 @@ def gene_effects(
 
     Notes
     -----
-    Each compound's share of an effect is `share_of_target`; compounds of one gene and arm are pooled as guides are
+    Each target's share of a compound's effect is by its weight (`data.drugs.weights_of`): by potency where it is known, else all
+    alike (`share_of_target`). Compounds of one gene and arm are pooled as guides are
     (`stats.pool.pool`), with the spread between compounds in the error. A gene of one selective compound has that compound's
     effect, error and p.
     """
@@ -90,16 +92,22 @@ def gene_effects(
             compound = compounds.get(str(row["target"]))
             if compound is None or compound.arm != arm or compound.name in unused:
                 continue
-            mean, error = share_of_target(row["effect_to_goal"], row["se"], len(compound.genes))
-            alone = len(compound.genes) == 1
-            shares += [
-                row | {"gene_id": gene, "effect_to_goal": mean, "se": error, "selective": alone}
-                for gene in sorted(compound.genes)
-            ]
+            shares += [row | share for share in _shares(row, compound)]
         if shares:
             parts.append(_arm(pd.DataFrame(shares), arm, names, config))
     table = pd.concat(parts, ignore_index=True)
     return EFFECTS.checked(table)
+
+
+def _shares(row: Mapping[Any, Any], compound: Compound) -> list[dict[str, object]]:
+    """What one compound says of each of its targets of known sign; those of unknown sign take their part of the effect."""
+    weights, alone = compound.weights, len(compound.genes) == 1
+    total = sum(weights.values())
+    made = []
+    for gene in sorted(compound.inhibits | compound.activates):
+        mean, error = share_of_target(row["effect_to_goal"], row["se"], weights[gene] / total)
+        made.append({"gene_id": gene, "effect_to_goal": mean, "se": error, "selective": alone})
+    return made
 
 
 def effects_with_folds(

@@ -101,6 +101,7 @@ def measure_cells(study: Study, entry: PerturbedConfig, *, known: Mapping[str, i
                 fold_of,
                 unmapped=read["targets_unmapped"],
                 unknown=read["compound_genes_unknown"],
+                names=names,
             ),
             *whole.warnings,
             *arms.warnings,

@@ -14,9 +14,10 @@ from perturbloop.loop.execute import train_arm
 from perturbloop.loop.folder import working
 from perturbloop.loop.inputs import inputs_of
 from perturbloop.loop.steps import stamp_of
-from perturbloop.perturb.asked import Combination, perturbations_of, results_path
+from perturbloop.perturb.asked import results_path
 from perturbloop.perturb.collect import precision_of
 from perturbloop.perturb.combine import combination_shifts
+from perturbloop.perturb.compounds import asked_for
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.store.files import file_digest, write_json, write_table
 
@@ -25,11 +26,8 @@ def combine(
     folder: Path | str,
     path_or_genes: Path | str | Sequence[str],
     *,
-    kind: str = "delete",
-    dose: float = 1.0,
-    pairs: bool = False,
     not_expressed: str | None = None,
-    skip_unknown: bool = False,
+    **edits: Any,
 ) -> pd.DataFrame:
     """Score perturbations of several genes with the frozen state model, and keep them in the campaign folder.
 
@@ -41,32 +39,25 @@ def combine(
     folder
         Campaign folder.
     path_or_genes
-        File of gene sets (`.gmt`), genes (`.txt`) or pairs and drugs (`.tsv`), or a list of genes.
-    kind, dose
-        Edit of the genes, where the file does not say.
-    pairs
-        Whether to edit all pairs of a list of genes, rather than one by one.
+        File of gene sets (`.gmt`), genes (`.txt`), pairs and drugs (`.tsv`) or compounds, or a list of genes.
     not_expressed
         `skip` or `insert`; the campaign's own by default.
-    skip_unknown
-        Whether names that nobody knows count as missing genes; else they are refused. Pairs are made of the known ones.
+    edits
+        `kind`, `dose`, `pairs`, `skip_unknown`, `compounds`, `only` and `dose_um`, as of `perturb.compounds.asked_for`.
 
     Returns
     -------
     Table `COMBINATIONS`, most toward the goal first; perturbations that apply to no cell come last.
     """
     folder = Path(folder)
-    options = {"kind": kind, "dose": dose, "pairs": pairs, "not_expressed": not_expressed}
     with working(folder) as campaign:
         own = campaign.config.perturb.not_expressed
         config = replace(campaign.config.perturb, not_expressed=cast("Any", not_expressed or own))
         inputs = inputs_of(campaign)
-        asked = perturbations_of(
-            path_or_genes, inputs.vocabulary, kind=kind, dose=dose, paired=pairs, skip_unknown=skip_unknown
-        )
+        asked = asked_for(path_or_genes, inputs.vocabulary, **edits)
         arm = open_arms(config.kinds)[0]
         trained = train_arm(arm, inputs, None, folder)
-        place = results_path(folder, path_or_genes, **cast("Any", options))
+        place = results_path(folder, path_or_genes, not_expressed=not_expressed, **edits)
         precision = precision_of(place.parent, config.precision, trained.model.device)
         engine = ExactEngine(
             inputs.view.token_model, trained.readout, precision=precision, batch_tokens=config.batch_tokens
@@ -88,12 +79,13 @@ def combine(
             stamp_of(campaign.config, inputs)
             | {
                 "seed": config.seed,
-                "options": options | {"not_expressed": config.not_expressed, "skip_unknown": skip_unknown},
+                "options": edits | {"not_expressed": config.not_expressed},
                 "precision": precision,
                 "file_digest": file_digest(Path(str(path_or_genes))) if is_file else None,
                 "model_digest": trained.digest,
-                "missing": {
-                    one.name: one.missing for one in asked if isinstance(one, Combination) and one.missing
+                **{
+                    told: {one.name: names for one in asked if (names := getattr(one, told, ()))}
+                    for told in ("missing", "unsigned")
                 },
                 "config": campaign.config.to_dict(),
             },

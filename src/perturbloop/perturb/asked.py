@@ -28,6 +28,8 @@ class Combination(Perturbation):
 
     missing: tuple[str, ...] = ()
     """Genes, as they were written, that have no token; they are left out."""
+    unsigned: tuple[str, ...] = ()
+    """Symbols of targets of a compound that are not edited, since nobody knows whether it lowers or raises them."""
 
 
 def read_perturbations(
@@ -277,45 +279,6 @@ def _combination(
     return Combination(name, tuple(targets.values()), tuple(dict.fromkeys(missing)))
 
 
-def perturbations_of(
-    path_or_genes: Path | str | Sequence[str],
-    vocabulary: Vocabulary,
-    *,
-    kind: str,
-    dose: float,
-    paired: bool,
-    skip_unknown: bool,
-) -> tuple[Perturbation, ...]:
-    """Perturbations that are asked for: those of a file, or of a list of genes.
-
-    Parameters
-    ----------
-    path_or_genes
-        File of gene sets (`.gmt`), genes (`.txt`) or pairs and drugs (`.tsv`), or a list of genes.
-    vocabulary
-        Genes and tokens of the model.
-    kind, dose
-        Edit of the genes, where the file does not say.
-    paired
-        Whether to edit all pairs of a list of genes, rather than one by one.
-    skip_unknown
-        Whether names that nobody knows count as missing genes.
-    """
-    if paired and isinstance(path_or_genes, (str, Path)) and Path(path_or_genes).suffix != ".txt":
-        msg = (
-            f"`--pairs` needs a list of genes, a file that ends in '.txt'; `{path_or_genes}` does not. "
-            "List the genes, or leave the option out: sets are edited together as they are."
-        )
-        raise InputError(msg)
-    if not isinstance(path_or_genes, (str, Path)):
-        found = singles(path_or_genes, vocabulary, kind=kind, dose=dose, skip_unknown=skip_unknown)
-    else:
-        found = read_perturbations(path_or_genes, vocabulary, kind=kind, dose=dose, skip_unknown=skip_unknown)
-    if not paired:
-        return found
-    return pairs([one.name for one in found if one.targets], vocabulary, kind=kind, dose=dose)
-
-
 def results_path(
     folder: Path | str,
     path_or_genes: Path | str | Sequence[str],
@@ -324,6 +287,10 @@ def results_path(
     dose: float = 1.0,
     pairs: bool = False,
     not_expressed: str | None = None,
+    skip_unknown: bool = False,
+    compounds: bool = False,
+    only: Sequence[str] = (),
+    dose_um: float | None = None,
 ) -> Path:
     """Where `combine` keeps its table: named after the file, or the hash of the genes, and options that are not the default.
 
@@ -333,8 +300,10 @@ def results_path(
         Campaign folder.
     path_or_genes
         File, or list of genes; the order of a list counts.
-    kind, dose, pairs, not_expressed
+    kind, dose, pairs, not_expressed, compounds, dose_um
         As of `combine`.
+    skip_unknown, only
+        As of `combine`; they do not tell tables apart.
 
     Examples
     --------
@@ -345,6 +314,7 @@ def results_path(
         words = [Path(path_or_genes).stem]
     else:
         words = [hashlib.sha256("\n".join(path_or_genes).encode()).hexdigest()[:16]]
+    words += ["compounds"] * compounds + ([] if dose_um is None else [f"{dose_um:g}um"])
     words += ["pairs"] * pairs + [kind] * (kind != "delete") + [f"{dose:g}"] * (dose != 1)
     words += [not_expressed] if not_expressed else []
     return Path(folder) / "combinations" / f"{'-'.join(words)}.parquet"

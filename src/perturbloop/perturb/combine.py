@@ -214,6 +214,7 @@ def _summed_up(
             "targets": [_in_words(one.targets, vocabulary) for one in perturbations],
             "n_targets": [len(one.targets) for one in perturbations],
             "n_missing": [len(one.missing) if isinstance(one, Combination) else 0 for one in perturbations],
+            "n_unsigned": [len(one.unsigned) if isinstance(one, Combination) else 0 for one in perturbations],
             "absent": [_absent(one.targets, vocabulary, held) for one in perturbations],
             "n_cells": logit["n_cells"].fillna(0).astype(int),
             "n_donors": logit["n_donors"].fillna(0).astype(int),

@@ -78,12 +78,23 @@ def _workbook(report: RoundReport, path: Path) -> None:
         about.set_column(1, 1, 100)
         for place, kind in enumerate(kinds_of(report)):
             sheet = book.add_worksheet(f"{ACTION.get(kind, '')} ({kind})"[:31])  # type: ignore[call-overload]
-            _sheet(sheet, shown(report, kind), head)
+            write_sheet(sheet, shown(report, kind), head)
             if place == 0:
                 sheet.activate()
 
 
-def _sheet(sheet: Any, table: pd.DataFrame, head: Any) -> None:
+def write_sheet(sheet: Any, table: pd.DataFrame, head: Any) -> None:
+    """Write a table into a sheet of a workbook: text is never a date nor a formula, what is missing stays empty.
+
+    Parameters
+    ----------
+    sheet
+        Worksheet of XlsxWriter.
+    table
+        The table.
+    head
+        Format of the first row.
+    """
     sheet.write_row(0, 0, list(table.columns), head)
     sheet.freeze_panes(1, 2)
     sheet.autofilter(0, 0, max(len(table), 1), len(table.columns) - 1)

@@ -55,6 +55,14 @@ from perturbloop.schema.tables import (
     SHIFTS,
     sources,
 )
+from perturbloop.schema.targets import (
+    INTERACTIONS,
+    TARGET_AGREEMENT,
+    TARGET_COMPOUNDS,
+    TARGET_GROUPS,
+    TARGET_PATHWAYS,
+    TARGETS,
+)
 from perturbloop.schema.verdicts import FAILED, LOW_AUROC, Judged, Stimulus, Textbook, Verdict, failure
 from perturbloop.schema.words import (
     ACTION,
@@ -65,6 +73,7 @@ from perturbloop.schema.words import (
     MODALITIES,
     SIGNS,
     STATUS,
+    UNSIGNED,
     Action,
     AfterDelete,
     Aim,
@@ -116,6 +125,12 @@ TABLES = (
     CURVE_MEANS,
     REPLAY,
     REPLAY_MEANS,
+    INTERACTIONS,
+    TARGETS,
+    TARGET_COMPOUNDS,
+    TARGET_GROUPS,
+    TARGET_PATHWAYS,
+    TARGET_AGREEMENT,
 )
 """Every table that a campaign keeps or a report shows."""
 
@@ -180,6 +195,12 @@ __all__ = [
     "SCREEN",
     "SHIFTS",
     "STRATA",
+    "INTERACTIONS",
+    "TARGETS",
+    "TARGET_COMPOUNDS",
+    "TARGET_GROUPS",
+    "TARGET_PATHWAYS",
+    "TARGET_AGREEMENT",
     "TABLES",
     "Table",
     "concat",
@@ -215,6 +236,7 @@ __all__ = [
     "Readout",
     "SIGNS",
     "STATUS",
+    "UNSIGNED",
     "Variant",
     "arms_of",
     "is_knockout",

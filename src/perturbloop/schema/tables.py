@@ -290,6 +290,7 @@ COMBINATIONS = Table(
         Column("targets", "what is done to each gene", "delete JAK1 + delete JAK2"),
         Column("n_targets", "genes that are edited together", 2),
         Column("n_missing", "genes asked for that have no token and are left out", 0),
+        Column("n_unsigned", "targets of a compound whose sign is unknown; they are not edited", 0),
         Column(
             "absent", "genes asked for that the file of the cells does not hold, separated by commas", "HDAC1"
         ),

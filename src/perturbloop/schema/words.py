@@ -55,10 +55,61 @@ DEFAULT_KINDS: tuple[Kind, ...] = ("delete", "overexpress")
 MODALITIES: tuple[CellModality, ...] = get_args(CellModality)
 ARMS: tuple[ScreenModality, ...] = get_args(ScreenModality)
 SIGNS: dict[str, Kind] = {
-    **dict.fromkeys(("-1", "inhibits", "inhibitor", "antagonist"), "delete"),
-    **dict.fromkeys(("+1", "1", "activates", "activator", "agonist"), "overexpress"),
+    **dict.fromkeys(
+        (
+            "-1",
+            "inhibits",
+            "inhibitor",
+            "antagonist",
+            "blocker",
+            "inverse agonist",
+            "negative modulator",
+            "negative allosteric modulator",
+            "allosteric antagonist",
+            "gating inhibitor",
+            "channel blocker",
+            "degrader",
+            "antisense inhibitor",
+            "antisense oligonucleotide",
+            "rnai inhibitor",
+            "suppressor",
+        ),
+        "delete",
+    ),
+    **dict.fromkeys(
+        (
+            "+1",
+            "1",
+            "activates",
+            "activator",
+            "agonist",
+            "partial agonist",
+            "positive modulator",
+            "positive allosteric modulator",
+            "opener",
+            "potentiator",
+            "inducer",
+            "stimulator",
+        ),
+        "overexpress",
+    ),
 }
-"""Words of drug tables and the edit each is read as."""
+"""Phrases of drug tables and the edit each is read as; a phrase is read whole, since an inverse agonist is no agonist."""
+UNSIGNED = (
+    "",
+    "unknown",
+    "binder",
+    "ligand",
+    "modulator",
+    "allosteric modulator",
+    "antibody",
+    "substrate",
+    "cofactor",
+    "binding agent",
+    "other",
+    "other/unknown",
+)
+"""Phrases that say that a compound acts on a gene, not which way: such a target is kept and spent, never edited or counted."""
 KNOCKOUT = re.compile(r"(?<![a-z])(crispr[ _-]?ko|ko|knock[ _-]?out|null)(?![a-z])|-/-|\u2212/\u2212", re.I)
 """What the name of a state holds where a gene was knocked out."""
 MEANT = {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from perturbloop.data.drugs.reading import packed, read_interactions
 from perturbloop.data.genes import is_ensembl
 from perturbloop.data.hgnc import symbols
 from perturbloop.data.knowledge.collection import (
@@ -26,11 +27,11 @@ from perturbloop.data.knowledge.collection import (
     shipped,
 )
 from perturbloop.data.knowledge.content import pack
-from perturbloop.data.knowledge.sources import in_logarithms, read_source
+from perturbloop.data.knowledge.sources import in_logarithms, is_interactions, read_source
 from perturbloop.data.text_files import MOST_BYTES
 from perturbloop.errors import InputError, closest, some
 from perturbloop.progress import tell
-from perturbloop.store.files import file_digest, write_text
+from perturbloop.store.files import file_digest, whole, write_text
 
 SECONDS = 60
 """Seconds without an answer after which a download is given up."""
@@ -87,12 +88,11 @@ def add(
             )
             raise InputError(msg)
         files = [_here(str(one), Path(place) / f"aliases{number}")[0] for number, one in enumerate(aliases)]
-        told, content = read_source(path, kind=kind, aliases=files)
-        _require_genes(content.labels, Path(source).name)
-        if told == "reference":
-            content = in_logarithms(content, path.name)
         stored = home() / "knowledge" / f"{name}.xz"
-        pack(stored, content)
+        if kind == "drugs" or (kind is None and is_interactions(path)):
+            told, labels, n_columns = "drugs", *_keep_drugs(path, files, stored)
+        else:
+            told, labels, n_columns = _keep(path, kind, files, stored)
     made = Collection(
         name=name,
         kind=told,
@@ -102,13 +102,35 @@ def add(
         licence=licence or "licence not stated",
         digest="",
         path=stored,
-        n_genes=len(content.labels),
-        n_columns=len(content.columns),
+        n_genes=len(labels),
+        n_columns=n_columns,
         origin=origin,
     )
     tree = recorded(made, file_digest(stored))
     write_text(stored.with_suffix(".json"), json.dumps(tree, indent=2) + "\n")
     return next(one for one in added() if one.name == name)
+
+
+def _keep(
+    path: Path, kind: CollectionKind | None, aliases: Sequence[Path], stored: Path
+) -> tuple[CollectionKind, np.ndarray, int]:
+    """Write a collection of genes × columns; its kind, labels and number of columns."""
+    told, content = read_source(path, kind=kind, aliases=aliases)
+    _require_genes(content.labels, path.name)
+    if told == "reference":
+        content = in_logarithms(content, path.name)
+    pack(stored, content)
+    return told, content.labels, len(content.columns)
+
+
+def _keep_drugs(path: Path, aliases: Sequence[Path], stored: Path) -> tuple[np.ndarray, int]:
+    """Write a collection of compounds and targets; its genes and the number of compounds."""
+    table = read_interactions(path, aliases=aliases)
+    labels = table["gene"].unique()
+    _require_genes(labels, path.name)
+    with whole(stored) as beside:
+        beside.write_bytes(packed(table))
+    return labels, table["compound"].nunique()
 
 
 def remove(name: str) -> Collection:
@@ -204,6 +226,10 @@ def _day_of(header: str | None) -> str:
 
 
 def _sha256(path: Path) -> str:
+    if path.is_dir():  # a release of Open Targets
+        files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+        told = "\n".join(f"{file.relative_to(path).as_posix()} {_sha256(file)}" for file in files)
+        return hashlib.sha256(told.encode()).hexdigest()
     if not path.is_file():
         msg = f"A file is needed at `{path}`, a collection of genes; there is none. Correct the path."
         raise InputError(msg)

@@ -8,13 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import pandas as pd
+
+from perturbloop.data.drugs.reading import unpacked
 from perturbloop.data.knowledge.content import Content, unpack
 from perturbloop.errors import InputError, StoreError, closest, some
 from perturbloop.store.files import file_digest, read_json
 
-CollectionKind = Literal["sets", "edges", "vectors", "table", "reference", "names"]
+CollectionKind = Literal[
+    "sets", "edges", "vectors", "table", "reference", "drugs", "categories", "pairs", "names"
+]
 """sets: pathways, complexes; edges: a network; vectors: an embedding; table: numbers of each gene, in units of their own;
-reference: expression by cell type; names: symbols."""
+reference: expression by cell type; drugs: compounds and the genes they act on; categories: of druggable genes; pairs: ligand and
+receptor; names: symbols."""
 KINDS: tuple[CollectionKind, ...] = get_args(CollectionKind)
 KERNELS: tuple[CollectionKind, ...] = ("sets", "edges", "vectors", "table")
 """Kinds that say which genes are alike."""
@@ -67,6 +73,17 @@ class Collection:
             msg = f"The collection '{self.name}' must lie at `{self.path}` as it was recorded; it is missing or damaged. {todo}"
             raise StoreError(msg)
         return unpack(self.path, todo=todo)
+
+    @cached_property
+    def interactions(self) -> pd.DataFrame:
+        """Table `INTERACTIONS` of a collection of kind drugs, read once."""
+        if not self.path.is_file() or file_digest(self.path) != self.digest:
+            msg = (
+                f"The collection '{self.name}' must lie at `{self.path}` as it was recorded; it is missing or damaged. Run "
+                f"`perturbloop knowledge remove {self.name}` and add it again."
+            )
+            raise StoreError(msg)
+        return unpacked(self.path)
 
     def line(self) -> str:
         """Say where it is from, in one line."""

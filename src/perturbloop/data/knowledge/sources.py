@@ -10,14 +10,20 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from perturbloop.data.drugs.formats import format_of
+from perturbloop.data.drugs.reading import is_open_targets
 from perturbloop.data.gene_sets import read_sets
 from perturbloop.data.genes import is_ensembl
 from perturbloop.data.hgnc import symbols
 from perturbloop.data.knowledge.collection import KINDS, CollectionKind
 from perturbloop.data.knowledge.content import Content
 from perturbloop.data.text_files import read_bytes
+from perturbloop.data.text_tables import first_line, read_table
 from perturbloop.errors import InputError, some
 
+BETWEEN = "–"
+"""Between ligand and receptor in the name of their set."""
+_GENE_OF_CATEGORY = ("entrez_gene_symbol", "gene_name", "gene", "name")
 _HEAD = re.compile(
     r".*(gene|protein|node|source|target|symbol|alias|name|index)|from$|to$|(.*[_#])?id$", re.IGNORECASE
 )
@@ -90,6 +96,10 @@ def in_logarithms(content: Content, source: str) -> Content:
 
 
 def _told(path: Path) -> CollectionKind:
+    if is_interactions(path):
+        return "drugs"
+    if is_categories(path):
+        return "categories"
     if re.search(r"\.gmt(\.gz)?$", path.name, re.IGNORECASE):
         return "sets"
     if path.suffix == ".npz":
@@ -99,6 +109,23 @@ def _told(path: Path) -> CollectionKind:
     if first.shape[1] in (2, 3) and (all(labels[:2]) or _whole(first.iloc[:, :2])):
         return "edges"
     return "vectors"
+
+
+def is_interactions(path: Path) -> bool:
+    """Whether a file is a published one of compounds and targets, or a table with compound, gene and action."""
+    if is_open_targets(path):
+        return True
+    return path.suffix != ".npz" and format_of(_head(path)) is not None
+
+
+def is_categories(path: Path) -> bool:
+    """Whether a file is DGIdb's of druggable categories."""
+    return path.suffix != ".npz" and {"entrez_gene_symbol", "category"} <= set(_head(path))
+
+
+def _head(path: Path) -> list[str]:
+    line = first_line(read_bytes(path, what="a table of genes")[:10_000]).lower()
+    return [cell.strip().strip('"') for cell in line.split(max("\t,;", key=line.count))]
 
 
 def _whole(frame: pd.DataFrame) -> bool:
@@ -202,12 +229,40 @@ def _arrays(path: Path) -> Content:
     return Content(first.index.to_numpy(object), names, vectors[first.to_numpy()])
 
 
+def _categories(path: Path) -> Content:
+    table = read_table(path, as_text=True).rename(columns=str.lower)
+    gene = next((name for name in _GENE_OF_CATEGORY if name in table), None)
+    if gene is None or "category" not in table:
+        msg = (
+            f"`{path.name}` must name the categories of genes in the columns {some(_GENE_OF_CATEGORY)} and 'category', one a row; its "
+            f"columns are {some(table.columns)}. Rename them."
+        )
+        raise InputError(msg)
+    rows = table[table[gene].ne("") & table["category"].ne("")]
+    named = rows.groupby("category")[gene].agg(lambda genes: sorted(set(genes)))
+    return sets_content((str(name).lower(), genes) for name, genes in named.items())
+
+
+def _pairs(path: Path) -> Content:
+    """Ligand and receptor as a set of two genes, whose name keeps which is which."""
+    frame = _frame(path)
+    if frame.shape[1] < 2:
+        msg = f"`{path.name}` must have a column of ligands and one of receptors, a pair a row; it has {frame.shape[1]}. Check the file."
+        raise InputError(msg)
+    ends = frame.iloc[:, :2].dropna().astype(str).drop_duplicates()
+    return sets_content(
+        (f"{one}{BETWEEN}{other}", [one, other]) for one, other in ends.itertuples(index=False)
+    )
+
+
 _READERS: Mapping[CollectionKind, Callable[[Path], Content]] = {
     "sets": lambda path: sets_content(read_sets(path)),
     "edges": _edges,
     "vectors": _numbers,
     "table": _numbers,
     "reference": _numbers,
+    "categories": _categories,
+    "pairs": _pairs,
 }
 
 
