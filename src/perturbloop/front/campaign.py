@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from perturbloop.front.given import Source, Sources
     from perturbloop.loop.curves import Curves
     from perturbloop.perturb.cost import Cost
+    from perturbloop.targets import Found
 
 
 class Campaign:
@@ -329,6 +330,48 @@ class Campaign:
 
         with progress():
             return combine(self.folder, Path(genes) if isinstance(genes, PathLike) else genes, **options)
+
+    def targets(
+        self,
+        *,
+        drugs: "Sequence[str | PathLike[str]]" = (),
+        categories: "Sequence[str | PathLike[str]]" = (),
+        pathways: bool = False,
+        out: str | PathLike[str] | None = None,
+        **filters: Any,
+    ) -> "Found":
+        """Genes that a drug could act on, with evidence, cautions and compounds, and whether these do what is needed.
+
+        Parameters
+        ----------
+        drugs, categories
+            Files of compounds and targets, and of categories of druggable genes, beside the collections that were added.
+        pathways
+            Whether to look for pathways of the best genes, which needs GSEApy.
+        out
+            File of the table, .csv, or of all tables, .xlsx.
+        filters
+            Fields of `perturbloop.targets.Filters`: `action`, `druggable`, `approved`, `sign_known`, `without_flags`, `min_certainty`,
+            `genes` and `top`.
+
+        Returns
+        -------
+        Tables `targets` (TARGETS), `compounds`, `groups`, `agreement` and `pathways`.
+        """
+        from perturbloop.report.targets import targets_of, write_targets
+        from perturbloop.targets import Filters
+
+        chosen = Filters(**named(filters, list(vars(Filters()))))
+        found, _ = targets_of(
+            loop.latest_round(self.folder),
+            chosen,
+            drugs=[Path(file) for file in drugs],
+            categories=[Path(file) for file in categories],
+            with_pathways=pathways,
+        )
+        if out is not None:
+            write_targets(found, Path(out))
+        return found
 
     def curves(self, **options: Any) -> "Curves":
         """Measure learning curves.

@@ -85,7 +85,7 @@ def targets_of(
         report.posterior,
         report.effects,
         predictions,
-        interactions=merged(concat(INTERACTIONS, known)) if known else concat(INTERACTIONS, []),
+        interactions=known[0] if len(known) == 1 else merged(concat(INTERACTIONS, known)),
         categories=_categories(categories),
         pairs=[pair for one in sources if one.kind == "pairs" for pair in _pairs(one.content.columns)],
         sets=_sets() if with_pathways else None,

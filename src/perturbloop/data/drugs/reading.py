@@ -93,6 +93,8 @@ def merged(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _one(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """What all rows of one compound and gene say together."""
+    if len(rows) == 1:
+        return rows[0]
     kinds = {row["kind"] for row in rows} - {""}
     potencies = [row["potency"] for row in rows if row["potency"] == row["potency"]]
     united = {
