@@ -91,7 +91,9 @@ def running():
         stdout=log,
         stderr=log,
         cwd=folder,
-        preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGQUIT),  # ends with these tests, however they end
+        preexec_fn=lambda: ctypes.CDLL(None).prctl(
+            1, signal.SIGQUIT
+        ),  # ends with these tests, however they end
         **as_user,
     )
     try:
