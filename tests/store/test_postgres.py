@@ -134,6 +134,8 @@ def test_a_ledger_opened_to_be_read_is_as_it_was_then(place):
         ("postgresql://ann:of-the-tests!7@host/study", r"no password; one came .*\.pgpass or PGPASSWORD"),
         ("postgresql://ann:of-the-tests!7@/x@host/study", r"no password; one came"),
         ("postgresql://host/study?user=ann&password=of-the-tests!7", r"no password; one came"),
+        ("postgresql://host/study?%70assword=of-the-tests!7", r"no password; one came"),
+        ("postgresql://host/study?pasword=of-the-tests!7", "cannot be read: .*pasword"),
         ("mysql://ann:of-the-tests!7@host/study", "one of `mysql:…` came"),
     ],
 )

@@ -5,11 +5,11 @@ from typing import Any
 
 from perturbloop.errors import InputError
 
-if TYPE_CHECKING:
-    pass
-
 _SCHEMES = ("postgresql", "postgres")
-_SECRETS = ("password", "sslpassword")
+_SECRET = (
+    "The address of a ledger is kept in the campaign's folder and must hold no password; one came (not repeated here). Leave it out, "
+    "and put it into ~/.pgpass or PGPASSWORD, where the client looks for it; write an `@` of a name as %40."
+)
 
 
 def parsed(url: str) -> dict[str, str]:
@@ -34,21 +34,17 @@ def parsed(url: str) -> dict[str, str]:
         said = f"one of `{scheme}:…` came" if rest and scheme.isalnum() else "something else came"
         msg = f"The ledger needs an address as postgresql://HOST/DATABASE; {said}. Correct it."
         raise InputError(msg)
-    if re.search(r":[^@]*@", rest) or re.search(rf"[?&](?:{'|'.join(_SECRETS)})=", rest):
-        msg = (
-            "The address of a ledger is kept in the campaign's folder and must hold no password; one came (not repeated here). "
-            "Leave it out, and put it into ~/.pgpass or PGPASSWORD, where the client looks for it; write an `@` of a name as %40."
-        )
-        raise InputError(msg)
+    if re.search(r":[^@]*@", rest):
+        raise InputError(_SECRET)
     found = _client().conninfo.conninfo_to_dict
     try:
         options = {name: str(value) for name, value in found(url).items()}
     except _client().ProgrammingError as error:
-        msg = (
-            f"The ledger needs an address as postgresql://HOST/DATABASE; `{url}` cannot be read: {' '.join(str(error).split())}. "
-            "Correct it."
-        )
+        said = " ".join(str(error).split())
+        msg = f"The ledger needs an address as postgresql://HOST/DATABASE; this one cannot be read: {said}. Correct it."
         raise InputError(msg) from error
+    if {"password", "sslpassword"} & set(options):
+        raise InputError(_SECRET)
     if not {"dbname", "service"} & set(options):
         msg = (
             f"The address of a ledger must name its database; `{url}` names none, so that each user would come to another. "
