@@ -149,3 +149,33 @@ def test_a_gene_that_the_file_does_not_hold_is_not_one_that_is_not_expressed():
     )
     assert lines[1].startswith("1 perturbation applies to no cell. Where genes that are not expressed")
     assert _of_no_cell(rows.iloc[:0]) == []
+
+
+def test_a_compound_is_the_whole_vector_of_its_targets_by_potency(run, folder, often, words, tmp_path):
+    a, b, c = often
+    path = tmp_path / "compounds.tsv"
+    rows = [
+        f"drug\t{a}\tinhibitor\t1",
+        f"drug\t{b}\tagonist\t100",
+        f"drug\t{c}\tbinder\t",
+        f"other\t{c}\tunknown\t",
+    ]
+    path.write_text("compound\tgene\taction\tki_nm\n" + "\n".join(rows))
+    code, out, err = run(f"combine {folder} {path} --compounds --dose-um 0.1")
+    assert code == 0, err
+    table = pd.read_parquet(results_path(folder, path, compounds=True, dose_um=0.1))
+    done = table.set_index("name").loc["drug"]
+    assert (len(table), done["n_targets"], done["n_unsigned"]) == (1, 2, 1)
+    assert f"inhibit {a} at 0.9901" in done["targets"]  # 100 / (100 + 1)
+    assert f"activate {b} at 0.5" in done["targets"]
+    assert "1 target is not edited, since nobody says whether" in out
+    code, _, err = run(f"combine {folder} {path} --compounds --only drugg")
+    assert code == 1
+    assert "has no 'drugg' among its 2" in err
+    code, _, err = run(f"combine {folder} {path} --only drug")
+    assert code == 1
+    assert "come as a file with `--compounds`" in err
+    path.write_text(f"compound\tgene\taction\nother\t{c}\tunknown\n")
+    code, _, err = run(f"combine {folder} {path} --compounds")
+    assert code == 1
+    assert "needs a target of known sign" in err

@@ -75,3 +75,35 @@ def test_a_folder_that_is_no_campaign_is_refused_with_what_to_do(run, tmp_path):
     code, _, err = run(f"play {tmp_path}")
     assert code == 1
     assert "perturbloop init" in err
+
+
+def test_targets_name_the_compounds_that_do_what_is_needed(run, campaign, tmp_path):
+    ranking = json.loads(run(f"report {campaign.folder} --table ranking --json")[1])["ranking"]
+    best = next(
+        row for row in ranking if row["status"] == "scored" and row["action"] == "inhibit" and row["mean"] > 0
+    )
+    drugs = tmp_path / "drugs.tsv"
+    drugs.write_text(
+        f"compound\tgene\taction\tstage\nright\t{best['gene_name']}\tinhibitor\t4\nwrong\t{best['gene_name']}\tagonist\t\n"
+    )
+    code, out, err = run(f"targets {campaign.folder} --drugs {drugs} --action inhibit --all --json")
+    assert code == 0, err
+    tree = json.loads(out)
+    row = tree["targets"][0]
+    assert (row["gene_name"], row["compounds"], row["stage"], row["n_oppose"]) == (
+        best["gene_name"],
+        "right",
+        "approved",
+        1,
+    )
+    assert {one["compound"]: one["direction"] for one in tree["compounds"]} == {
+        "right": "agrees",
+        "wrong": "opposes",
+    }
+    code, out, err = run(f"targets {campaign.folder} --drugs {drugs} -o {tmp_path / 't.csv'}")
+    assert code == 0, err
+    assert "1 druggable target: for 1 a compound is known" in " ".join(out.split())
+    assert (tmp_path / "t.csv").read_text().startswith("place,gene_id,gene_name,action")
+    code, _, err = run(f"targets {campaign.folder} -o {tmp_path / 't.doc'}")
+    assert code == 1
+    assert "ends in '.csv' or '.xlsx'" in err

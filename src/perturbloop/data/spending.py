@@ -147,7 +147,7 @@ def compound_warnings(
             torn(perturbed.compounds.values(), fold_of),
         ),
         (
-            "Compounds that lower one target and raise another, or whose signs are all unknown, say nothing of single genes",
+            "Compounds that lower one target and raise another (or whose signs are all unknown) say nothing of single genes",
             of_no_arm,
         ),
         (

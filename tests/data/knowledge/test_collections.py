@@ -165,3 +165,30 @@ def test_hgnc_finds_a_gene_by_its_other_names_and_no_gene_by_a_name_of_two():
 def test_the_list_is_plain_json():
     entries = json.loads((SHIPPED / "collections.json").read_text())
     assert all("path" not in entry and "is_shipped" not in entry for entry in entries)
+
+
+def test_compounds_categories_and_pairs_are_kept_and_are_no_networks(tmp_path):
+    drugs = tmp_path / "interactions.tsv"
+    drugs.write_text(
+        "gene_name\tinteraction_claim_source\tinteraction_types\tdrug_name\tdrug_concept_id\n"
+        "MTOR\tFDA\tinhibitor\tSIROLIMUS\tchembl:CHEMBL413\nMTOR\tDTC\t\tOTHER\t\n\tDTC\t\tNOBODY\t\n"
+    )
+    made = add("dgidb", drugs, date="2021-01-01", licence="as its sources")
+    assert (made.kind, made.n_genes, made.n_columns) == ("drugs", 1, 2)
+    row = made.interactions.set_index("compound").loc["SIROLIMUS"]
+    assert (row["gene"], row["kind"], row["stage"], row["compound_id"]) == (
+        "MTOR",
+        "delete",
+        "approved",
+        "CHEMBL413",
+    )
+    categories = tmp_path / "categories.tsv"
+    categories.write_text("entrez_gene_symbol\tcategory\nMTOR\tKINASE\nPRKCB\tKINASE\n")
+    assert add("categories", categories).kind == "categories"
+    (tmp_path / "pairs.tsv").write_text("ligand\treceptor_gene\nMIF\tCD74\n")
+    pairs = add("pairs", tmp_path / "pairs.tsv", kind="pairs")
+    assert pairs.content.columns.tolist() == ["MIF–CD74"]
+    assert not {"dgidb", "categories", "pairs"} & {one.name for one in chosen()}
+    made.path.write_bytes(b"x")
+    with pytest.raises(StoreError, match=r"'dgidb' must lie at .* add it again"):
+        next(one for one in added() if one.name == "dgidb").interactions  # noqa: B018
