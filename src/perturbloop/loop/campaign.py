@@ -129,8 +129,7 @@ def unrecord(folder: Path | str, name: str) -> list[str]:
             )
             raise InputError(msg)
         campaign.without_recorded(found[0])
-        trials = campaign.store.trials()
-        campaign.store.save_trials(untold(trials, name_of(found[0]), when=datetime.now(UTC)))
+        campaign.store.save_trials(untold(campaign.store.trials(), name_of(found[0]), when=datetime.now(UTC)))
     return [
         f"Taken back: {name_of(found[0])}. What it held out stays held out, should it be recorded again.",
         f"Next: perturbloop play {folder}",
@@ -307,5 +306,4 @@ def measured(folder: Path | str, of: str) -> pd.DataFrame:
     of
         Where the effects of the file lie, as `folder` of what `record` returns says.
     """
-    rows = kept(Path(folder) / of, "effects_all")
-    return rows[rows["level"] == "gene"]
+    return kept(Path(folder) / of, "effects_all").query("level == 'gene'")
