@@ -23,13 +23,20 @@ def drug_screen(lab, effects, compounds):
     )
 
 
-def test_the_share_of_a_target_has_mean_and_spread_of_a_draw_of_the_one_that_acts(rng):
-    effect, se, n = 1.5, 0.2, 3
-    acting = rng.integers(n, size=200_000) == 0
-    drawn = np.where(acting, rng.normal(effect, se, size=acting.size), 0.0)
-    mean, error = share_of_target(effect, se, 1 / n)
+@pytest.mark.parametrize("weights", [[1.0, 1.0, 1.0], [4.0, 1.0]])
+def test_the_share_of_a_target_has_mean_and_spread_of_a_drawn_division(rng, weights):
+    effect, se, n = 1.5, 0.2, len(weights)
+    shares = np.array(weights) / sum(weights)
+    drawn = rng.dirichlet(n * shares, size=200_000)[:, 0] * rng.normal(effect, se, size=200_000)
+    mean, error = share_of_target(effect, se, shares[0], n)
     assert mean == pytest.approx(drawn.mean(), abs=0.01)
     assert error == pytest.approx(drawn.std(), rel=0.01)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_no_one_of_equal_targets_can_be_told_from_zero(n):
+    mean, error = share_of_target(10.0, 0.01, 1 / n, n)
+    assert mean / error < 1.96
 
 
 def test_compounds_say_of_their_genes_what_their_action_allows(lab):
@@ -69,7 +76,7 @@ def test_compounds_say_of_their_genes_what_their_action_allows(lab):
     assert raised["effect"] == raised["effect_to_goal"] < 0
     shared = rows.loc["inhibitor", genes[41]]
     assert shared["effect_to_goal"] == pytest.approx(by_compound.loc["double", "effect_to_goal"] / 2)
-    assert shared["se"] > 0.45 * by_compound.loc["double", "effect_to_goal"]
+    assert shared["effect_to_goal"] < 1.96 * shared["se"]
     assert not shared["hit"]
 
 

@@ -192,8 +192,13 @@ def test_errors_of_effects_widen_what_is_believed(modules):
 def test_an_effect_worth_having_is_beyond_what_is_true_of_most_and_beyond_noise(rng):
     effect_p = rng.normal(size=10)
     found, sure = (posterior([], [], NOTHING, np.arange(10), effect_p, np.full(10, se)) for se in (5.0, 0.1))
-    assert found.threshold == pytest.approx(2 * 5.0)
     assert sure.threshold == pytest.approx(np.sqrt(np.mean(effect_p**2) - 0.1**2))
+    assert found.threshold == pytest.approx(
+        (found.mean_g + found.sd_g).max(), rel=0.02
+    )  # none is believed to reach more
+    wide = Scale("wide", np.arange(len(NOTHING)), np.eye(len(NOTHING))[-1] * 6, 1.0)
+    may = posterior([], [wide], NOTHING, np.arange(10), effect_p, np.full(10, 5.0))
+    assert may.threshold == pytest.approx(2 * 5.0)  # now one is
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from perturbloop.stats.correct import benjamini_hochberg
 from perturbloop.stats.pool import pool
 
 
-def share_of_target(effect: float, se: float, share: float) -> tuple[float, float]:
+def share_of_target(effect: float, se: float, share: float, n_targets: int) -> tuple[float, float]:
     r"""Say what the effect of a compound means for one of its targets; positive = toward the goal.
 
     Parameters
@@ -23,7 +23,9 @@ def share_of_target(effect: float, se: float, share: float) -> tuple[float, floa
     effect, se
         Effect of the compound and its standard error.
     share
-        How probable it is that this target carries the effect: its weight over that of all targets, 0 to 1.
+        Expected part of the effect that this target carries: its weight over that of all targets, 0 to 1.
+    n_targets
+        Genes that the compound hits.
 
     Returns
     -------
@@ -31,19 +33,21 @@ def share_of_target(effect: float, se: float, share: float) -> tuple[float, floa
 
     Notes
     -----
-    One of the targets is taken to carry the whole effect y, this one with probability p: the mean is :math:`py`, the variance
-    :math:`p\,\mathrm{se}^2 + y^2 p (1-p)`. With one target it is the compound's own effect; with n equal ones no target can be told
-    from zero by that compound alone. Targets that work together only, or that the table lacks, break it.
+    The targets divide the effect y among them, and any division is as likely as any other about the expected one (Dirichlet, of total
+    n): a target's part has mean p and variance :math:`v = p (1-p) / (n+1)`, so that its effect has mean :math:`py` and variance
+    :math:`v y^2 + (p^2 + v)\,\mathrm{se}^2`. With one target it is the compound's own effect; with n equal ones no target can be told from zero by
+    that compound alone. Targets that work against each other or together only, or that the table lacks, break it.
 
     Examples
     --------
-    >>> share_of_target(2.0, 0.1, 1.0)
+    >>> share_of_target(2.0, 0.1, 1.0, 1)
     (2.0, 0.1)
-    >>> mean, error = share_of_target(2.0, 0.1, 0.5)
+    >>> mean, error = share_of_target(2.0, 0.1, 0.5, 2)
     >>> mean, round(error, 3)
-    (1.0, 1.002)
+    (1.0, 0.58)
     """
-    variance = share * se**2 + effect**2 * share * (1 - share)
+    spread = share * (1 - share) / (n_targets + 1)
+    variance = spread * effect**2 + (share**2 + spread) * se**2
     return share * effect, float(np.sqrt(variance))
 
 
@@ -105,7 +109,7 @@ def _shares(row: Mapping[Any, Any], compound: Compound) -> list[dict[str, object
     total = sum(weights.values())
     made = []
     for gene in sorted(compound.inhibits | compound.activates):
-        mean, error = share_of_target(row["effect_to_goal"], row["se"], weights[gene] / total)
+        mean, error = share_of_target(row["effect_to_goal"], row["se"], weights[gene] / total, len(weights))
         made.append({"gene_id": gene, "effect_to_goal": mean, "se": error, "selective": alone})
     return made
 

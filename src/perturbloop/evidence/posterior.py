@@ -141,7 +141,8 @@ def posterior(
         Whether the model behind that score passed its control gate. Of one that did not, the score weighs nothing until the measured
         genes bear it out.
     threshold
-        Effect that is worth having, same unit; by default one standard deviation of the true effects, and no less than `TOLD` errors.
+        Effect that is worth having, same unit; by default one standard deviation of the true effects, and no less than `TOLD` errors, of
+        which no more counts than the most promising gene may have.
 
     Returns
     -------
@@ -207,10 +208,11 @@ def posterior(
     solved_p = cho_solve(factor, left_p)
     told_pg = solve_triangular(factor[0], cross_gp.T, lower=True, check_finite=False)
     left_g = np.maximum(found.sharing * spread_g**2 * self_g - np.einsum("pg,pg->g", told_pg, told_pg), 0)
+    mean_g, sd_g = prior_g + cross_gp @ solved_p, np.sqrt(left_g + own_sd_g**2)
     return Posterior(
-        mean_g=prior_g + cross_gp @ solved_p,
-        sd_g=np.sqrt(left_g + own_sd_g**2),
-        threshold=float(max(sigma, TOLD * np.sqrt(np.mean(se_p**2))) if threshold is None else threshold),
+        mean_g=mean_g,
+        sd_g=sd_g,
+        threshold=_worth(sigma, se_p, mean_g, sd_g) if threshold is None else float(threshold),
         share_k=_shares(networks, spread_g, place_p, solved_p),
         weight_s=found.weight_s,
         sharing=found.sharing,
@@ -248,6 +250,16 @@ def neighbors(
     order = np.argsort(-np.abs(influence_p), kind="stable")[:most]
     parts = [(influence_p[place], names_p[place]) for place in order]
     return ", ".join(f"{added:+.2f} by {name}" for added, name in parts if abs(added) >= 0.005)
+
+
+def _worth(sigma: float, se_p: np.ndarray, mean_g: np.ndarray, sd_g: np.ndarray) -> float:
+    """Effect that is worth having: what could be told from nothing, but none that no gene is believed to have.
+
+    Beyond that all probabilities lie in the tail and follow the standard deviations alone: so with compounds of several targets, whose
+    errors are mostly the doubt which target it was.
+    """
+    told = TOLD * np.sqrt(np.mean(se_p**2))
+    return float(max(sigma, min(told, float(np.max(mean_g + sd_g)))))
 
 
 def _shares(
