@@ -57,7 +57,7 @@ def asked_for(
         )
         raise InputError(msg)
     read = read_perturbations if is_file else singles
-    found = read(path_or_genes, vocabulary, kind=kind, dose=dose, skip_unknown=skip_unknown)  # type: ignore[arg-type,operator]
+    found = read(path_or_genes, vocabulary, kind=kind, dose=dose, skip_unknown=skip_unknown)  # type: ignore[arg-type]
     if not pairs:
         return found
     return all_pairs([one.name for one in found if one.targets], vocabulary, kind=kind, dose=dose)

@@ -87,7 +87,9 @@ def targets_of(
         predictions,
         interactions=known[0] if len(known) == 1 else merged(concat(INTERACTIONS, known)),
         categories=_categories(categories),
-        pairs=[pair for one in sources if one.kind == "pairs" for pair in _pairs(one.content.columns)],
+        pairs=[
+            pair for one in sources if one.kind == "pairs" for pair in _pairs(one.content.columns.tolist())
+        ],
         sets=_sets() if with_pathways else None,
     )
     chosen = (filters or Filters()).of(found.targets)

@@ -1,6 +1,7 @@
 """DE ∩ ISP: how far differential expression and the in-silico edit pick the same genes by the direction rule, and what that is worth."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,9 +47,8 @@ def agreement(predictions: pd.DataFrame, effects: pd.DataFrame, kinds: Mapping[s
         shared = scores["de"].index.intersection(scores["frozen"].index)
         if len(shared):
             picked = {method: _picked(score[shared]) for method, score in scores.items()}
-            rows.append(
-                {"action": action} | _counts(picked["de"], picked["frozen"]) | _worth(picked, effects, kind)
-            )
+            counts = _counts(picked["de"], picked["frozen"])
+            rows.append({"action": action, **counts, **_worth(picked, effects, kind)})
     return TARGET_AGREEMENT.checked(pd.DataFrame(rows, columns=TARGET_AGREEMENT.names))
 
 
@@ -57,7 +57,7 @@ def _picked(score: pd.Series) -> pd.Series:
     return score.rank(ascending=False, method="first").le(most) & score.gt(0)
 
 
-def _counts(de: pd.Series, isp: pd.Series) -> dict[str, float]:
+def _counts(de: pd.Series, isp: pd.Series) -> dict[str, Any]:
     n, a, b, both = len(de), int(de.sum()), int(isp.sum()), int((de & isp).sum())
     return {
         "n_scored": n,

@@ -89,6 +89,7 @@ def add(
             raise InputError(msg)
         files = [_here(str(one), Path(place) / f"aliases{number}")[0] for number, one in enumerate(aliases)]
         stored = home() / "knowledge" / f"{name}.xz"
+        told: CollectionKind
         if kind == "drugs" or (kind is None and is_interactions(path)):
             told, labels, n_columns = "drugs", *_keep_drugs(path, files, stored)
         else:
