@@ -30,11 +30,11 @@ def condition_of(sheet: Sheet, rows: Int[np.ndarray, " m"]) -> Condition:
     if sheet.well_n2 is not None and len(rows):
         counted_m, part_m = sheet.well_n2[rows].T
         per_well = float(np.average(counted_m, weights=part_m))
-    means = (
+    log_depth, cycling, mito = (
         float(values[rows].mean()) if len(rows) else np.nan
         for values in (sheet.log_depth_n, sheet.cycling_n, sheet.mito_n)
     )
-    return Condition(*means, per_well, len(rows))
+    return Condition(log_depth, cycling, mito, per_well, len(rows))
 
 
 def signs(sheet: Sheet, block: Block) -> dict[str, float]:
