@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForMaskedLM
 from perturbloop import models
 from perturbloop.data.vocabulary import Vocabulary
 from perturbloop.errors import ModelError, PerturbloopError
-from perturbloop.models.geneformer import load_geneformer
+from perturbloop.models.geneformer import DEVICE, default_device, load_geneformer
 
 N_GENES = 20
 
@@ -255,3 +255,23 @@ def test_a_damaged_vocabulary_never_ends_in_a_traceback(folder, damaged):
     refused, accepted = outcomes(folder, "vocabulary.parquet", damaged(raw, 300))
     assert refused + accepted == 300
     assert refused > 50
+
+
+def test_a_model_computes_on_a_gpu_where_there_is_one_or_where_it_is_told(monkeypatch):
+    monkeypatch.delenv(DEVICE, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert default_device().type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "empty", lambda *_, device: None)
+    assert default_device().type == "cuda"
+    monkeypatch.setenv(DEVICE, "cuda:1")
+    assert default_device() == torch.device("cuda:1")
+    monkeypatch.setenv(DEVICE, "cpu")
+    assert default_device().type == "cpu"
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused_by_name(monkeypatch, name):
+    monkeypatch.setenv(DEVICE, name)
+    with pytest.raises(ModelError, match=rf"`{DEVICE}` must name a device .* it is '{name}'"):
+        default_device()

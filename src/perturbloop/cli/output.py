@@ -74,7 +74,7 @@ class Commands(TyperGroup):
         self.format_help_text(ctx, formatter)
         headings: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.commands.items():
-            headings.setdefault(command.rich_help_panel, []).append(
+            headings.setdefault(getattr(command, "rich_help_panel", ""), []).append(
                 (name, (command.help or "").partition(";")[0].rstrip("."))
             )
         widest = max(map(len, self.commands))

@@ -120,9 +120,10 @@ def commands_of(folder: Path) -> list[str]:
         f"--donor-column donor_id --model {folder / 'model'} --positive-controls RUNX1:activate --not-expressed insert",
         f"perturbloop check {study}",
         f"perturbloop play {study}",
-        f"perturbloop record {study} --perturbed {folder / 'screen.h5ad'} --subset \"genotype == '{DISEASE}'\" --modality drug "
-        f"--target-column compound --control DMSO --targets {folder / 'targets.csv'} --dose-column dose --replicate-column donor_id",
+        f"perturbloop record {study} --perturbed {folder / 'screen.h5ad'} --modality drug --target-column compound --control DMSO "
+        f"--targets {folder / 'targets.csv'} --dose-column dose --time-column time_h --replicate-column plate --arm-column genotype "
+        "--donor-column donor_id --well-column well --recovered-column recovered_cells",
         f"perturbloop play {study}",
         f"perturbloop report {study}",
-        f"perturbloop targets {study}",
+        f"perturbloop targets {study} --drugs {folder / 'targets.csv'}",
     ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from transformers.activations import ACT2FN
 from transformers.utils import logging as transformers_logging
 
 from perturbloop.data.vocabulary import Vocabulary
+from perturbloop.errors import ModelError
 from perturbloop.models.base import TokenModel
 from perturbloop.models.encoder import Encoder
 from perturbloop.models.folder import (
@@ -28,6 +30,9 @@ from perturbloop.models.folder import (
 )
 from perturbloop.models.weights import encoder_tensors, read_weights, require_finite
 from perturbloop.schema import Precision
+
+DEVICE = "PERTURBLOOP_DEVICE"
+"""Environment variable that names the device of models."""
 
 
 class Geneformer(TokenModel):
@@ -131,13 +136,32 @@ class Geneformer(TokenModel):
         (folder / CARD_FILE).write_text(json.dumps({**card, "pooling": self.pooling}, indent=2))
 
 
+def default_device() -> torch.device:
+    """Where a model computes: what the environment variable `PERTURBLOOP_DEVICE` names (cpu, cuda, cuda:1), else a GPU if torch finds one.
+
+    Raises
+    ------
+    ModelError
+        If torch knows no such device, or does not find it.
+    """
+    asked = os.environ.get(DEVICE, "")
+    try:
+        device = torch.device(asked or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        reason = str(error).strip().partition("\n")[0]
+        msg = f"`{DEVICE}` must name a device that torch finds, such as cpu or cuda; it is {asked!r} ({reason}). Correct it, or leave it out."
+        raise ModelError(msg) from error
+    return device
+
+
 def load_geneformer(
     folder: Path | str,
     *,
     vocabulary: Path | str | None = None,
     emb_layer: int = 0,
     pooling: Pooling | None = None,
-    device: str = "cpu",
+    device: str | None = None,
 ) -> Geneformer:
     """Load a checkpoint folder.
 
@@ -153,7 +177,7 @@ def load_geneformer(
         As the model's own card says by default, else `mean` for V1 and `cls` for V2; `inner` averages a V2 cell's genes
         without its special tokens.
     device
-        Torch device.
+        Torch device; `default_device` where none is named.
 
     Returns
     -------
@@ -176,7 +200,7 @@ def load_geneformer(
         [name for name, weight in weights.items() if not bool(torch.isfinite(weight).all())], folder
     )
     bert = _bert_of(config, weights)
-    torch.nn.Module.to(bert, torch.device(device))
+    torch.nn.Module.to(bert, torch.device(device) if device else default_device())
     return Geneformer(bert, words, pooling=pooling or default_pooling(folder, words), emb_layer=emb_layer)
 
 

@@ -106,7 +106,7 @@ def reversal_section(report: RoundReport) -> Section:
             Picture(
                 "Way back by dose, matched, with 95 % interval over donors (blue), and cells recovered, relative to the vehicle (gray). "
                 "Open: flagged as toxic.",
-                drawn("dose_response", report.reversal, list(best["target"])),
+                drawn("dose_response", report.reversal, compounds=list(best["target"])),
             ),
         ),
     )

@@ -11,7 +11,7 @@ from xlsxwriter import Workbook
 from perturbloop.data.drugs import merged, read_interactions
 from perturbloop.data.knowledge import added, collections
 from perturbloop.data.knowledge.sources import BETWEEN, read_source
-from perturbloop.errors import InputError
+from perturbloop.errors import InputError, some
 from perturbloop.report.answer import answer
 from perturbloop.report.compose import PLAY_AGAIN, compose
 from perturbloop.report.export import write_sheet
@@ -245,8 +245,9 @@ def _agreement(row: Any) -> str:
 
 
 def _doubts(rows: pd.DataFrame, width: int) -> list[str]:
-    credit = [f"{row.gene_name} {row.credit}" for row in rows.itertuples() if row.credit]
-    lines = wrapped(f"Credit: {'; '.join(credit)}.", width, indent="  ") if credit else []
+    shared = list(rows.loc[rows["credit"] != "", "gene_name"])
+    said = f"Not separable, as the same compounds hit others too (column `credit`): {some(shared, limit=9)}."
+    lines = wrapped(said, width, indent="  ") if shared else []
     return [
         *lines,
         *wrapped(
