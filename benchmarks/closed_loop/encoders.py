@@ -22,7 +22,7 @@ from perturbloop.train.fit import fine_tune
 from perturbloop.train.linear import train_linear
 
 CELLS_PER_GENE = 10
-Labels = Literal["soft", "condition", "call"]
+Labels = Literal["soft", "condition", "call", "true"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Arm:
     learning_rate: float = 2e-4
     share: float = 0.5
     consistency: float = 0.0
+    epochs: int = 3
+    accumulate: int = 1
+    """Batches of an optimizer step."""
+    seed: int = 0
+    """Run of the same training."""
 
 
 RATE = 8e-4
@@ -94,25 +99,32 @@ def open_scores(study: Study) -> pd.DataFrame:
 
 
 def arm_scores(study: Study, arm: Arm) -> pd.DataFrame:
-    """Train the arm on the panel's cells of both kinds, and score its edits."""
+    """Train the arm, and score its edits."""
+    return scores(study, *trained(study, arm)).assign(method=arm.name)
+
+
+def trained(study: Study, arm: Arm) -> tuple[CellModel, Readout]:
+    """Train the arm on the panel's cells of both kinds."""
     examples, rng = _examples(study, arm)
     config = TrainConfig(
-        seed=study.seed,
+        seed=study.seed + 1000 * arm.seed,
         learning_rate=arm.learning_rate,
         perturbed_share=arm.share,
         consistency=arm.consistency,
+        epochs=arm.epochs,
+        accumulate=arm.accumulate,
     )
+    model: CellModel = study.model
     if arm.level == "frozen":
         rows = [examples.tokens.row(cell) for cell in range(examples.tokens.n_cells)]
-        weight_d, bias = state_head(study.model.embed(rows), examples.label_n, examples.weight_n)
-        model, emb_nd = study.model, study.emb_nd
+        weight_d, bias = state_head(model.embed(rows), examples.label_n, examples.weight_n)
     else:
         aims = _aims(study, arm, examples, rng) if arm.consistency else None
         tuned = fine_tune(study.model, examples, config, level=arm.level, aims=aims)
         model, weight_d, bias = tuned.model, tuned.weight_d, tuned.bias
-        emb_nd = model.embed([study.tokens.row(cell) for cell in range(study.tokens.n_cells)])
-    readout = Readout(goal_state(emb_nd, study.is_resting_n & study.train_n), weight_d, bias)
-    return scores(study, model, readout).assign(method=arm.name)
+    goal = np.flatnonzero(study.is_resting_n & study.train_n)
+    emb_nd = model.embed([study.tokens.row(cell) for cell in goal])
+    return model, Readout(goal_state(emb_nd, np.ones(len(goal), dtype=bool)), weight_d, bias)
 
 
 def skip_scores(study: Study) -> pd.DataFrame:
@@ -122,22 +134,28 @@ def skip_scores(study: Study) -> pd.DataFrame:
 
 
 def scores(
-    study: Study, model: CellModel, readout: Readout, *, not_expressed: NotExpressed = "insert"
+    study: Study,
+    model: CellModel,
+    readout: Readout,
+    *,
+    not_expressed: NotExpressed = "insert",
+    cells_per_gene: int = CELLS_PER_GENE,
+    number: str = "logit_shift",
 ) -> pd.DataFrame:
-    """Mean logit shift of every gene toward the other state; activation puts genes in where they are not expressed."""
+    """Mean shift of every gene toward the other state; activation puts genes in where they are not expressed."""
     parts = []
     for state, modality in ARMS:
         kind = kind_of(modality)
         start_n = ~study.is_resting_n if state == "stimulated" else study.is_resting_n
         tokens = study.tokens.select(np.flatnonzero(start_n))
         config = PerturbConfig(
-            kinds=(kind,), cells_per_gene=CELLS_PER_GENE, not_expressed=not_expressed, seed=study.seed
+            kinds=(kind,), cells_per_gene=cells_per_gene, not_expressed=not_expressed, seed=study.seed
         )
         edits = plan(tokens, study.model.vocabulary, config)
         engine = engine_of(model, readout, study.cells.select(start_n))
         shifts = engine.shifts(tokens, edits)
         toward = 1.0 if state == "stimulated" else -1.0  # the head's goal is rest
-        score = toward * shifts.groupby("gene_id")["logit_shift"].mean().reindex(study.cells.gene_ids)
+        score = toward * shifts.groupby("gene_id")[number].mean().reindex(study.cells.gene_ids)
         parts.append(pd.DataFrame({"kind": kind, "gene_id": score.index, "score": score.to_numpy()}))
     return pd.concat(parts)
 
@@ -191,7 +209,7 @@ def _cells_of_both_kinds(study: Study, arm: Arm) -> tuple[Tokens, np.ndarray, np
             called_n = np.array([gene != "" and bool(hit[gene]) for gene in target_n])
             labels.append(np.where(called_n, 1 - at_rest, at_rest))
         else:
-            labels.append(study.labels[kind])
+            labels.append((study.true_labels if arm.labels == "true" else study.labels)[kind])
     has_cls = study.model.vocabulary.has_cls
     return (
         Tokens.of_rows(rows, has_cls=has_cls),

@@ -1,17 +1,21 @@
 """One simulated network as a laboratory sees it: cells, a pretrained encoder, and what was measured of the panel genes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal
 
+import anndata
 import numpy as np
 import pandas as pd
+from pre_norm import pretrain_pre_norm
 from scipy import sparse
 
 from perturbloop.data import toy
 from perturbloop.data.cells import Cells, from_adata
 from perturbloop.data.encoding import tokenize, vocabulary_of
+from perturbloop.data.network import Network
 from perturbloop.data.perturbed import PerturbedCells
 from perturbloop.data.tokens import Tokens
 from perturbloop.evaluate.de import signed_de
@@ -27,7 +31,7 @@ from perturbloop.train.pretrain_config import PretrainConfig
 ARMS: tuple[tuple[toy.State, Modality], ...] = (("stimulated", "crispri"), ("resting", "crispra"))
 """Knock-downs in stimulated cells and activations in resting ones; scores are averaged over both, effects never."""
 K = (10, 20, 50)
-HELD_OUT_DONORS = 2
+N_DONORS = 8
 PANELS = ("hit-enriched", "random", "coverage")
 
 
@@ -42,6 +46,23 @@ class Difficulty:
     """Perturbed cells a gene and arm."""
 
 
+class Watched:
+    """A network that remembers the true state of the cells that settled in it last."""
+
+    def __init__(self, network: Network) -> None:
+        """Watch this network."""
+        self.network = network
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the network's own."""
+        return getattr(self.network, name)
+
+    def settle(self, noise_ng: np.ndarray, stimulus_n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `Network.settle`."""
+        log_ng, self.state_n = self.network.settle(noise_ng, stimulus_n)
+        return log_ng, self.state_n
+
+
 @dataclass(frozen=True)
 class Study:
     """A network with everything that is measured in it; kinds and panels are those of `ARMS` and `panels`."""
@@ -52,6 +73,10 @@ class Study:
     folder: Path
     panel_names: tuple[str, ...] = PANELS
     """How panels are chosen; fewer are measured sooner."""
+    donors: int = 6
+    """Donors whose cells train; the others' are held out."""
+    encoder: Literal["own", "pre-norm"] = "own"
+    """How the encoder is built and pretrained: as the package does it, or as in `pre_norm`."""
 
     @cached_property
     def world(self) -> toy.ToyWorld:
@@ -71,6 +96,8 @@ class Study:
         """Encoder, pretrained on the unlabelled corpus."""
         corpus, _ = from_adata(self.world.corpus)
         words = vocabulary_of(corpus, max_length=128)
+        if self.encoder == "pre-norm":
+            return pretrain_pre_norm(corpus, words, self.folder / "pre-norm.pt", seed=self.seed)
         config = PretrainConfig(
             layers=2, hidden=64, max_length=128, steps=200, learning_rate=2e-3, seed=self.seed
         )
@@ -92,7 +119,7 @@ class Study:
     @cached_property
     def train_n(self) -> np.ndarray:
         donor_n = self.cells.obs["donor_id"].to_numpy()
-        return ~np.isin(donor_n, np.unique(donor_n)[:HELD_OUT_DONORS])
+        return ~np.isin(donor_n, np.unique(donor_n)[: N_DONORS - self.donors])
 
     @cached_property
     def de(self) -> pd.DataFrame:
@@ -127,14 +154,7 @@ class Study:
     def perturbed(self, state: toy.State, modality: Modality, targets: Iterable[str]) -> PerturbedCells:
         """Perturbed cells of these genes."""
         wanted = sorted(set(targets))
-        adata = toy.perturb(
-            self.world,
-            wanted,
-            modality=modality,
-            state=state,
-            n_cells=self.difficulty.n_perturbed,
-            rng=np.random.default_rng([self.seed, 22, int(modality == "crispra")]),
-        )
+        adata = self._perturbed_in(self.world, state, modality, wanted)
         names = dict(zip(self.world.genes["gene_name"], self.world.genes["gene_id"], strict=True))
         config = PerturbedConfig(
             path="simulated", target_column="target", control=toy.CONTROL, modality=modality
@@ -150,11 +170,28 @@ class Study:
             target_ids={name: gene for name, gene in names.items() if gene in set(wanted)},
         )
 
+    def _perturbed_in(
+        self, world: toy.ToyWorld, state: toy.State, modality: Modality, wanted: list[str]
+    ) -> anndata.AnnData:
+        return toy.perturb(
+            world,
+            wanted,
+            modality=modality,
+            state=state,
+            n_cells=self.difficulty.n_perturbed,
+            rng=np.random.default_rng([self.seed, 22, int(modality == "crispra")]),
+        )
+
     @cached_property
     def studies(self) -> dict[Kind, PerturbedCells]:
         """Perturbed cells of every panel gene, by kind."""
-        everything = {gene for genes in self.panels.values() for gene in genes}
-        return {kind_of(modality): self.perturbed(state, modality, everything) for state, modality in ARMS}
+        return {
+            kind_of(modality): self.perturbed(state, modality, self._measured) for state, modality in ARMS
+        }
+
+    @property
+    def _measured(self) -> list[str]:
+        return sorted({gene for genes in self.panels.values() for gene in genes})
 
     @cached_property
     def effects(self) -> dict[Kind, pd.DataFrame]:
@@ -174,6 +211,21 @@ class Study:
             goal_n = self.is_resting_n if state == "stimulated" else ~self.is_resting_n
             reached_n = soft_labels(self.cells, goal_n, self.train_n, perturbed).probability_n
             found[kind_of(modality)] = reached_n if state == "stimulated" else 1 - reached_n
+        return found
+
+    @cached_property
+    def true_labels(self) -> dict[Kind, np.ndarray]:
+        """1 where the true state of a perturbed cell is nearer to rest, else 0: no laboratory has it."""
+        found = {}
+        for state, modality in ARMS:
+            watched = Watched(self.world.network)
+            self._perturbed_in(
+                replace(self.world, network=watched),  # type: ignore[arg-type]
+                state,
+                modality,
+                self._measured,
+            )
+            found[kind_of(modality)] = (watched.state_n < 0.5).astype(float)
         return found
 
     @cached_property
