@@ -1,10 +1,10 @@
 """One simulated network as a laboratory sees it: cells, a pretrained encoder, and what was measured of the panel genes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import anndata
 import numpy as np
@@ -46,21 +46,17 @@ class Difficulty:
     """Perturbed cells a gene and arm."""
 
 
-class Watched:
-    """A network that remembers the true state of the cells that settled in it last."""
+@dataclass(frozen=True)
+class Watched(Network):
+    """A network that remembers the true state of the cells that settled in it."""
 
-    def __init__(self, network: Network) -> None:
-        """Watch this network."""
-        self.network = network
-
-    def __getattr__(self, name: str) -> Any:
-        """Everything else is the network's own."""
-        return getattr(self.network, name)
+    states: list[np.ndarray] = field(default_factory=list)
 
     def settle(self, noise_ng: np.ndarray, stimulus_n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """As `Network.settle`."""
-        log_ng, self.state_n = self.network.settle(noise_ng, stimulus_n)
-        return log_ng, self.state_n
+        log_ng, state_n = super().settle(noise_ng, stimulus_n)
+        self.states.append(state_n)
+        return log_ng, state_n
 
 
 @dataclass(frozen=True)
@@ -218,14 +214,11 @@ class Study:
         """1 where the true state of a perturbed cell is nearer to rest, else 0: no laboratory has it."""
         found = {}
         for state, modality in ARMS:
-            watched = Watched(self.world.network)
-            self._perturbed_in(
-                replace(self.world, network=watched),  # type: ignore[arg-type]
-                state,
-                modality,
-                self._measured,
+            watched = Watched(
+                **{part.name: getattr(self.world.network, part.name) for part in fields(Network)}
             )
-            found[kind_of(modality)] = (watched.state_n < 0.5).astype(float)
+            self._perturbed_in(replace(self.world, network=watched), state, modality, self._measured)
+            found[kind_of(modality)] = (watched.states[-1] < 0.5).astype(float)
         return found
 
     @cached_property
