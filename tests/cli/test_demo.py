@@ -6,6 +6,7 @@ import pytest
 
 from perturbloop.cli.app import app
 from perturbloop.data.toy_disease import disease_world
+from perturbloop.errors import InputError
 from perturbloop.example import disease
 
 
@@ -42,3 +43,10 @@ def test_the_commands_of_the_worked_case_are_those_that_there_are(case):
     told = [shlex.split(line)[1] for line in tree["commands"]]
     assert told[:3] == ["init", "check", "play"]
     assert set(told) - {"targets"} <= known
+
+
+def test_files_of_the_user_are_not_replaced(tmp_path):
+    (tmp_path / "cells.h5ad").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"holds 'cells.h5ad'. Name another folder"):
+        disease.disease_case(tmp_path, seed=1)
+    assert (tmp_path / "cells.h5ad").read_bytes() == b"mine"

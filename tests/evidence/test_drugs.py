@@ -108,3 +108,18 @@ def test_no_score_reads_a_gene_that_the_compound_hits(lab):
     assert row["own_gene_in_readout"]
     seen = measure_effects(*states, replace(screen, compounds={}), config=CONFIG).by_gene.iloc[0]
     assert seen["effect_to_goal"] > 0.4
+
+
+def test_compounds_of_the_same_targets_do_not_tell_which_of_them_acts(lab):
+    genes = lab.gene_ids.tolist()
+    pair = frozenset(genes[41:43])
+    compounds = [Compound(name, inhibits=pair) for name in ("one", "two", "three")]
+    screen = drug_screen(lab, {one.name: 0.6 for one in compounds}, compounds)
+    measured = measure_effects(*lab.states(), screen, config=CONFIG)
+    table = gene_effects(measured.effects, screen.compounds, left_out=[], names={}, config=CONFIG)
+    rows = table[table["level"] == "gene"]
+    assert set(rows["gene_id"]) == pair
+    assert set(rows["target"]) == {"one; three; two"}
+    assert not rows["hit"].any()
+    assert (rows["effect_to_goal"] < 1.96 * rows["se"]).all()
+    assert len(table[table["level"] == "compound"]) == 3

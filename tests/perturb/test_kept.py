@@ -9,6 +9,7 @@ from perturbloop.perturb import kept as module
 from perturbloop.perturb.exact import ExactEngine
 from perturbloop.perturb.kept import Kept, kept_in
 from perturbloop.perturb.plan import plan
+from perturbloop.perturb.probe import PROBED_PASSES, SAMPLED_EDITS, noise_floor, seconds_per_flop
 from perturbloop.schema import PerturbConfig
 
 
@@ -103,3 +104,17 @@ def test_other_arithmetic_policies_and_cells_are_kept_apart_and_too_much_is_not_
 def test_an_engine_that_travels_leaves_what_is_kept_behind(model, readout, tmp_path):
     assert np.array_equal(Kept(tmp_path).key_k, [])
     assert ExactEngine(model, readout, kept=Kept(tmp_path)).__getstate__()["kept"] is None
+
+
+def test_speed_and_noise_are_measured_on_what_is_computed_now(
+    model, tokens, readout, edits, tmp_path, counted
+):
+    engine = ExactEngine(model, readout, kept=Kept(tmp_path))
+    engine.shifts(tokens, edits)
+    counted.clear()
+    seconds_per_flop(engine, tokens)
+    assert sum(counted) == 1 + PROBED_PASSES
+    counted.clear()
+    noise_floor(engine, tokens, edits)
+    assert sum(counted) > SAMPLED_EDITS
+    assert engine.kept is not None

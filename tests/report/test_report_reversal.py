@@ -64,7 +64,9 @@ def test_figures_draw_every_arm_and_dose(reversal, rng):
     best = best_doses(reversal).head(1)
     labels = [
         one.get_text()
-        for one in arms_on_axis(positions, best, start="KO", goal="WT").axes[0].get_yticklabels()
+        for one in arms_on_axis(positions, best, treated=set(best["target"]), start="KO", goal="WT")
+        .axes[0]
+        .get_yticklabels()
     ]
     assert labels == ["WT, vehicle (50)", "KO, vehicle (50)", "cure, 10 (50)"]
     panels = dose_response(reversal, ["cure", "poison"]).axes

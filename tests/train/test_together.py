@@ -19,7 +19,7 @@ BODY = """
     import numpy as np, pandas as pd, torch
     from scipy import sparse
     from transformers import BertConfig, BertModel
-    from perturbloop.cli import app
+    from perturbloop.cli import app, output
     from perturbloop.data.cells import Cells
     from perturbloop.data.tokens import Tokens
     from perturbloop.data.vocabulary import Vocabulary
@@ -29,6 +29,8 @@ BODY = """
     from perturbloop.train.examples import open_loop
     from perturbloop.train.fit import fine_tune
     from perturbloop.train.pretrain_config import PretrainConfig
+
+    output.TRAINING |= {"teach"}
 
     @app.command()
     def teach(folder: Path):
@@ -67,7 +69,12 @@ def launched(folder, size):
     for rank in range(size):
         more = {"WORLD_SIZE": str(size), "RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         runs.append(subprocess.Popen([sys.executable, "-c", code, str(folder)], env=os.environ | more))
-    assert [run.wait(timeout=500) for run in runs] == [0] * size
+    try:
+        assert [run.wait(timeout=300) for run in runs] == [0] * size
+    finally:
+        for run in runs:
+            run.kill()
+            run.wait()
     return json.loads((folder / "said.json").read_text()), load_file(folder / "model" / "model.safetensors")
 
 

@@ -21,6 +21,8 @@ from perturbloop.progress import heard_by
 UsageError: Any = typer.BadParameter.__bases__[0]
 """What Typer raises where a command was not typed as it takes it; it has no public name for it."""
 STOPPED = "Stopped. Type the same command to go on."
+TRAINING = frozenset({"pretrain", "train", "perturb", "evaluate", "play", "curves"})
+"""Commands that train, and so share the work with the processes that a launcher started with them."""
 TWO_MINUTES = 120.0
 """Seconds from which the time that is left is told in minutes."""
 UNLESS = {"--model": "--preset"}
@@ -88,10 +90,12 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command, or help the process that does; what libraries warn of goes to the log `py.warnings`, not to the terminal."""
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # by `accelerate launch` or `torchrun`
+        typed = next((word for word in ctx.obj if word in self.commands), "")
+        if typed in TRAINING and os.environ.get("WORLD_SIZE", "1") not in ("", "1"):  # by `torchrun`
             from perturbloop.train.together import join
 
-            crew = join()
+            with refusals(as_json="--json" in ctx.obj):
+                crew = join()
             if not crew.leads:
                 return crew.serve()
             ctx.call_on_close(crew.dismiss)

@@ -117,7 +117,7 @@ def read_targets(path: Path | str) -> pd.DataFrame:
     Returns
     -------
     `compound`, `gene` (as written), `kind` (delete, overexpress, '' = unknown sign), `potency` (−log10 of mol/l, or missing) and
-    `synonyms` of the compound, separated by |.
+    `synonyms` of the compound, separated by bars.
 
     Raises
     ------

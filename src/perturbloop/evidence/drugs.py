@@ -83,33 +83,54 @@ def gene_effects(
     Notes
     -----
     Each target's share of a compound's effect is by its weight (`data.drugs.weights_of`): by potency where it is known, else all
-    alike (`share_of_target`). Compounds of one gene and arm are pooled as guides are
-    (`stats.pool.pool`), with the spread between compounds in the error. A gene of one selective compound has that compound's
+    alike (`share_of_target`). Compounds of the same several targets are pooled before they are shared out. Compounds of one gene and arm
+    are pooled as guides are (`stats.pool.pool`), with the spread between compounds in the error. A gene of one selective compound has that compound's
     effect, error and p.
     """
     rows = effects[effects["level"] == "gene"]
     parts = [rows.assign(level="compound", gene_id="", effect=np.nan, fold=-1)]
     unused = set(left_out)
     for arm in arms_of("drug"):
-        shares = []
+        of_set: dict[frozenset[str], list[tuple[dict[Any, Any], Compound]]] = {}
         for row in rows.to_dict("records"):
             compound = compounds.get(str(row["target"]))
-            if compound is None or compound.arm != arm or compound.name in unused:
-                continue
-            shares += [row | share for share in _shares(row, compound)]
+            if compound is not None and compound.arm == arm and compound.name not in unused:
+                alike = compound.genes if len(compound.genes) > 1 else frozenset({compound.name})
+                of_set.setdefault(alike, []).append((row, compound))
+        shares = [
+            row | share
+            for same in of_set.values()
+            for row, compound in [_together(same)]
+            for share in _shares(row, compound)
+        ]
         if shares:
             parts.append(_arm(pd.DataFrame(shares), arm, names, config))
     table = pd.concat(parts, ignore_index=True)
     return EFFECTS.checked(table)
 
 
+def _together(same: list[tuple[dict[Any, Any], Compound]]) -> tuple[dict[Any, Any], Compound]:
+    """Compounds of the same several targets as one: what they leave in doubt, how these divide the effect, no number of them tells."""
+    first, compound = same[0]
+    if len(same) == 1:
+        return first, compound
+    effects, errors = (
+        np.array([row[name] for row, _ in same], dtype=float) for name in ("effect_to_goal", "se")
+    )
+    pooled = pool(effects, errors**2, null_variance=0.0)
+    found = {"effect_to_goal": pooled.mean, "se": pooled.se, "pvalue": pooled.pvalue}
+    names = {"target": "; ".join(sorted(str(row["target"]) for row, _ in same))}
+    return first | found | names | {"n_cells": sum(int(row["n_cells"]) for row, _ in same)}, compound
+
+
 def _shares(row: Mapping[Any, Any], compound: Compound) -> list[dict[str, object]]:
     """What one compound says of each of its targets of known sign; those of unknown sign take their part of the effect."""
-    weights, alone = compound.weights, len(compound.genes) == 1
-    total = sum(weights.values())
+    weights, unknown = compound.weights, len(compound.unresolved)
+    n_targets, alone = len(weights) + unknown, len(compound.genes) + unknown == 1
+    total = sum(weights.values()) * n_targets / max(len(weights), 1)  # one nobody knows counts as a mean one
     made = []
     for gene in sorted(compound.inhibits | compound.activates):
-        mean, error = share_of_target(row["effect_to_goal"], row["se"], weights[gene] / total, len(weights))
+        mean, error = share_of_target(row["effect_to_goal"], row["se"], weights[gene] / total, n_targets)
         made.append({"gene_id": gene, "effect_to_goal": mean, "se": error, "selective": alone})
     return made
 

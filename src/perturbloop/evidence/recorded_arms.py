@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from perturbloop.data.arms import Arms, read_arms
+from perturbloop.data.compounds import named, read_compounds
 from perturbloop.data.knockout import knocked_out
 from perturbloop.data.perturbed import PerturbedCells
 from perturbloop.data.spending import left_out
@@ -47,6 +48,9 @@ def measure_arms(study: Study, entry: PerturbedConfig, perturbed: PerturbedCells
     unread = {knocked_out(state, study.states.cells) for state in (start, goal)}.union(
         *left_out(study.states.cells, perturbed).values()
     )
+    if entry.targets is not None:  # also of compounds with too few cells for an effect
+        compounds, _ = read_compounds(entry.targets, names=study.names)
+        unread = unread.union(*(one.genes for one in named(compounds, sorted(set(arms.target_n))).values()))
     found = measure_reversal(study.states, arms, names=(start, goal), unread=unread)
     source = Path(entry.path).name
     tables = {

@@ -65,16 +65,18 @@ def measure_reversal(
     by_donor = dict(readouts(score, state_donor_n, donors))
     _require_donors(len(by_donor), donors, arms)
     sheet = sheet_of(arms, scores(arms.cells, arms.donor_n, by_donor, levels=LEVELS), LEVELS)
-    if (arms.is_goal_n & arms.is_vehicle_n).any():
-        gaps = {kind: gap for kind in sheet.kinds if min(gap := _gap(sheet, kind)) > 0}
-    else:
-        gaps = dict.fromkeys(sheet.kinds, (gap_of_states(score, state_donor_n),) * 2)
-    _require_axis(gaps, names, arms)
+    own = bool((arms.is_goal_n & arms.is_vehicle_n).any())
+    borrowed = (gap_of_states(score, state_donor_n),) * 2
+    gaps = {kind: _gap(sheet, kind) if own else borrowed for kind in sheet.kinds}
+    gaps = {kind: gap for kind, gap in gaps.items() if all(size > 0 for size in gap)}  # a missing one is not
+    _require_axis(gaps, names, arms, own=own)
     rows = [_row(sheet, key, kind, gaps[kind]) for key in sheet.groups for kind in gaps]
     table = REVERSAL.checked(pd.DataFrame([row for row in rows if row], columns=REVERSAL.names))
     lost = [f"donor '{one}'" for one in donors if one not in by_donor]
     lost += [f"cell type '{one}'" for one in sheet.kinds if one not in gaps]
-    return Reversal(table, _positions(arms, sheet, gaps[ALL][0], names), _warnings(lost, score.heldout_auroc))
+    unseen = [] if state_donor_n is None else sorted(set(donors) - set(state_donor_n.astype(str)) - {ALL})
+    warnings = (*_warnings(lost, score.heldout_auroc), *_unseen(unseen, state_donor_n))
+    return Reversal(table, _positions(arms, sheet, gaps[ALL][0], names), warnings)
 
 
 def _gap(sheet: Sheet, kind: str) -> Gap:
@@ -180,11 +182,18 @@ def _require_donors(n_read: int, donors: Collection[str], arms: Arms) -> None:
         raise InputError(msg)
 
 
-def _require_axis(gaps: dict[str, Gap], names: tuple[str, str], arms: Arms) -> None:
+def _require_axis(gaps: dict[str, Gap], names: tuple[str, str], arms: Arms, *, own: bool) -> None:
+    if ALL not in gaps and not own:
+        msg = (
+            f"{arms.cells.source} has no '{names[1]}' cells with the vehicle, so the campaign's own '{names[1]}' cells mark the end of the way back; "
+            f"in a donor whom the classifier never saw they do not stand apart from '{names[0]}' cells. Add '{names[1]}' cells with the vehicle, or give "
+            "state cells of more donors of both states."
+        )
+        raise InputError(msg)
     if ALL not in gaps:
         msg = (
             f"With the vehicle, '{names[1]}' cells must stand nearer to the goal than '{names[0]}' cells; in {arms.cells.source} they do not, "
-            "by a classifier of the campaign's cells, so there is no way back to measure. See whether `--arm-column` and the states of the "
+            "by a classifier of the campaign's cells, or the two share no cell type, so there is no way back to measure. See whether `--arm-column` and the states of the "
             "campaign mean the same, and whether the file's cells are like the campaign's."
         )
         raise InputError(msg)
@@ -201,3 +210,13 @@ def _warnings(lost: list[str], auroc: float) -> tuple[str, ...]:
             f"The axis tells held-out start from goal cells with AUROC {auroc:.2f} only; shares of the way back mean little."
         )
     return tuple(said)
+
+
+def _unseen(donors: list[str], state_donor_n: np.ndarray | None) -> tuple[str, ...]:
+    """Say of which donors the campaign has no cells: one that goes by another name there has trained what reads him."""
+    if not donors or state_donor_n is None:
+        return ()
+    return (
+        f"Of donor {some(donors)} the campaign has no cells; its donors are {some(sorted(set(state_donor_n.astype(str))))}. A donor who goes by "
+        "another name there is read by a classifier that saw his cells: name donors alike.",
+    )

@@ -111,7 +111,9 @@ class Sheet:
         """Cells counted in each cell's well, or else sequenced; and the part of its well that the cell is. `None` without wells."""
         if self.arms.well_n is None:
             return None
-        _, code_n, size = np.unique(self.arms.well_n.astype(str), return_inverse=True, return_counts=True)
+        named = zip(self.arms.donor_n, self.arms.plate_n, self.arms.well_n.astype(str), strict=True)
+        code_n = pd.factorize(pd.Series(list(named)))[0]  # wells of several plates have one name
+        size = np.bincount(code_n)
         counted_n = size[code_n] if self.arms.recovered_n is None else self.arms.recovered_n
         return np.column_stack([counted_n, 1 / size[code_n]])
 

@@ -1,5 +1,6 @@
 """The worked case of a disease: the files a laboratory would have, and the commands that make targets of them."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from perturbloop import progress
 from perturbloop.data.cells import read_cells
 from perturbloop.data.encoding import vocabulary_of
 from perturbloop.data.toy_disease import CONTROL, DISEASE, DiseaseWorld, disease_world
+from perturbloop.errors import InputError, some
+from perturbloop.store.files import read_json, write_json
 from perturbloop.train.pretrain import pretrain
 from perturbloop.train.pretrain_config import PretrainConfig
 
@@ -38,12 +41,26 @@ def disease_case(folder: Path, *, seed: int) -> tuple[dict[str, Any], list[str]]
     -------
     Folder, files and commands as plain values, and what to tell.
     """
+    _take(folder, seed)
     write_files(disease_world(seed), folder)
     pretrained(folder, seed=seed)
     commands = commands_of(folder)
     lines = [f"{folder / name}: {what}" for name, what in FILES.items()]
     tree = {"folder": str(folder), "files": FILES, "commands": commands}
     return tree, [*lines, "The biology is simulated, the names and the drugs are real. Type:", *commands]
+
+
+def _take(folder: Path, seed: int) -> None:
+    """Refuse a folder that holds files of these names that are not of this case; note in it which case it is."""
+    note = folder / "truth" / "case.json"
+    there = [name for name in FILES if (folder / name).exists()]
+    if there and not (note.is_file() and read_json(note) == {"seed": seed}):
+        msg = (
+            f"The worked case needs a folder without {some(FILES)}, or one of its own with the same seed; `{folder}` holds {some(there)}. "
+            "Name another folder."
+        )
+        raise InputError(msg)
+    write_json(note, {"seed": seed})
 
 
 def write_files(world: DiseaseWorld, folder: Path) -> None:
@@ -114,16 +131,19 @@ def commands_of(folder: Path) -> list[str]:
     folder
         Folder of the files.
     """
-    study = folder / "study"
+    study, cells, screen, targets, model = (
+        shlex.quote(str(folder / name))
+        for name in ("study", "cells.h5ad", "screen.h5ad", "targets.csv", "model")
+    )
     return [
-        f"perturbloop init {study} --cells {folder / 'cells.h5ad'} --state-column genotype --start {DISEASE} --goal {CONTROL} "
-        f"--donor-column donor_id --model {folder / 'model'} --positive-controls RUNX1:activate --not-expressed insert",
+        f"perturbloop init {study} --cells {cells} --state-column genotype --start {DISEASE} --goal {CONTROL} "
+        f"--donor-column donor_id --model {model} --positive-controls RUNX1:activate --not-expressed insert",
         f"perturbloop check {study}",
         f"perturbloop play {study}",
-        f"perturbloop record {study} --perturbed {folder / 'screen.h5ad'} --modality drug --target-column compound --control DMSO "
-        f"--targets {folder / 'targets.csv'} --dose-column dose --time-column time_h --replicate-column plate --arm-column genotype "
+        f"perturbloop record {study} --perturbed {screen} --modality drug --target-column compound --control DMSO "
+        f"--targets {targets} --dose-column dose --time-column time_h --replicate-column plate --arm-column genotype "
         "--donor-column donor_id --well-column well --recovered-column recovered_cells",
         f"perturbloop play {study}",
         f"perturbloop report {study}",
-        f"perturbloop targets {study} --drugs {folder / 'targets.csv'}",
+        f"perturbloop targets {study} --drugs {targets}",
     ]

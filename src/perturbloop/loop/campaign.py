@@ -31,6 +31,7 @@ from perturbloop.perturb.workers import shared_by
 from perturbloop.report import gate_failure
 from perturbloop.schema import CampaignConfig, Recorded, RecordedFile, name_of
 from perturbloop.store.files import undone
+from perturbloop.store.remote import shown
 
 if TYPE_CHECKING:
     from perturbloop.perturb.cost import Cost
@@ -266,7 +267,7 @@ def perturb_part(folder: Path | str, part: str, *, store: str = "") -> list[str]
             )
             raise StoreError(msg)
         said = asked.line(*score_part(work, asked))
-    return [said, f"When all parts are done: perturbloop play {folder}{store and f' --store {store}'}"]
+    return [said, f"When all parts are done: perturbloop play {folder}{store and f' --store {shown(store)}'}"]
 
 
 def _stale(campaign: CampaignFolder, keys: dict[str, str], until: str) -> tuple[str, ...]:

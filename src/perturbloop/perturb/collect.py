@@ -18,6 +18,7 @@ from perturbloop.perturb.shards import score_shards, shard_path
 from perturbloop.perturb.workers import sharing
 from perturbloop.schema import Precision
 from perturbloop.store.files import own, read_table, write_first
+from perturbloop.store.remote import shown
 
 SHARD_EDITS = 1000
 _PRECISIONS: dict[str, Precision] = {name: name for name in get_args(Precision)}
@@ -148,7 +149,7 @@ def precision_of(folder: Path, asked: Precision | Literal["auto"], device: torch
         found = _PRECISIONS[json.loads(text)["precision"]]
     if store and store.first(note, text) != text:
         msg = (
-            f"The shards of a run are of one precision; those in {store.url!r} are not {found}, as those of `{folder}` are. Delete that "
+            f"The shards of a run are of one precision; those in {shown(store.url)!r} are not {found}, as those of `{folder}` are. Delete that "
             "folder, or name another place with `--store`."
         )
         raise StoreError(msg)

@@ -100,6 +100,9 @@ def compounds_asked(
             )
             raise InputError(msg)
         known = found
+    if dose_um is not None and not dose_um > 0:
+        msg = f"`--dose-um` must be above 0, in micromoles a liter; it is {dose_um:g}. Correct it, or leave it out."
+        raise InputError(msg)
     molar = float("nan") if dose_um is None else dose_um * 1e-6
     made = [_combination(replace(one, molar=molar), vocabulary) for one in known.values()]
     kept = tuple(one for one in made if one.targets)

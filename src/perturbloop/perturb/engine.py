@@ -57,6 +57,10 @@ class Engine(ABC):
         """Return the same engine in its best arithmetic: itself, where it knows no other."""
         return self
 
+    def apart(self) -> "Engine":
+        """Return the same engine without what is kept of earlier work: it computes all it is asked for."""
+        return self
+
     @abstractmethod
     def footprint(self, tokens: Tokens) -> Footprint:
         """What reading each cell once takes."""

@@ -1,5 +1,6 @@
 """The exact engine: every edited cell is encoded anew. It is the reference for anything faster."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -134,6 +135,12 @@ class ExactEngine(Engine):
     def at_full_precision(self) -> "ExactEngine":
         """Return the same engine in float32."""
         return ExactEngine(self.model, self.readout, batch_tokens=self.batch_tokens)
+
+    def apart(self) -> "ExactEngine":
+        """Return the same engine without kept encodings."""
+        found = copy.copy(self)
+        found.kept = None
+        return found
 
     def footprint(self, tokens: Tokens) -> Footprint:
         """Floating-point operations of one pass of each cell, and bytes of a batch above the model."""

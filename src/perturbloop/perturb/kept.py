@@ -122,7 +122,7 @@ def kept_in(folder: Path, plan: Plan, model: CellModel, *, cells: str, precision
     """
     if len(plan.edits) * model.dim * np.dtype(np.float32).itemsize > MOST_BYTES:
         return None
-    meaning = {"policy": asdict(plan.policy), "dose": plan.dose, "precision": precision}
+    meaning = {"kinds": list(KINDS), "policy": asdict(plan.policy), "dose": plan.dose, "precision": precision}
     return Kept(folder / model.digest / step_key("encoded", config=meaning, inputs=[cells]))
 
 

@@ -39,6 +39,7 @@ class NoiseFloor:
 
 def seconds_per_flop(engine: Engine, tokens: Tokens) -> float:
     """Time a floating-point operation takes on this machine, from a few passes of a cell of middling length."""
+    engine = engine.apart()
     typical = int(np.argsort(tokens.length_n)[tokens.n_cells // 2])
     flops = engine.footprint(tokens).flops_n[typical]
     engine.unedited(tokens, np.array([typical]))
@@ -65,7 +66,7 @@ def noise_floor(engine: Engine, tokens: Tokens, plan: Plan, *, seed: int = 0) ->
     -------
     Differences of logits: of a cell read twice, and between this precision and float32.
     """
-    edits = plan.edits
+    engine, edits = engine.apart(), plan.edits
     drawn = np.sort(np.random.default_rng(seed).permutation(len(edits))[:SAMPLED_EDITS])
     sample = edits.iloc[drawn]
     ours = engine.shifts(tokens, plan, edits=sample)["logit_shift"].to_numpy()

@@ -1,6 +1,6 @@
 """Where the cells of every arm lie between disease and control, and what each dose of a compound does."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,12 @@ _LEAST, _HEIGHT = 5, 1.6
 
 
 def arms_on_axis(
-    positions: pd.DataFrame, best: pd.DataFrame, *, start: str = "start", goal: str = "goal"
+    positions: pd.DataFrame,
+    best: pd.DataFrame,
+    *,
+    treated: Collection[str],
+    start: str = "start",
+    goal: str = "goal",
 ) -> Figure:
     """Density of the cells of each arm on the axis, a row each: goal and start with the vehicle, then compounds at one dose.
 
@@ -27,6 +32,8 @@ def arms_on_axis(
         POSITIONS rows.
     best
         REVERSAL rows of the compounds to draw, one of each: its dose and time are drawn.
+    treated
+        All compounds: other cells have the vehicle.
     start, goal
         Names of the states.
 
@@ -35,7 +42,7 @@ def arms_on_axis(
     A figure; right = toward the goal. Bars mark means; flagged compounds are orange.
     """
     known = positions[positions["position"].notna()]
-    vehicle = ~known["target"].isin(best["target"]) & known["dose"].isna()
+    vehicle = ~known["target"].isin(treated) & known["dose"].isna()
     rows = [
         (f"{goal}, vehicle", known[known["arm"].eq(goal) & vehicle], INK),
         (f"{start}, vehicle", known[known["arm"].eq(start) & vehicle], GRAY),
@@ -91,9 +98,15 @@ def dose_response(reversal: pd.DataFrame, compounds: Sequence[str]) -> Figure:
         ax.set_axis_off()
     for ax, name in zip(axes.ravel(), names, strict=False):
         rows = whole[whole["target"].eq(name)]
-        _doses(ax, rows[rows["time"].eq(rows["time"].max())].sort_values("dose"), name)
+        _doses(ax, rows[rows["time"].eq(_last(rows["time"]))].sort_values("dose"), name)
     axes[0, 0].set_ylabel("way back, recovered")
     return drawn
+
+
+def _last(times: pd.Series) -> str:
+    """Latest of some times: as numbers where they are."""
+    number = pd.to_numeric(times, errors="coerce")
+    return str(times.max() if number.isna().any() else times[number.idxmax()]) if len(times) else ""
 
 
 def _density(ax: Axes, values: np.ndarray, place: int, color: str, grid: np.ndarray) -> None:

@@ -46,7 +46,7 @@ def reversal_grid(rows: pd.DataFrame, title: str = "") -> Grid:
         (
             text(row.target),
             *((text(row.cell_type),) if typed else ()),
-            number(row.dose, 3).rstrip("0").rstrip("."),
+            text("" if pd.isna(row.dose) else f"{row.dose:g}"),
             *((text(row.time),) if timed else ()),
             f"{number(row.share)} {interval(row.ci_low, row.ci_high)}",
             number(row.share_raw),
@@ -100,7 +100,12 @@ def reversal_section(report: RoundReport) -> Section:
                 f"Every cell on the axis from {report.start} to {report.goal} with the vehicle (0 and 1), read by a classifier that never saw "
                 "its donor; compounds at their best dose.",
                 drawn(
-                    "arms_on_axis", report.positions, best.head(BEST), start=report.start, goal=report.goal
+                    "arms_on_axis",
+                    report.positions,
+                    best.head(BEST),
+                    treated=set(report.reversal["target"]),
+                    start=report.start,
+                    goal=report.goal,
                 ),
             ),
             Picture(

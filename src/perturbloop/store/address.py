@@ -2,10 +2,13 @@
 
 import re
 from typing import Any
+from urllib.parse import unquote
 
-from perturbloop.errors import InputError
+from perturbloop.errors import InputError, some
 
 _SCHEMES = ("postgresql", "postgres")
+_HIDDEN = re.compile(r"password|secret|scram_\w*key")
+"""Options of libpq that hold a secret."""
 _SECRET = (
     "The address of a ledger is kept in the campaign's folder and must hold no password; one came (not repeated here). Leave it out, "
     "and put it into ~/.pgpass or PGPASSWORD, where the client looks for it; write an `@` of a name as %40."
@@ -34,17 +37,20 @@ def parsed(url: str) -> dict[str, str]:
         said = f"one of `{scheme}:…` came" if rest and scheme.isalnum() else "something else came"
         msg = f"The ledger needs an address as postgresql://HOST/DATABASE; {said}. Correct it."
         raise InputError(msg)
-    if re.search(r":[^@]*@", rest):
+    names = [
+        unquote(name)
+        for name, divider, _ in (part.partition("=") for part in rest.partition("?")[2].split("&"))
+        if divider
+    ]
+    if re.search(r":[^@]*@", rest) or any(_HIDDEN.search(name) for name in names):
         raise InputError(_SECRET)
     found = _client().conninfo.conninfo_to_dict
     try:
         options = {name: str(value) for name, value in found(url).items()}
     except _client().ProgrammingError as error:
-        said = " ".join(str(error).split())
-        msg = f"The ledger needs an address as postgresql://HOST/DATABASE; this one cannot be read: {said}. Correct it."
+        asked = f"; its options are {some(names)}" if names else ""
+        msg = f"The ledger needs an address as postgresql://HOST/DATABASE[?OPTION=VALUE]; this one cannot be read{asked}. Correct its spelling."
         raise InputError(msg) from error
-    if {"password", "sslpassword"} & set(options):
-        raise InputError(_SECRET)
     if not {"dbname", "service"} & set(options):
         msg = (
             f"The address of a ledger must name its database; `{url}` names none, so that each user would come to another. "

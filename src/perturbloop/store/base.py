@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 
@@ -224,7 +224,7 @@ class CampaignStore(ABC):
     def close(self) -> None:
         """Let go of the database."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "CampaignStore":
         return self
 
     def __exit__(

@@ -7,6 +7,7 @@ the same shard do not overwrite each other.
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,15 @@ PACKAGES = {
 """What is installed for a protocol; others are named by fsspec."""
 MARK = "perturbloop"
 """Name of the file by which a place was tried."""
+
+
+def shown(url: str) -> str:
+    """Address without a password or query, to be told and logged.
+
+    >>> shown("ftp://lab:secret@host/place?key=x"), shown("s3://bucket/study")
+    ('ftp://lab:…@host/place', 's3://bucket/study')
+    """
+    return re.sub(r"(://[^/@:]*:)[^@]*@", r"\1…@", url.partition("?")[0])
 
 
 class Remote:
@@ -57,7 +67,7 @@ class Remote:
             self.fs.cat_file(f"{self.root}/{MARK}")
         except Exception as error:  # each protocol has errors of its own
             msg = (
-                f"`--store` needs a place that may be written and read; {url!r} may not ({_said(error)}). Correct the address, make the "
+                f"`--store` needs a place that may be written and read; {shown(url)!r} may not ({_said(error)}). Correct the address, make the "
                 "bucket, or give this machine the credentials for it."
             )
             raise InputError(msg) from error
@@ -149,7 +159,7 @@ class Remote:
             raise
         except Exception as error:  # each protocol has errors of its own
             msg = (
-                f"The place of `--store`, {self.url!r}, was reached before and is not now ({_said(error)}). Run the same command again: what "
+                f"The place of `--store`, {shown(self.url)!r}, was reached before and is not now ({_said(error)}). Run the same command again: what "
                 "was made is kept in the campaign's folder, and sent then."
             )
             raise StoreError(msg) from error
@@ -164,11 +174,11 @@ def _opened(url: str) -> tuple[Any, str]:
     except ImportError as error:
         package = PACKAGES.get(protocol)
         todo = f"Run `pip install '{package}'`" if package else "Install what it names"
-        msg = f"`--store {url}` needs a package that is not installed ({error}). {todo}, or give a place of another kind."
+        msg = f"`--store {shown(url)}` needs a package that is not installed ({error}). {todo}, or give a place of another kind."
         raise InputError(msg) from error
     except Exception as error:
         msg = (
-            f"`--store` takes an address that fsspec knows, such as s3://BUCKET/study, or a path; {url!r} came ({_said(error)}). "
+            f"`--store` takes an address that fsspec knows, such as s3://BUCKET/study, or a path; {shown(url)!r} came ({_said(error)}). "
             "Correct it."
         )
         raise InputError(msg) from error

@@ -195,6 +195,9 @@ class SqlStore(CampaignStore):
             times = {name: pd.to_datetime(frame[name], utc=True) for name in ("proposed", "told")}
             return frame.astype({"predicted": float, "shift": float, "hit": "boolean"}).assign(**times)
 
+    def __enter__(self) -> "SqlStore":
+        return self
+
     def rows(self) -> Rows:
         """Every row of every table, as it is."""
         with self._read() as connection:

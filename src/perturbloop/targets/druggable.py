@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.data import hgnc
+from perturbloop.data.drugs import merged
 from perturbloop.data.drugs.words import ORDER
 from perturbloop.data.genes import ensembl_id
 from perturbloop.schema import ACTION, TARGET_COMPOUNDS
@@ -60,11 +61,9 @@ def compounds_of(targets: pd.DataFrame, interactions: pd.DataFrame, genes: pd.Da
     the highest potency, the name.
     """
     ids = gene_ids_of(interactions["gene"], genes)
-    known = interactions.assign(gene_id=interactions["gene"].map(ids)).dropna(subset=["gene_id"])
-    known = known.drop_duplicates(["gene_id", "compound"])
-    rows = targets[["gene_id", "gene_name", "action"]].merge(
-        known.drop(columns=["gene"]), on="gene_id", how="inner"
-    )
+    known = interactions.assign(gene=interactions["gene"].map(ids)).dropna(subset=["gene"])
+    known = merged(known).rename(columns={"gene": "gene_id"})  # sources name a gene differently
+    rows = targets[["gene_id", "gene_name", "action"]].merge(known, on="gene_id", how="inner")
     done = rows["kind"].map(ACTION)
     rows["direction"] = np.where(
         done.isna(), "unknown", np.where(done.eq(rows["action"]), "agrees", "opposes")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from perturbloop.data.drugs.words import APPROVED
+from perturbloop.data.flags import FLAGS
 from perturbloop.errors import InputError, closest, some
 
 
@@ -70,6 +71,7 @@ class Filters:
         if self.sign_known:
             kept = kept[kept["sign_known"].astype(bool)]
         if self.without_flags:
+            _require_flags(self.without_flags, targets)
             kept = kept[[not _has(said, self.without_flags) for said in kept["cautions"]]]
         if self.min_certainty > 0:
             kept = kept[kept["certainty"].ge(self.min_certainty)]
@@ -87,6 +89,15 @@ def _named(targets: pd.DataFrame, genes: Collection[str]) -> pd.Series:
         )
         raise InputError(msg)
     return targets["gene_name"].str.upper().isin(wanted) | targets["gene_id"].str.upper().isin(wanted)
+
+
+def _require_flags(asked: Collection[str], targets: pd.DataFrame) -> None:
+    """Refuse a caution that no gene can have."""
+    seen = {one for said in targets["cautions"] for one in str(said).split(", ") if one}
+    known = sorted({"all", *seen, *(flag.name for flag in FLAGS)})
+    if unknown := sorted(set(asked) - set(known)):
+        msg = f"`--without` takes cautions: {some(known, limit=30)}; {some(unknown)} came. Did you mean {closest(unknown[0], known, limit=1)}?"
+        raise InputError(msg)
 
 
 def _has(cautions: str, flags: Collection[str]) -> bool:

@@ -44,7 +44,7 @@ def stem_of(symbol: str) -> str:
 
 
 def families(gene_names: Sequence[str]) -> dict[str, list[str]]:
-    """Members of each family of at least two of these genes, by stem with *.
+    """Members of each family of at least two of these genes, by stem with an asterisk.
 
     >>> families(["PRKCA", "PRKCB", "MTOR", "JAK1"])
     {'PRKC*': ['PRKCA', 'PRKCB']}

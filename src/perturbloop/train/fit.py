@@ -108,6 +108,8 @@ def _tuned(
     together = crew()
     torch.manual_seed(config.seed)
     model = copy.deepcopy(encoder)
+    if together.size > 1 and model.device.type == "cuda":  # it was sent from another process's GPU
+        torch.nn.Module.to(model.bert, torch.device("cuda", torch.cuda.current_device()))
     model.forget_digest()
     head = torch.nn.Linear(model.dim, 1, device=model.device)
     torch.nn.init.normal_(head.weight, std=0.02)

@@ -15,6 +15,10 @@ import numpy as np
 import torch
 from torch import distributed
 
+from perturbloop.errors import InputError
+
+MEETING = timedelta(minutes=5)
+"""How long the processes wait for each other at the start."""
 PATIENCE = timedelta(days=7)
 """How long the others wait while the first does something else."""
 
@@ -124,11 +128,26 @@ def crew() -> Crew:
 
 
 def join() -> Crew:
-    """Meet the processes that were started with this one; each takes the GPU of its number where there are some."""
+    """Meet the processes that were started with this one; each takes the GPU of its number where there are some.
+
+    Raises
+    ------
+    InputError
+        If the others do not come, or there are more processes than GPUs.
+    """
     backend = "gloo"
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        backend = "cpu:gloo,cuda:nccl"
-    distributed.init_process_group(backend, timeout=PATIENCE)
+    try:
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            backend = "cpu:gloo,cuda:nccl"
+        store, rank, size = next(distributed.rendezvous("env://", timeout=MEETING))
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        msg = (
+            "The environment says that several processes train together (`WORLD_SIZE`); they need RANK, WORLD_SIZE, MASTER_ADDR and "
+            f"MASTER_PORT, must all be started, and need a GPU each or none: {reason}. Start them by `torchrun`, or `unset WORLD_SIZE`."
+        )
+        raise InputError(msg) from error
     _state["crew"] = Crew(distributed.get_rank(), distributed.get_world_size())
     return crew()

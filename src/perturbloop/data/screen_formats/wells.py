@@ -24,6 +24,9 @@ VALUES = (
     "concentration",
     "delta_ct",
     "dct",
+    "viability",
+    "survival",
+    "alive",
 )
 """Names a column of measured values may have; one of `--score-column` goes before them."""
 ALIVE = 0.7
@@ -140,8 +143,9 @@ def _at_one_dose(wells: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFram
     alive = _alive(config)
     dose = wells["dose"].fillna(0)
     share = pd.Series(
-        [alive.get(key, 1.0) for key in zip(wells["label"], dose, strict=True)], index=wells.index
+        [alive.get(key, 1.0) for key in zip(wells["label"].str.lower(), dose, strict=True)], index=wells.index
     )
+    told_of = set(zip(wells.loc[~wells["is_control"], "label"], dose[~wells["is_control"]], strict=True))
     living = wells.assign(alive=share)[wells["is_control"] | share.ge(ALIVE)]
     highest = living["dose"].fillna(0).eq(living.groupby("label")["dose"].transform("max").fillna(0))
     kept = living[living["is_control"] | highest]
@@ -162,6 +166,10 @@ def _at_one_dose(wells: pd.DataFrame, config: ScreenConfig) -> tuple[pd.DataFram
     )
     if config.viability and config.readout == "cytokine":
         notes.append("amounts are read per living cell, by the viability")
+    if config.viability and (
+        lost := sorted({name for name, at in told_of if (name.lower(), at) not in alive})
+    ):
+        notes.append(f"no viability is told at some doses, which count as alive: {some(lost)}")
     notes += [f"toxic at every dose, so nothing is said of: {some(gone)}"] if gone else []
     others = int((~highest & ~living["is_control"]).sum())
     return kept, [*notes, *([f"{others:,} wells of lower doses left out"] if others else [])]
@@ -179,7 +187,7 @@ def _alive(config: ScreenConfig) -> dict[tuple[str, float], float]:
     wells = _wells(frame, {"gene": named} if named else {}, table).fillna({"dose": 0.0})
     control = _controls(wells, table)
     ratio = wells["value"] / wells["replicate"].map(control)
-    return ratio.groupby([wells["label"], wells["dose"]]).mean().to_dict()
+    return ratio.groupby([wells["label"].str.lower(), wells["dose"]]).mean().to_dict()
 
 
 def _against_controls(wells: pd.DataFrame, config: ScreenConfig) -> pd.DataFrame:
