@@ -77,9 +77,9 @@ def test_every_command_is_a_method_of_the_same_name(study):
     from perturbloop.cli import app
 
     commands = {entry.name or entry.callback.__name__ for entry in app.registered_commands}
-    outside = {"init", "backtest", "demo", "pretrain", "knowledge", "models", "inspect"}
+    outside = {"init", "backtest", "demo", "pretrain", "knowledge", "models", "inspect", "store"}
     assert commands - outside <= {name for name in dir(pl.Campaign) if not name.startswith("_")}
-    assert outside - {"init", "models"} <= set(pl.__all__)
+    assert outside - {"init", "models", "store"} <= set(pl.__all__)
 
 
 def test_collections_are_listed_added_and_removed_from_python(tmp_path, monkeypatch):

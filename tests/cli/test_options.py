@@ -27,8 +27,14 @@ COMPANIONS = {
     "targets": {"modality": "drug"},
     "phenotype_column": {"label_source": "phenotype"},
     "label_table": {"label_source": "screen"},
+    **dict.fromkeys(  # noqa: RUF024 - none is changed
+        ("donor_column", "time_column", "cell_type_column", "well_column"), {"arm_column": "arm"}
+    ),
+    "recovered_column": {"arm_column": "arm", "well_column": "well"},
 }
 """Options that come only with others."""
+OF_WELLS = ("readout", "control", "replicate_column", "dose_column", "viability")
+"""Options of a screen that come only with a readout of wells."""
 
 
 def commands():
@@ -60,7 +66,7 @@ def made(monkeypatch):
     """Configurations that `init` would make, without any work."""
     configs = []
 
-    def init(folder, config):
+    def init(folder, config, *, store="sqlite"):
         configs.append(config)
         return SimpleNamespace(lines=list, cautions=list)
 
@@ -164,13 +170,14 @@ def test_what_is_typed_of_a_recorded_file_arrives(option):
         given = {"perturbed": "p.h5ad", "target_column": "t", "control": "NT", "modality": "crispri"}
         if section == "screen":
             given = {"screen": "s.csv", "name": "one", "higher_is": "goal", "modality": "inhibitor"}
+            given |= {"readout": "cytokine", "control": "NT"} if option.name in OF_WELLS else {}
         given |= COMPANIONS.get(option.name, {}) if section == "perturbed" else {}
         text = given.get(option.name, "drug") if option.name == "modality" else typed(option)
         value = option.kind is bool or read(option, text)
         if option.name == "label_source":
             given["label_table"], value = "table.csv", "screen"
         arrived = getattr(entry(given | {option.name: value}), field)
-        assert arrived == (value[0] if option.name == "control" else value)  # one label is one label
+        assert arrived in (value, value[0] if option.name == "control" else value)  # one label is one label
 
 
 @pytest.mark.parametrize(
@@ -182,7 +189,10 @@ def test_what_is_typed_of_a_recorded_file_arrives(option):
             "record study --screen b.csv",
             "A screen is read from a file; there is none at .*b.csv`. Correct the path",
         ),
-        ("record study --screen b.csv --control NT", "`--screen` does not take '--control'. Leave them out."),
+        (
+            "record study --screen b.csv --control NT",
+            "`control` belongs to a readout with one row a well.* leave `--control` out",
+        ),
         (
             "record study --perturbed b.h5ad --modality knockdown --control NT",
             "'--target-column' did not come",

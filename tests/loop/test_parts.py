@@ -65,6 +65,12 @@ def test_parts_make_the_shards_of_an_undivided_run_and_leave_the_ledger_alone(
         pd.testing.assert_frame_equal(table, undivided[name], check_exact=True)
 
 
+def _is_of(name, path):
+    """Whether a name of the store holds this shard."""
+    folder, _, stem = path.removesuffix(".parquet").rpartition("/")
+    return f"/{folder}/" in name and f"/{stem}-" in name
+
+
 def test_machines_without_a_common_disk_hand_each_other_their_shards(made, tmp_path, run, monkeypatch):
     monkeypatch.setattr(collect, "SHARD_EDITS", 100)
     whole, store = tmp_path / "whole", f"memory://{tmp_path.name}"
@@ -76,7 +82,11 @@ def test_machines_without_a_common_disk_hand_each_other_their_shards(made, tmp_p
     assert [code for code, _, _ in said] == [0, 0]
     assert f"perturbloop play {nodes[0]} --store {store}" in said[0][1]
     held = MemoryFileSystem.store
-    half = next(name for name in sorted(held) if tmp_path.name in name and "/part-" in name)
+    own = {path.relative_to(nodes[1]).as_posix() for path in made.shards(nodes[1])}
+    own -= {
+        path.relative_to(nodes[0]).as_posix() for path in made.shards(nodes[0])
+    }  # the first must make it anew
+    half = next(name for name in sorted(held) if any(_is_of(name, path) for path in own))
     held[half].seek(0)
     held[half].write(b"half")  # as a store would leave it that does not write whole files
     made_before = [made.shards(node).keys() for node in nodes]

@@ -160,5 +160,5 @@ def test_the_options_that_name_a_file_are_marked():
         "design": ("library", "exclude"),
         "knowledge": (),
         "perturbed": ("path", "guides", "targets", "label_table"),
-        "screen": ("path", "hits", "targets"),
+        "screen": ("path", "hits", "targets", "viability"),
     }

@@ -53,7 +53,15 @@ class Played:
 
 
 def init(folder: Path | str, config: CampaignConfig, *, store: str = "sqlite") -> Inputs:
-    """Check the input and make a campaign folder, its ledger in a file or at `store`; nothing is made where the check fails."""
+    """Check the input and make a campaign folder; nothing is made where the check fails.
+
+    Parameters
+    ----------
+    folder, config
+        Folder to make, and all options.
+    store
+        Where the ledger is kept: `sqlite`, a file of the folder, or the address of a PostgreSQL database.
+    """
     folder = Path(folder)
     refuse_taken(folder, store)  # before any work
     with undone(folder / "tokens"):

@@ -37,6 +37,8 @@ NAMED = 5
 GATE_FAILED = "The control gate failed, so none of these genes should be acted on."
 NOTHING_SCORED = "No gene was scored: run `perturbloop play`."
 CAUTIONS = "Cautions are reasons to look twice; no gene is removed for them."
+PSEUDO = "de_padj_pseudoreplicated"
+"""A column that is there only where it was asked for."""
 HEADS = {
     "place": "#",
     "gene_name": "gene",
@@ -176,7 +178,7 @@ def top_grid(report: RoundReport, kind: str, top: int, *, columns: tuple[str, ..
     """
     basis = basis_of(report, kind)
     rows = shown(report, kind)
-    columns = tuple(name for name in columns or _FRONT[basis] if name in rows)
+    columns = tuple(name for name in columns or _FRONT[basis] if name != PSEUDO or name in rows)
     rows = rows[rows["status"].eq("scored")].head(top)
     heads = tuple(HEADS[name] for name in columns)
     lines = tuple(tuple(_cell(row, name) for name in columns) for row in rows.itertuples())
