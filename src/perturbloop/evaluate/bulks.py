@@ -110,15 +110,13 @@ def metacells(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], *, seed: int) -> 
     ranked; their spread is that between kinds of cells, not between donors, and the p-values are not to be believed.
     """
     k = n_metacells(is_goal_n)
-    group_n = _grouped(cells, is_goal_n, (k, k), seed)
-    used, group_n = np.unique(group_n, return_inverse=True)
-    is_goal_r = used >= k
+    counts_rg, is_goal_r = _summed(cells, is_goal_n, (k, k), seed)
     n_goal = int(is_goal_r.sum())
     test = (
-        f"PyDESeq2 on {n_goal} goal and {used.size - n_goal} start metacells, which are no replicates: its p-values are not "
+        f"PyDESeq2 on {n_goal} goal and {is_goal_r.size - n_goal} start metacells, which are no replicates: its p-values are not "
         "to be believed, only the order of the genes"
     )
-    return Bulks(cells.summed(group_n), is_goal_r, None, test)
+    return Bulks(counts_rg, is_goal_r, None, test)
 
 
 def metacells_of_paper(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], *, seed: int) -> Bulks:
@@ -147,16 +145,13 @@ def metacells_of_paper(cells: Cells, is_goal_n: Bool[np.ndarray, " n"], *, seed:
     The paper groups the cells with the package metacells, whose default depth this is; here k-means on principal components makes
     as many groups as there are 160,000 UMI. Metacells of one donor are no replicates: the test is pseudoreplicated.
     """
-    counts = n_of_paper(cells, is_goal_n)
-    group_n = _grouped(cells, is_goal_n, counts, seed)
-    used, group_n = np.unique(group_n, return_inverse=True)
-    is_goal_r = used >= counts[0]
+    counts_rg, is_goal_r = _summed(cells, is_goal_n, n_of_paper(cells, is_goal_n), seed)
     n_goal = int(is_goal_r.sum())
     test = (
-        f"pseudoreplicated, as Pershad et al. 2025: PyDESeq2 on {n_goal} goal and {used.size - n_goal} start metacells of about "
+        f"pseudoreplicated, as Pershad et al. 2025: PyDESeq2 on {n_goal} goal and {is_goal_r.size - n_goal} start metacells of about "
         f"{PAPER_UMI:,} UMI, which are no replicates: its p-values are not to be believed"
     )
-    return Bulks(cells.summed(group_n), is_goal_r, None, test, PAPER_SHARE)
+    return Bulks(counts_rg, is_goal_r, None, test, PAPER_SHARE)
 
 
 def n_of_paper(cells: Cells, is_goal_n: Bool[np.ndarray, " n"]) -> tuple[int, int]:
@@ -198,13 +193,16 @@ def _donors(is_goal_n: np.ndarray, donor_n: np.ndarray) -> tuple[set[str], set[s
     return {*start.index[start >= LEAST_CELLS]}, {*goal.index[goal >= LEAST_CELLS]}
 
 
-def _grouped(cells: Cells, is_goal_n: np.ndarray, counts: tuple[int, int], seed: int) -> np.ndarray:
-    """Group of each cell: those of the start first, then those of the goal; alike cells of a state share one."""
+def _summed(
+    cells: Cells, is_goal_n: np.ndarray, counts: tuple[int, int], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of groups of alike cells of a state, so many of the start and of the goal at most; and which are of the goal."""
     log_ng = cells.log_normalized()
     group_n = np.zeros(is_goal_n.size, dtype=int)
     for state, before in ((False, 0), (True, counts[0])):
         group_n[is_goal_n == state] = _alike(log_ng[is_goal_n == state], counts[state], seed) + before
-    return group_n
+    used, group_n = np.unique(group_n, return_inverse=True)
+    return cells.summed(group_n), used >= counts[0]
 
 
 def _alike(log_ng: sparse.csr_matrix, k: int, seed: int) -> Int[np.ndarray, " n"]:
