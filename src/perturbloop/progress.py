@@ -40,3 +40,17 @@ def heard_by(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(before)
+
+
+@contextmanager
+def also_heard_by(listener: Listener) -> Iterator[None]:
+    """Send all that is told inside to a listener, and to whoever listens already."""
+    before = _listener.get()
+
+    def both(work: str, done: int, total: int) -> None:
+        listener(work, done, total)
+        if before is not None:
+            before(work, done, total)
+
+    with heard_by(both if before is not None else listener):
+        yield

@@ -16,6 +16,7 @@ from perturbloop.cli.models import models
 from perturbloop.cli.options import Cluster, Folder, Store, Workers, command, full
 from perturbloop.cli.output import Answer, Commands, width
 from perturbloop.cli.record import RECORDED, record
+from perturbloop.cli.serve import serve
 from perturbloop.cli.store import store
 from perturbloop.cli.targets import targets
 from perturbloop.errors import InputError, some
@@ -350,4 +351,5 @@ def pretrain(
     return Answer(done.to_dict(), [*done.lines(), f"Model: {folder}"])
 
 
+command(app, heading=LOOP)(serve)
 command(app, heading=LOOP)(demo)

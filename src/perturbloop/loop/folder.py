@@ -17,6 +17,7 @@ from perturbloop.store import CampaignStore, lock, open_store
 from perturbloop.store.campaign_file import CONFIG_FILE, read_config, with_full_paths, write_config
 from perturbloop.store.files import own, read_table, sweep
 from perturbloop.store.ledger import ADDRESS_FILE, LEDGER_FILE, create_ledger, ledger_of, require_free
+from perturbloop.store.working import noted
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def refuse_taken(folder: Path, store: str = "sqlite") -> None:
 def working(folder: Path) -> Iterator[CampaignFolder]:
     """Open a campaign for work and keep other processes out; what killed runs left half done is put right first."""
     _require_campaign(folder)
-    with lock(folder), open_store(ledger_of(folder)) as store:
+    with lock(folder), noted(folder), open_store(ledger_of(folder)) as store:
         store.hold()
         sweep(folder)
         config = read_config(folder, remembered=partial(_remembered, store))

@@ -6,51 +6,65 @@ import re
 from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from perturbloop.report.answer import answer
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import Picture
+from perturbloop.report.layout import Picture, duration
 from perturbloop.report.sections import front, sections
 
 
 def render(report: RoundReport) -> str:
     """Return the page as text; every label is escaped."""
-    environment = _environment()
     script = _part("tables.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     found, parts = answer(report), sections(report)
-    return environment.get_template("report.html").render(
-        report=report,
-        answer=found,
-        word=found.word.replace(" ", "-"),
-        front=parts[: front(report)],
-        details=parts[front(report) :],
-        style=Markup(_part("report.css")),  # a file of our own
-        script=Markup(script),
-        script_hash=f"sha256-{digest}",
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            answer=found,
+            word=found.word.replace(" ", "-"),
+            front=parts[: front(report)],
+            details=parts[front(report) :],
+            style=Markup(_part("report.css")),  # a file of our own
+            script=Markup(script),
+            script_hash=f"sha256-{digest}",
+        )
     )
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("perturbloop.report"),
+def environment(*packages: str, live: bool = False) -> Environment:
+    """Templates of the report, and what they can do with a sentence, a figure and a number.
+
+    Parameters
+    ----------
+    packages
+        Packages with templates of their own, which are looked for first.
+    live
+        Whether a server is there to ask for genes and figures.
+    """
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "perturbloop.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["prose"] = _prose
-    environment.filters["source"] = _source
-    environment.tests["ensembl"] = lambda gene_id: bool(re.fullmatch(r"ENS[A-Z]*G\d+", str(gene_id)))
-    return environment
+    made.filters["prose"] = _prose
+    made.filters["source"] = _source
+    made.filters["duration"] = duration
+    made.tests["ensembl"] = lambda gene_id: bool(re.fullmatch(r"ENS[A-Z]*G\d+", str(gene_id)))
+    made.globals["live"] = live
+    return made
 
 
 def _part(name: str) -> str:
     """A file of the page's own, as it is."""
-    return (files("perturbloop.report") / "templates" / name).read_text(encoding="utf-8").strip()
+    return (files("perturbloop.report") / "static" / name).read_text(encoding="utf-8").strip()
 
 
 def _prose(line: str) -> Markup:

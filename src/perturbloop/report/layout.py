@@ -171,6 +171,17 @@ def listed(names: Iterable[object], *, most: int = 5) -> str:
     return " and ".join([", ".join(every[:-1]), every[-1]] if len(every) > 1 else every)
 
 
+def duration(seconds: float) -> str:
+    """Show how long something takes.
+
+    >>> duration(40), duration(400), duration(12000)
+    ('40 s', '7 min', '3.3 h')
+    """
+    if seconds < 120:
+        return f"{seconds:,.0f} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
 def yes(value: Any) -> bool:
     """Whether a cell of a table of objects is true; a missing one is not."""
     return not pd.isna(value) and bool(value)

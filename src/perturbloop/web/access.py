@@ -1,0 +1,85 @@
+"""Who may ask, from where, and how much may be sent."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """What a server lets in."""
+
+    token: str
+    """Secret of the printed address."""
+    hosts: frozenset[str]
+    """`Host` headers that are answered: names with their port. Any other may be a page that renamed itself to this machine."""
+    cookie: str = "perturbloop"
+    """Name of the cookie; the port is part of it, since cookies of one machine are shared by all its ports."""
+    read_only: bool = False
+    """Whether nothing can be written."""
+    most_bytes: int = 256 * MEGABYTE
+    """Most bytes of a request."""
+
+    @classmethod
+    def at(
+        cls, host: str, port: int, *, token: str, names: tuple[str, ...] = (), read_only: bool = False
+    ) -> "Access":
+        """Access to a server that listens at a host and port.
+
+        Parameters
+        ----------
+        host, port
+            Where it listens.
+        token
+            Secret of the printed address.
+        names
+            Other names that it is reached by.
+        read_only
+            Whether nothing can be written.
+        """
+        own = ("localhost", "127.0.0.1", "[::1]") if is_loopback(host) else (bracketed(host),)
+        hosts = frozenset(f"{name}:{port}".lower() for name in (*own, *names))
+        return cls(token=token, hosts=hosts, cookie=f"perturbloop_{port}", read_only=read_only)
+
+    @property
+    def session(self) -> str:
+        """Value of the cookie: proves that its holder had the token, and does not tell it."""
+        return self._of("session")
+
+    @property
+    def csrf(self) -> str:
+        """What every write must bring in a header: only pages of this server can read it."""
+        return self._of("csrf")
+
+    def knows(self, token: str) -> bool:
+        """Whether this is the token; takes as long for a wrong one."""
+        return hmac.compare_digest(token.encode(), self.token.encode())
+
+    def _of(self, purpose: str) -> str:
+        return hmac.new(self.token.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in an address.
+
+    >>> bracketed("::1"), bracketed("127.0.0.1")
+    ('[::1]', '127.0.0.1')
+    """
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,54 @@
+"""The routes: one line each."""
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from perturbloop.web.access import Access
+from perturbloop.web.guard import Guard
+from perturbloop.web.pages.doing import doing
+from perturbloop.web.pages.evidence import evidence
+from perturbloop.web.pages.figure import figure
+from perturbloop.web.pages.overview import overview
+from perturbloop.web.served import Served
+from perturbloop.web.view import Load, shown
+
+
+def application(folder: Path, access: Access) -> Starlette:
+    """Make the server of a campaign.
+
+    Parameters
+    ----------
+    folder
+        Campaign folder.
+    access
+        Whom it lets in.
+    """
+    app = Starlette(
+        routes=[
+            *_twins("/overview", overview, root=True),
+            *_twins("/evidence", evidence),
+            Route("/doing", shown(doing)),
+            Route("/figure/{page}/{place:int}.svg", figure),
+            Mount(
+                "/static",
+                StaticFiles(packages=[("perturbloop.web", "static"), ("perturbloop.report", "static")]),
+            ),
+        ],
+        middleware=[
+            Middleware(Guard, access=access),
+            Middleware(GZipMiddleware, minimum_size=2048, compresslevel=4),
+        ],
+    )
+    app.state.served, app.state.access = Served(folder), access
+    return app
+
+
+def _twins(path: str, load: Load, *, root: bool = False) -> list[Route]:
+    """A page at its address, and the same for machines."""
+    page = shown(load)
+    return [*([Route("/", page)] if root else []), Route(path, page), Route(f"{path}.{{form}}", page)]

@@ -1,0 +1,118 @@
+"""The campaign as the server reads it: the last finished round, once, and the ledger, at most once a second."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from perturbloop.loop.folder import open_campaign
+from perturbloop.report import RoundReport, compose
+from perturbloop.report.pages import Page, pages
+from perturbloop.schema import CampaignConfig
+from perturbloop.store import Round
+from perturbloop.store.working import Doing, doing
+
+FRESH = 1.0
+"""Seconds for which what was read of the ledger is taken to hold."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """What the ledger says now."""
+
+    config: CampaignConfig
+    rounds: tuple[Round, ...]
+    """All rounds, finished or not."""
+    trials: pd.DataFrame
+    """TRIALS rows."""
+
+    @property
+    def finished(self) -> tuple[int, ...]:
+        """Numbers of the finished rounds."""
+        return tuple(entry.number for entry in self.rounds if entry.finished is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A finished round, read once; whatever is made of it is kept with it."""
+
+    folder: Path
+    report: RoundReport
+    kept: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def pages(self) -> dict[str, Page]:
+        """Its pages by key."""
+        found: dict[str, Page] = self.once("pages", lambda: {page.key: page for page in pages(self.report)})
+        return found
+
+    def once(self, key: Any, make: Callable[[], T]) -> T:
+        """What was made under this key, or what is made now; two that ask at once may both make it.
+
+        Parameters
+        ----------
+        key
+            Name of it.
+        make
+            Makes it.
+        """
+        if key not in self.kept:
+            self.kept[key] = make()
+        found: T = self.kept[key]
+        return found
+
+
+class Served:
+    """A campaign folder that is served."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._ledger: tuple[float, Ledger] | None = None
+        self._shown: Shown | None = None
+        self._stamp: Any = None
+
+    @property
+    def name(self) -> str:
+        """Name of the campaign."""
+        return self.folder.resolve().name
+
+    def ledger(self) -> Ledger:
+        """What the ledger says."""
+        with self._lock:
+            now = time.monotonic()
+            if self._ledger is None or now - self._ledger[0] > FRESH:
+                with open_campaign(self.folder) as campaign:
+                    store = campaign.store
+                    self._ledger = (now, Ledger(campaign.config, tuple(store.rounds()), store.trials()))
+            return self._ledger[1]
+
+    def forget(self) -> None:
+        """Read the ledger anew when it is next asked for: something was written."""
+        with self._lock:
+            self._ledger = None
+
+    def shown(self) -> Shown | None:
+        """The last finished round; `None` before there is one."""
+        finished = self.ledger().finished
+        if not finished:
+            return None
+        folder = self.folder / "rounds" / f"{finished[-1]:03d}"
+        stamp = (folder, *(_changed(folder / name) for name in ("evaluate.json", "propose.json")))
+        with self._lock:
+            if self._shown is None or self._stamp != stamp:
+                self._shown, self._stamp = Shown(folder, compose(folder)), stamp
+            return self._shown
+
+    def doing(self) -> Doing | None:
+        """What a process does to the campaign now; `None` where none works in it."""
+        return doing(self.folder)
+
+
+def _changed(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
