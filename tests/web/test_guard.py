@@ -50,6 +50,13 @@ def test_a_cookie_of_another_server_does_not_open_this_one(stranger):
     assert stranger.get("/overview").status_code == 403
 
 
+@pytest.mark.parametrize(
+    "cookie", ["perturbloop_8123=\xfc", "=", ";;;", "perturbloop_8123", "\xff" * 100, 'perturbloop_8123="']
+)
+def test_a_damaged_cookie_opens_nothing(stranger, cookie):
+    assert stranger.get("/overview", headers={"Cookie": cookie.encode("latin-1")}).status_code == 403
+
+
 def test_the_token_as_a_bearer_serves_machines(stranger, access):
     answer = stranger.get("/overview.json", headers={"Authorization": f"Bearer {access.token}"})
     assert answer.json()["word"] in ("yes", "no", "cannot tell")
@@ -90,7 +97,7 @@ def test_a_page_from_elsewhere_cannot_write(writer, path, origin):
 
 
 @pytest.mark.parametrize("path", WRITES)
-@pytest.mark.parametrize("csrf", [None, "", "0" * 64])
+@pytest.mark.parametrize("csrf", [None, "", "0" * 64, "\xfc".encode("latin-1")])
 def test_a_write_without_what_only_our_pages_know_is_refused(writer, path, csrf):
     if csrf is None:
         del writer.headers["X-CSRF-Token"]

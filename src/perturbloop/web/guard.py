@@ -1,13 +1,12 @@
 """What stands before every page: only its own reader, from its own pages, and no more than a bounded request."""
 
-import hmac
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from perturbloop.web.access import Access
+from perturbloop.web.access import Access, same
 
 READING = frozenset({"GET", "HEAD"})
 POLICY = (
@@ -85,7 +84,7 @@ class Guard:
             return True
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         by_token = bool(bearer) and access.knows(bearer)
-        if not by_token and not hmac.compare_digest(_cookie(headers, access.cookie), access.session):
+        if not by_token and not same(_cookie(headers, access.cookie), access.session):
             raise Refused(403, NO_TOKEN)
         if not reads:
             self._check_write(headers, host, by_token=by_token)
@@ -96,7 +95,7 @@ class Guard:
             raise Refused(403, "This server was started with `--read-only`: nothing can be written here.")
         if not by_token and headers.get("origin", "").lower() != f"http://{host}":
             raise Refused(403, "Only a page of this server may write; this request came from elsewhere.")
-        if not by_token and not hmac.compare_digest(headers.get("x-csrf-token", ""), self.access.csrf):
+        if not by_token and not same(headers.get("x-csrf-token", ""), self.access.csrf):
             raise Refused(
                 403,
                 "A write must come from a page that this server showed since it was started. Reload the page and try again.",

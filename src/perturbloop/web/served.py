@@ -72,7 +72,7 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._ledger: tuple[float, Ledger] | None = None
         self._shown: Shown | None = None
         self._stamp: Any = None
@@ -104,10 +104,18 @@ class Served:
             return None
         folder = self.folder / "rounds" / f"{finished[-1]:03d}"
         stamp = (folder, *(_changed(folder / name) for name in ("evaluate.json", "propose.json")))
-        with self._lock:
+        if self._shown is not None and self._stamp == stamp:
+            return self._shown
+        if not self._reading.acquire(
+            blocking=self._shown is None
+        ):  # somebody reads the new round: the last one does meanwhile
+            return self._shown
+        try:
             if self._shown is None or self._stamp != stamp:
                 self._shown, self._stamp = Shown(folder, compose(folder)), stamp
             return self._shown
+        finally:
+            self._reading.release()
 
     def doing(self) -> Doing | None:
         """What a process does to the campaign now; `None` where none works in it."""
