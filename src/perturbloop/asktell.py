@@ -25,7 +25,14 @@ from perturbloop.loop.steps import known_of, step_keys
 from perturbloop.schema import TRIALS, TrialStatus
 
 
-def ask(folder: Path | str, *, anyway: bool = False, **asked: Any) -> Batch:
+def ask(
+    folder: Path | str,
+    *,
+    anyway: bool = False,
+    pinned: Sequence[str] = (),
+    dropped: Sequence[str] = (),
+    **asked: Any,
+) -> Batch:
     """Choose the genes to measure next; what is stale is played first, and no trial is written.
 
     Parameters
@@ -34,13 +41,18 @@ def ask(folder: Path | str, *, anyway: bool = False, **asked: Any) -> Batch:
         Campaign folder.
     anyway
         Whether a batch may rest on an in-silico ranking that failed its control gate.
+    pinned, dropped
+        Symbols or Ensembl ids of genes that the batch must hold, and of genes that it must not hold.
     asked
         Fields of `DesignConfig` that hold for this question, in place of those of the campaign; `None` = the campaign's.
 
     Raises
     ------
     DesignError
-        If the control gate failed and the batch would rest on the in-silico ranking, or no gene is left.
+        If the control gate failed and the batch would rest on the in-silico ranking, no gene is left, or a gene that was asked for
+        cannot be proposed.
+    GeneIdError
+        If nobody knows a gene that is named.
     """
     folder = Path(folder)
     with open_campaign(folder) as campaign:
@@ -51,7 +63,8 @@ def ask(folder: Path | str, *, anyway: bool = False, **asked: Any) -> Batch:
     with open_campaign(folder) as campaign:
         given = {name: value for name, value in asked.items() if value is not None}
         design = replace(campaign.config.design, **given)
-        return ask_known(known_of(campaign, inputs, number, design), design, seed=number, anyway=anyway)
+        known = known_of(campaign, inputs, number, design)
+        return ask_known(known, design, seed=number, anyway=anyway, pinned=pinned, dropped=dropped)
 
 
 def take(folder: Path | str, batch: Batch) -> pd.DataFrame:

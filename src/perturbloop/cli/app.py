@@ -13,7 +13,7 @@ from perturbloop.cli.demo import demo
 from perturbloop.cli.inspect import inspect
 from perturbloop.cli.knowledge import knowledge
 from perturbloop.cli.models import models
-from perturbloop.cli.options import Cluster, Folder, Store, Workers, command, full
+from perturbloop.cli.options import Cluster, Folder, Store, Workers, command, full, listed
 from perturbloop.cli.output import Answer, Commands, width
 from perturbloop.cli.record import RECORDED, record
 from perturbloop.cli.serve import serve
@@ -203,6 +203,12 @@ def propose(
     accept: Annotated[
         bool, typer.Option("--accept", help="Take the batch: its genes await their outcome.")
     ] = False,
+    pinned: Annotated[
+        str, typer.Option("--with", help="Genes that the batch must hold.", metavar="A,B,…")
+    ] = "",
+    dropped: Annotated[
+        str, typer.Option("--without", help="Genes that it must not hold.", metavar="A,B,…")
+    ] = "",
     full: Annotated[bool, typer.Option("--full", help="Print every gene with all its reasons.")] = False,
 ) -> Answer:
     """Choose the genes to measure next; without `-o` or `--accept` nothing is written down."""
@@ -211,7 +217,7 @@ def propose(
 
     require_writable(out)
     asked = nested(PROPOSED, given).get("design", {})
-    batch = ask(folder, anyway=anyway, **asked)
+    batch = ask(folder, anyway=anyway, pinned=listed(pinned), dropped=listed(dropped), **asked)
     rows = None
     if out is not None or accept:
         rows = take(folder, batch)

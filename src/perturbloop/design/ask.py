@@ -1,6 +1,6 @@
 """Ask for a batch: the genes to measure next, what to expect of them, and what each choice rests on. Pure: nothing is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,9 @@ from perturbloop.design.calibration import Expected, Told
 from perturbloop.design.known import Known
 from perturbloop.design.plate import plate
 from perturbloop.design.pool import Pool
-from perturbloop.design.question import Question
+from perturbloop.design.question import ASKED_FOR, Question
 from perturbloop.design.reasons import chief_reasons, reasons_of, set_reasons
+from perturbloop.design.wishes import wishes_of
 from perturbloop.errors import DesignError
 from perturbloop.schema import PROPOSALS, DesignConfig, concat
 
@@ -65,7 +66,15 @@ def beside_chance(known: Known, design: DesignConfig, *, seed: int) -> pd.DataFr
     return concat(PROPOSALS, [batch.proposals, batch.chance])
 
 
-def ask(known: Known, design: DesignConfig, *, seed: int, anyway: bool = False) -> Batch:
+def ask(
+    known: Known,
+    design: DesignConfig,
+    *,
+    seed: int,
+    anyway: bool = False,
+    pinned: Sequence[str] = (),
+    dropped: Collection[str] = (),
+) -> Batch:
     """Choose the genes to measure next.
 
     Parameters
@@ -78,6 +87,9 @@ def ask(known: Known, design: DesignConfig, *, seed: int, anyway: bool = False) 
         Draws the chance batch and the candidates of a coverage panel.
     anyway
         Whether a batch may rest on an in-silico ranking that failed its control gate.
+    pinned, dropped
+        Symbols or Ensembl ids of genes that the batch must hold, in front of those that are chosen beside them, and of genes that it
+        must not hold.
 
     Returns
     -------
@@ -86,9 +98,13 @@ def ask(known: Known, design: DesignConfig, *, seed: int, anyway: bool = False) 
     Raises
     ------
     DesignError
-        If the control gate failed and the batch would rest on the in-silico ranking, or no gene is left.
+        If the control gate failed and the batch would rest on the in-silico ranking, no gene is left, or a gene that was asked for
+        cannot be proposed.
+    GeneIdError
+        If nobody knows a gene that is named.
     """
-    asking = Question(known, design)
+    wishes = wishes_of(known.ranking, pinned=pinned, dropped=dropped, budget=design.budget)
+    asking = Question(known, design, wishes)
     if known.gate and asking.rests_on_model and not anyway:
         msg = f"{known.gate} So no gene is named to be measured by this ranking. {WAY_OUT}"
         raise DesignError(msg)
@@ -147,7 +163,10 @@ def _proposals(
             ci_low=low_p,
             ci_high=high_p,
             shift=asking.calibration.shift,
-            because=[*by_rank[:n_scored], *[unscored] * (len(rows) - n_scored)],
+            because=[
+                ASKED_FOR if why == ASKED_FOR else by_rank[at] if at < n_scored else unscored
+                for at, why in enumerate(why_p)
+            ],
             reason=["; ".join(part for part in said if part) for said in parts],
         )
     )

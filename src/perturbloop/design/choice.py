@@ -22,7 +22,13 @@ _DEPTH = 8
 
 
 def choose(
-    belief: Belief, size: int, rng: np.random.Generator, *, aim: Aim, most: int = MOST_PER_SET
+    belief: Belief,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    aim: Aim,
+    most: int = MOST_PER_SET,
+    given_b: Int[np.ndarray, " b"] | None = None,
 ) -> Int[np.ndarray, " p"]:
     """Choose genes to perturb next, best first.
 
@@ -40,6 +46,8 @@ def choose(
     most
         Genes of one neighborhood among those chosen by probability, in a batch of up to 32 genes; of 128 four times as many. 0 = no
         cap. Where nothing else is left it is exceeded.
+    given_b
+        Rows of genes that are in the batch already, beside the `size` that are chosen: the cap counts them.
 
     Returns
     -------
@@ -52,7 +60,8 @@ def choose(
     """
     belief.require(size)
     n_found = {"find": size, "learn": 0, "both": size - size // 2}[aim]
-    found_p = diverse(by_score(belief, belief.probability_g), n_found, belief.kernel, _most(most, size))
+    ranked_p, most = by_score(belief, belief.probability_g), _most(most, size + _n(given_b))
+    found_p = diverse(ranked_p, n_found, belief.kernel, most, given_b)
     return _covered(belief, found_p, size, rng)
 
 
@@ -63,6 +72,7 @@ def first_batch(
     *,
     n_prior: int | None = None,
     most: int = MOST_PER_SET,
+    given_b: Int[np.ndarray, " b"] | None = None,
 ) -> Int[np.ndarray, " p"]:
     """Choose a batch before anything is measured: part of it by the prior, the others to stand for as many genes as possible.
 
@@ -77,7 +87,7 @@ def first_batch(
     n_prior
         Genes that the prior chooses; half of them by default, and never more, since what looks best beforehand teaches nothing of the
         others. Fewer where fewer genes have a prior.
-    most
+    most, given_b
         As of `choose`, among those.
 
     Returns
@@ -90,12 +100,17 @@ def first_batch(
         return _covered(belief, np.zeros(0, dtype=int), size, rng)
     ranked = by_score(belief, belief.prior_g)
     ranked = ranked[np.isfinite(belief.prior_g[ranked])]
-    by_prior = diverse(ranked, min(wanted, len(ranked)), belief.kernel, _most(most, size))
+    most = _most(most, size + _n(given_b))
+    by_prior = diverse(ranked, min(wanted, len(ranked)), belief.kernel, most, given_b)
     return _covered(belief, by_prior, size, rng)
 
 
 def diverse(
-    ranked_p: Int[np.ndarray, " p"], size: int, kernel: Kernel | None, most: int = MOST_PER_SET
+    ranked_p: Int[np.ndarray, " p"],
+    size: int,
+    kernel: Kernel | None,
+    most: int = MOST_PER_SET,
+    given_b: Int[np.ndarray, " b"] | None = None,
 ) -> Int[np.ndarray, " q"]:
     """First genes of a ranking, with at most so many of one neighborhood; those passed over fill what stays empty.
 
@@ -109,6 +124,8 @@ def diverse(
         Which genes are alike; without one, or without a cap, the first are taken.
     most
         Genes of the batch that a gene of it may be near to, itself among them.
+    given_b
+        Rows of genes that are in the batch already; none of them is ranked.
 
     Examples
     --------
@@ -119,15 +136,22 @@ def diverse(
     """
     if kernel is None or most < 1 or size < 1:
         return ranked_p[:size]
+    n_given = _n(given_b)
     looked_p = ranked_p[: max(_DEPTH * size, size)]
+    looked_p = looked_p if given_b is None else np.append(given_b, looked_p).astype(int)
     near_pp = kernel.among(looked_p) >= NEAR
-    chosen: list[int] = []
+    chosen = list(range(n_given))
     passed: list[int] = []
-    for place in range(len(looked_p)):
-        if len(chosen) == size:
+    for place in range(n_given, len(looked_p)):
+        if len(chosen) == size + n_given:
             break
         (chosen if near_pp[place, chosen].sum() < most else passed).append(place)
-    return looked_p[np.array((chosen + passed)[:size], dtype=int)]
+    return looked_p[np.array((chosen + passed)[n_given:][:size], dtype=int)]
+
+
+def _n(given_b: Int[np.ndarray, " b"] | None) -> int:
+    """How many genes are in the batch already."""
+    return 0 if given_b is None else len(given_b)
 
 
 def _most(most: int, size: int) -> int:

@@ -17,6 +17,7 @@ IN_BATCH = "in a batch that was taken"
 NO_GUIDE_EDITS = "of the mitochondrial genome, which no guide edits"
 NOT_EXPRESSED = "not expressed in the start cells, or unknown to the model"
 EXCLUDED = "in your list of genes to exclude"
+DROPPED = "left out by `--without`"
 NOT_IN_LIBRARY = "not in the library"
 IS_ESSENTIAL = "core essential, so that their loss would be read as an effect (`--essential keep` keeps them)"
 
@@ -47,6 +48,7 @@ def pool_of(
     measured: Collection[str] = (),
     taken: Collection[str] = (),
     excluded: Collection[str] = (),
+    dropped: Collection[str] = (),
     library: Collection[str] | None = None,
     essential: bool = False,
 ) -> Pool:
@@ -62,6 +64,8 @@ def pool_of(
         Ensembl ids of genes that were measured, and of those in a batch.
     excluded
         Ids of genes that a user does not want.
+    dropped
+        Ids of genes that this question leaves out.
     library
         Ids of genes with guides; `None` = any gene can be perturbed.
     essential
@@ -77,6 +81,7 @@ def pool_of(
         NO_GUIDE_EDITS: mito,
         NOT_EXPRESSED: ~scored,
         EXCLUDED: rows["gene_id"].isin(list(excluded)),
+        DROPPED: rows["gene_id"].isin(list(dropped)),
         NOT_IN_LIBRARY: ~rows["gene_id"].isin(rows["gene_id"] if library is None else list(library)),
         IS_ESSENTIAL: lethal & (not essential),
     }

@@ -12,11 +12,14 @@ from perturbloop.design.known import Known
 from perturbloop.design.odds import BASE_RATE, hit_probability
 from perturbloop.design.pool import Pool, kinds_to_propose, pool_of
 from perturbloop.design.trials import closed
-from perturbloop.errors import DesignError
+from perturbloop.design.wishes import Wishes
+from perturbloop.errors import DesignError, some
 from perturbloop.schema import WITHOUT_MODEL, DesignConfig
 
 PRIORS = ("lineage", "frozen", "expression")
 """Methods that know no measured effect, the best first: the first that there is gives at most half of a first batch."""
+ASKED_FOR = "asked for"
+"""Reason of a gene that the question names."""
 MOST_NAMED = 3
 """Genes that a gene of a panel is said to stand for."""
 
@@ -24,8 +27,8 @@ MOST_NAMED = 3
 class Question:
     """One question, and what it is answered by."""
 
-    def __init__(self, known: Known, design: DesignConfig) -> None:
-        self.known, self.design = known, design
+    def __init__(self, known: Known, design: DesignConfig, wishes: Wishes | None = None) -> None:
+        self.known, self.design, self.wishes = known, design, wishes or Wishes()
         measured = known.posterior["kind"].unique() if len(known.posterior) else []
         self.kinds = kinds_to_propose(known.kinds, measured, design.action)
         if not self.kinds:
@@ -61,9 +64,24 @@ class Question:
             measured=known.spent,
             taken=self.pending,
             excluded=known.excluded,
+            dropped=self.wishes.dropped,
             library=None if known.library is None else known.library.gene_ids,
             essential=self.design.essential == "keep",
         )
+
+    @cached_property
+    def pinned_p(self) -> np.ndarray:
+        """Rows of the genes that were asked for, in that order; one that cannot be proposed is refused with the reason."""
+        place_of = {gene: place for place, gene in enumerate(self.pool.rows["gene_id"])}
+        missing = [gene for gene in self.wishes.pinned if gene not in place_of]
+        if missing:
+            name_of = dict(zip(self.known.ranking["gene_id"], self.known.ranking["gene_name"], strict=True))
+            reasons = {name: why for why, names in self.pool.left_out.items() for name in names}
+            lost = f"no gene to {self.design.action}" if self.design.action else "not ranked by this edit"
+            said = [f"{name_of[gene]} is {reasons.get(name_of[gene], lost)}" for gene in missing]
+            msg = f"`--with` names genes that can be proposed; {some(said)}. Leave out {'it' if len(said) == 1 else 'them'}."
+            raise DesignError(msg)
+        return np.array([place_of[gene] for gene in self.wishes.pinned], dtype=int)
 
     @property
     def learnt(self) -> bool:
@@ -86,16 +104,17 @@ class Question:
     @property
     def rests_on(self) -> str:
         """The same in a sentence."""
+        asked = self.wishes.sentence
         if self.by_coverage:
-            return f"This batch rests on no ranking: it covers the expressed genes{self._by_what}."
+            return f"This batch rests on no ranking: it covers the expressed genes{self._by_what}.{asked}"
         if not self.learnt:
             name = self.prior[0]
             prior = f"half by the prior `{name}`, the others" if name else "all are chosen"
-            return f"Nothing was measured yet: {prior} to cover the expressed genes{self._by_what}."
+            return f"Nothing was measured yet: {prior} to cover the expressed genes{self._by_what}.{asked}"
         model = (
             "measured effects and the in-silico score" if self.rests_on_model else "measured effects alone"
         )
-        return f"This batch rests on {model}."
+        return f"This batch rests on {model}.{asked}"
 
     @property
     def _by_what(self) -> str:
@@ -131,17 +150,25 @@ class Question:
         return Belief(gene_ids, mean_g, sd_g, stated_g, open_g, kernel, prior_g, known_g=known_g)
 
     def chosen(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[str], int]:
-        """Rows of the batch, best first, what each was chosen by, and how many by a score: those come first."""
-        most = self.design.max_per_set
-        if self.learnt and not self.by_coverage:
-            place_p = choose(self.belief, size, rng, aim=self.design.aim, most=most)
+        """Rows of the batch, what each was chosen by, and how many are scored: those asked for, then the others, best first."""
+        given_p, most = self.pinned_p, self.design.max_per_set
+        size, belief = size - len(given_p), self.belief.without(given_p)
+        scores_given = self.learnt and not self.by_coverage
+        n_scored = 0
+        place_p = np.zeros(0, dtype=int)
+        why_p = [ASKED_FOR] * len(given_p)
+        if size and scores_given:
+            place_p = choose(belief, size, rng, aim=self.design.aim, most=most, given_b=given_p)
             n_scored = {"find": size, "learn": 0, "both": size - size // 2}[self.design.aim]
-            why_p = [""] * n_scored
-        else:
+            why_p += [""] * n_scored
+        elif size:
             n_scored = 0 if self.by_coverage or not self.prior[0] else size // 2
-            place_p = first_batch(self.belief, size, rng, n_prior=n_scored, most=most)
-            why_p = [f"high by the prior `{self.prior[0]}`"] * n_scored
-        return place_p, why_p + self._stand_for(place_p[n_scored:]), n_scored
+            scores_given = bool(n_scored)
+            place_p = first_batch(belief, size, rng, n_prior=n_scored, most=most, given_b=given_p)
+            why_p += [f"high by the prior `{self.prior[0]}`"] * n_scored
+        why_p += self._stand_for(place_p[n_scored:])
+        n_told = n_scored + len(given_p) if scores_given else 0
+        return np.append(given_p, place_p).astype(int), why_p, n_told
 
     def _stand_for(self, place_p: np.ndarray) -> list[str]:
         """Genes that each of these stands for, in words."""

@@ -227,6 +227,8 @@ class Campaign:
         anyway: bool = False,
         accept: bool = False,
         out: str | PathLike[str] | None = None,
+        pinned: Sequence[str] = (),
+        dropped: Sequence[str] = (),
         **options: Any,
     ) -> pd.DataFrame:
         """Choose the genes to measure next; table `PROPOSALS`, best first. Without `accept` or `out` nothing is written down.
@@ -241,6 +243,8 @@ class Campaign:
             Whether the batch is taken: its genes are then trials that await their outcome, and are not proposed again.
         out
             File of the plate, .csv or .xlsx; naming one takes the batch too.
+        pinned, dropped
+            Genes that the batch must hold (`--with`), and genes that it must not hold (`--without`); symbols or Ensembl ids.
         options
             `goal`, `action`, `library`, `exclude`, `max_per_set`, `controls` and `essential`, as of `perturbloop propose`.
 
@@ -257,7 +261,8 @@ class Campaign:
         place = None if out is None else Path(out)
         require_writable(place)
         with progress():
-            batch = asktell.ask(self.folder, anyway=anyway, **nested(PROPOSED, given).get("design", {}))
+            asked = nested(PROPOSED, given).get("design", {})
+            batch = asktell.ask(self.folder, anyway=anyway, pinned=pinned, dropped=dropped, **asked)
         if accept or place is not None:
             asktell.take(self.folder, batch)
         if place is not None:

@@ -1,5 +1,7 @@
 """The routes: one line each."""
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -10,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from perturbloop.web.access import Access
 from perturbloop.web.guard import Guard
+from perturbloop.web.jobs import PROGRAM, Jobs
 from perturbloop.web.pages.doing import doing
 from perturbloop.web.pages.evidence import evidence
 from perturbloop.web.pages.figure import figure
@@ -18,7 +21,7 @@ from perturbloop.web.served import Served
 from perturbloop.web.view import Load, shown
 
 
-def application(folder: Path, access: Access) -> Starlette:
+def application(folder: Path, access: Access, *, program: Sequence[str] = PROGRAM) -> Starlette:
     """Make the server of a campaign.
 
     Parameters
@@ -27,6 +30,8 @@ def application(folder: Path, access: Access) -> Starlette:
         Campaign folder.
     access
         Whom it lets in.
+    program
+        What commands are typed after, to run them in a process of their own.
     """
     app = Starlette(
         routes=[
@@ -43,9 +48,18 @@ def application(folder: Path, access: Access) -> Starlette:
             Middleware(Guard, access=access),
             Middleware(GZipMiddleware, minimum_size=2048, compresslevel=4),
         ],
+        lifespan=_until_the_end,
     )
     app.state.served, app.state.access = Served(folder), access
+    app.state.jobs = Jobs(app.state.served, program)
     return app
+
+
+@asynccontextmanager
+async def _until_the_end(app: Starlette) -> AsyncIterator[None]:
+    """What a server started ends with it."""
+    yield
+    app.state.jobs.close()
 
 
 def _twins(path: str, load: Load, *, root: bool = False) -> list[Route]:

@@ -28,6 +28,7 @@ def rendered(request: Request, template: str, context: Mapping[str, Any]) -> str
         "path": request.url.path,
         "query": request.url.query,
         "doing": state.served.doing(),
+        "jobs": state.jobs,
     }
     made = environment("perturbloop.web", live=True)
     return made.get_template(template).render(known | dict(context))
