@@ -1,7 +1,10 @@
 """A finished campaign that is served, without a network: requests go straight into the application."""
 
+import re
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -91,3 +94,26 @@ def writer(reader: TestClient, access: Access) -> TestClient:
     """A page of this server that writes."""
     reader.headers |= {"Origin": HERE, "X-CSRF-Token": access.csrf}
     return reader
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Callable[..., tuple[subprocess.Popen, str]]]:
+    """Starts a server as it is typed; returns it and the address that it prints."""
+    servers = []
+
+    def started(folder: Path, *options: str) -> tuple[subprocess.Popen, str]:
+        command = [sys.executable, "-m", "perturbloop", "serve", str(folder), *options]
+        server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        servers.append(server)
+        said = ""
+        for line in server.stderr:
+            said += line
+            if found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", line):
+                return server, found[0]
+        raise AssertionError(said)
+
+    yield started
+    for server in servers:
+        server.terminate()
+        server.wait()
+        server.stderr.close()

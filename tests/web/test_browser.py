@@ -2,9 +2,8 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,25 +32,10 @@ def browser() -> Iterator[sync_api.Browser]:
         started.close()
 
 
-def serving(folder: Path, *options: str) -> tuple[subprocess.Popen, str]:
-    """A server as it is typed, and the address it prints."""
-    command = [sys.executable, "-m", "perturbloop", "serve", str(folder), *options]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    said = ""
-    for line in server.stderr:
-        said += line
-        if found := re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", line):
-            return server, found[0]
-    raise AssertionError(said)
-
-
 @pytest.fixture(scope="module")
-def address(kept_campaign: Path) -> Iterator[str]:
+def address(kept_campaign: Path, serving) -> str:
     """Address of a server that only shows."""
-    server, printed = serving(kept_campaign, "--read-only")
-    yield printed
-    server.terminate()
-    server.wait()
+    return serving(kept_campaign, "--read-only")[1]
 
 
 @pytest.fixture
@@ -65,9 +49,16 @@ def opened(browser: sync_api.Browser, address: str) -> Iterator[sync_api.Page]:
     shown = context.new_page()
     complaints: list[str] = []
     own = address.partition("/?")[0]
-    shown.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    shown.on(
+        "console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None
+    )
     shown.on("pageerror", lambda error: complaints.append(str(error)))
-    shown.on("request", lambda asked: complaints.append(asked.url) if not asked.url.startswith((own, "data:", "about:")) else None)
+    shown.on(
+        "request",
+        lambda asked: (
+            complaints.append(asked.url) if not asked.url.startswith((own, "data:", "about:")) else None
+        ),
+    )
     shown.goto(address)
     shown.wait_for_url(re.compile(r"/(overview)?$"))
     yield shown
@@ -96,11 +87,16 @@ def test_headings_and_inputs_can_be_read_aloud(page, path):
     levels = page.locator("h1, h2, h3, h4").evaluate_all("every => every.map(one => Number(one.tagName[1]))")
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     silent = """every => every.filter(one => one.type !== "hidden" && !one.labels?.length && !one.getAttribute("aria-label")
         && !one.getAttribute("aria-labelledby")).map(one => one.outerHTML)"""
     assert page.locator("input, select, textarea").evaluate_all(silent) == []
-    assert page.locator("button, a").evaluate_all("every => every.filter(one => !one.textContent.trim() && !one.getAttribute('aria-label')).length") == 0
+    assert (
+        page.locator("button, a").evaluate_all(
+            "every => every.filter(one => !one.textContent.trim() && !one.getAttribute('aria-label')).length"
+        )
+        == 0
+    )
     assert page.locator("img:not([alt])").count() == 0
 
 
@@ -110,7 +106,9 @@ def test_everything_is_reached_by_the_keyboard(page):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim()"))
     assert reached[0] == "Skip to the page"
-    assert [name for name in reached if name in ("Overview", "Ranking", "Evidence", "Next batch", "Record")] == [
+    assert [
+        name for name in reached if name in ("Overview", "Ranking", "Evidence", "Next batch", "Record")
+    ] == [
         "Overview",
         "Ranking",
         "Evidence",
