@@ -78,14 +78,35 @@ def closest(name: str, known: Iterable[object], *, limit: int = 3) -> str:
     >>> closest("target", ["dataset", "condition"])
     "'dataset', 'condition'"
     """
-    names, asked = [str(item) for item in known], name.lower()
-    lower = {candidate.lower(): candidate for candidate in names}
+    names = [str(item) for item in known]
+    return some(alike(name, names, limit=limit) or names)
+
+
+def alike(name: str, known: Iterable[object], *, limit: int = 3) -> list[str]:
+    """Known names that look most like the one that came, those that begin with it or contain it first; empty where none does.
+
+    Parameters
+    ----------
+    name
+        What came.
+    known
+        What it may be.
+    limit
+        Most names.
+
+    Examples
+    --------
+    >>> alike("STAT1P", ["STAT1", "JAK2"]), alike("stim", ["control"])
+    (['STAT1'], [])
+    """
+    asked = name.lower()
+    lower = {candidate.lower(): candidate for candidate in map(str, known)}
     holding = sorted(
         (one for one in lower if asked and asked in one), key=lambda one: (one.find(asked), len(one))
     )
-    alike = get_close_matches(asked, list(lower), n=limit, cutoff=_ALIKE)
-    matches = list(dict.fromkeys([*holding, *alike]))[:limit] if len(asked) >= _LEAST else alike
-    return some([lower[match] for match in matches] or names)
+    near = get_close_matches(asked, list(lower), n=limit, cutoff=_ALIKE)
+    matches = list(dict.fromkeys([*holding, *near]))[:limit] if len(asked) >= _LEAST else near
+    return [lower[match] for match in matches]
 
 
 _ALIKE, _LEAST = 0.7, 3

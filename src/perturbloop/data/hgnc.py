@@ -45,6 +45,31 @@ class Symbols:
         current, before, _ = self.rows[place]
         return tuple(one for one in (current, *before) if one != name and self.row_of[one] == place)
 
+    def meant(self, label: str) -> tuple[tuple[str, ...], ...]:
+        """Each gene that a label may stand for, by its approved symbol and those it had before.
+
+        One gene where the label is its approved symbol; several where an older or another name is that of several; none where it is
+        no symbol. A previous symbol that is also another gene's is left out.
+
+        >>> symbols().meant("p53"), len(symbols().meant("MRP1")), symbols().meant("nothing")
+        ((('TP53',),), 3, ())
+        """
+        name = label.upper()
+        found = self.row_of.get(name)
+        if found is None:
+            return ()
+        places = (
+            [found]
+            if found >= 0
+            else [
+                place for place, (_, before, also) in enumerate(self.rows) if name in before or name in also
+            ]
+        )
+        return tuple(
+            (self.rows[place][0], *(one for one in self.rows[place][1] if self.row_of[one] == place))
+            for place in places
+        )
+
 
 @cache
 def symbols() -> Symbols:

@@ -1,12 +1,12 @@
 """How far each gene's edit moves cells, against genes like it."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from perturbloop.plots.theme import BLUE, GRAY, INK, ORANGE, figure, name_points, tidy
 from perturbloop.schema import RANKING
+from perturbloop.stats.certainty import surprise
 
 CALL_COLOR = {"toward": BLUE, "away": ORANGE, "none": GRAY}
 
@@ -57,8 +57,8 @@ def shift_panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
     top
         Number of genes to name; a name that would cover another is left out.
     """
-    surprise = _surprise(rows["pvalue"])
-    points = rows.assign(x=rows["logit_shift"].astype(float), y=surprise).dropna(subset=["x", "y"])
+    height = surprise(rows["pvalue"].to_numpy(float))
+    points = rows.assign(x=rows["logit_shift"].astype(float), y=height).dropna(subset=["x", "y"])
     if points.empty:
         ax.text(0.5, 0.5, "no gene has a p-value", ha="center", va="center", transform=ax.transAxes)
         return
@@ -69,9 +69,3 @@ def shift_panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
     ax.margins(0.08)
     ax.autoscale_view()
     name_points(ax, points.sort_values("benefit", ascending=False).head(top))
-
-
-def _surprise(pvalue: pd.Series) -> pd.Series:
-    p = pvalue.astype(float)
-    least = p[p > 0].min()
-    return pd.Series(-np.log10(p.clip(lower=least if least > 0 else np.nextafter(0, 1))), index=p.index)

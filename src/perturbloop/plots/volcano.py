@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from perturbloop.plots.ranking import shift_panel
 from perturbloop.plots.theme import BLUE, GRAY, ORANGE, figure, name_points, tidy
 from perturbloop.schema import ACTION, RANKING, WITH_MODEL, WITHOUT_MODEL
+from perturbloop.stats.certainty import errors_from_zero
 
 SURE = 1.0
 """Standard deviations from zero beyond which a gene is drawn in color."""
@@ -49,9 +50,8 @@ def volcano(ranking: pd.DataFrame, *, top: int = 10) -> Figure:
 
 
 def _belief_panel(ax: Axes, rows: pd.DataFrame, top: int) -> None:
-    effect = rows["effect"].astype(float)
-    sd = (rows["ci_high"].astype(float) - rows["ci_low"].astype(float)) / (2 * 1.96)
-    points = rows.assign(x=rows["benefit"].astype(float), y=effect.abs() / sd.where(sd > 0))
+    ends = (rows[name].to_numpy(float) for name in ("effect", "ci_low", "ci_high"))
+    points = rows.assign(x=rows["benefit"].astype(float), y=errors_from_zero(*ends))
     points = points.dropna(subset=["x", "y"])
     color_n = np.where(points["effect"] > 0, BLUE, ORANGE)
     color_n = np.where(points["y"] > SURE, color_n, GRAY)

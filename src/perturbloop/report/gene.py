@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from perturbloop.data.splits import trains
 from perturbloop.errors import closest
 from perturbloop.report.compose import compose, gate_failure
+from perturbloop.report.content import RoundReport
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,52 +101,83 @@ def of_round(folder: Path, symbol: str) -> GeneAnswer:
     symbol
         Symbol or Ensembl id.
     """
-    report = compose(folder)
-    asked = symbol.strip().upper()
+    return GeneAnswers(compose(folder), gate_failure(folder)).of(symbol)
 
-    def of_gene(table: pd.DataFrame) -> pd.DataFrame:
-        is_it = table["gene_id"].astype(str).str.upper().eq(asked) | table["gene_name"].astype(
-            str
-        ).str.upper().eq(asked)
-        return table[is_it]
 
-    ranking = report.ranking
-    scored = ranking["status"].eq("scored")
-    ranked = ranking.assign(
-        place=ranking[scored].groupby("kind")["benefit"].rank(ascending=False, method="first"),
-        of=ranking["kind"].map(ranking[scored].groupby("kind").size()).fillna(0).astype(int),
-    )
-    rows = of_gene(ranked)
-    measured = of_gene(report.effects[report.effects["level"].eq("gene")])
-    known = pd.concat([rows, measured])
-    why = ""
-    if rows.empty and len(measured):
-        taught = not measured["gene_id"].isin(_kept_apart(report.effects)).any()
-        why = (
-            "The file of the cells does not hold it, so it cannot be edited, ranked or judged; what was measured of it "
-            f"{'teaches the ranking' if taught else 'is held out and teaches nothing'}."
+@dataclass(frozen=True, eq=False)
+class GeneAnswers:
+    """What a round knows of each of its genes; what all answers need is made once."""
+
+    report: RoundReport
+    gate: str
+    """What failed at the control gate; empty where nothing did."""
+
+    def of(self, symbol: str) -> GeneAnswer:
+        """Answer for one gene.
+
+        Parameters
+        ----------
+        symbol
+            Symbol or Ensembl id.
+        """
+        rows, measured, proposed = (
+            table.iloc[self._rows_of[name].get(symbol.strip().upper(), [])]
+            for name, table in self._tables.items()
         )
-    elif rows.empty:
-        alike = closest(asked, ranking["gene_name"].unique())
-        why = f"The file of the cells does not hold it, so nothing can be said of it. The closest names are {alike}."
-    elif rows["status"].eq("spent").any():
-        why = "It was measured and taught the ranking, so it is not ranked: its place would be memory, not prediction."
-    elif not rows["status"].eq("scored").any():
-        seen = float(rows["detection"].iloc[0])
-        why = (
-            "No start cell expresses it, so it cannot be edited there."
-            if seen == 0
-            else "It has no token in the model's vocabulary, so it cannot be edited."
+        known = pd.concat([rows, measured])[["gene_name", "gene_id"]]
+        return GeneAnswer(
+            gene_name=str(known["gene_name"].iloc[0]) if len(known) else symbol,
+            gene_id=str(known["gene_id"].iloc[0]) if len(known) else "",
+            why=self._why(symbol, rows, measured),
+            ranking=tuple(rows.to_dict("records")),
+            measured=tuple(measured.to_dict("records")),
+            proposed=tuple(proposed.to_dict("records")),
+            gate=self.gate,
         )
-    return GeneAnswer(
-        gene_name=str(known["gene_name"].iloc[0]) if len(known) else symbol,
-        gene_id=str(known["gene_id"].iloc[0]) if len(known) else "",
-        why=why,
-        ranking=tuple(rows.to_dict("records")),
-        measured=tuple(measured.to_dict("records")),
-        proposed=tuple(of_gene(report.proposals).to_dict("records")),
-        gate=gate_failure(folder),
-    )
+
+    def _why(self, symbol: str, rows: pd.DataFrame, measured: pd.DataFrame) -> str:
+        if rows.empty and len(measured):
+            taught = not measured["gene_id"].isin(_kept_apart(self.report.effects)).any()
+            return (
+                "The file of the cells does not hold it, so it cannot be edited, ranked or judged; what was measured of it "
+                f"{'teaches the ranking' if taught else 'is held out and teaches nothing'}."
+            )
+        if rows.empty:
+            alike = closest(symbol.strip().upper(), self.report.ranking["gene_name"].unique())
+            return f"The file of the cells does not hold it, so nothing can be said of it. The closest names are {alike}."
+        if rows["status"].eq("spent").any():
+            return "It was measured and taught the ranking, so it is not ranked: its place would be memory, not prediction."
+        if rows["status"].eq("scored").any():
+            return ""
+        if float(rows["detection"].iloc[0]) == 0:
+            return "No start cell expresses it, so it cannot be edited there."
+        return "It has no token in the model's vocabulary, so it cannot be edited."
+
+    @cached_property
+    def _tables(self) -> dict[str, pd.DataFrame]:
+        """The ranking with places, measured effects of genes, and proposals."""
+        ranking, effects = self.report.ranking, self.report.effects
+        scored = ranking[ranking["status"].eq("scored")].groupby("kind")["benefit"]
+        place = scored.rank(ascending=False, method="first")
+        of = ranking["kind"].map(scored.size()).fillna(0).astype(int)
+        return {
+            "ranking": ranking.assign(place=place, of=of),
+            "measured": effects[effects["level"].eq("gene")],
+            "proposed": self.report.proposals,
+        }
+
+    @cached_property
+    def _rows_of(self) -> dict[str, dict[str, list[int]]]:
+        """Rows of each symbol and id, in upper case, of each table."""
+        return {name: _rows_by_label(table) for name, table in self._tables.items()}
+
+
+def _rows_by_label(table: pd.DataFrame) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for row, labels in enumerate(zip(table["gene_id"], table["gene_name"], strict=True)):
+        for label in {str(one).upper() for one in labels}:
+            found.setdefault(label, []).append(row)
+    return found
 
 
 def _kept_apart(effects: pd.DataFrame) -> set[str]:

@@ -56,6 +56,7 @@ HEADS = {
     "de_padj": "DE padj",
     "de_padj_pseudoreplicated": "pseudoreplicated DE padj",
     "detection": "detection",
+    "status": "status",
 }
 """Head of each column."""
 MEANINGS = {
@@ -71,16 +72,18 @@ MEANINGS = {
     "DE padj": "of differential expression",
     "pseudoreplicated DE padj": "of differential expression by metacells, which are no replicates: no evidence",
     "detection": "share of start cells that express the gene",
+    "status": "scored; spent: measured, and taught the ranking; not scored: cannot be edited; excluded on request",
 }
 """What a column says, by its head."""
 _FRONT = {
     POSTERIOR: ("place", "gene_name", "benefit", "effect", "cautions", "log2fc", "de_padj"),
     IN_SILICO: ("place", "gene_name", "shift", "interval", "padj", "call", "cautions", "log2fc", "de_padj"),
 }
-_FULL = {
+COLUMNS = {
     POSTERIOR: (*_FRONT[POSTERIOR], "neighbors", "de_padj_pseudoreplicated", "detection"),
     IN_SILICO: (*_FRONT[IN_SILICO], "n_cells", "n_donors", "de_padj_pseudoreplicated", "detection"),
 }
+"""All columns of a kind, by what it is ranked by."""
 _SPARE = (
     "detection",
     "donors",
@@ -136,7 +139,7 @@ def full_ranking_section(report: RoundReport) -> Section:
         "full-ranking",
         title,
         tuple(_count(report, kind) for kind in kinds),
-        tuple(top_grid(report, kind, report.top, columns=_FULL[basis_of(report, kind)]) for kind in kinds),
+        tuple(top_grid(report, kind, report.top, columns=COLUMNS[basis_of(report, kind)]) for kind in kinds),
         _in_silico(report),
         (
             "All genes stand in `ranking.csv` and `ranking.xlsx` beside this page. Intervals and p-values of fewer than "
@@ -180,9 +183,23 @@ def top_grid(report: RoundReport, kind: str, top: int, *, columns: tuple[str, ..
     rows = shown(report, kind)
     columns = tuple(name for name in columns or _FRONT[basis] if name != PSEUDO or name in rows)
     rows = rows[rows["status"].eq("scored")].head(top)
+    return rows_grid(f"To {_action(kind)}: {count(len(rows), 'best gene')} by {basis.head}", rows, columns)
+
+
+def rows_grid(title: str, rows: pd.DataFrame, columns: tuple[str, ...]) -> Grid:
+    """Show rows of the ranking.
+
+    Parameters
+    ----------
+    title
+        What is said above them.
+    rows
+        Rows of `basis.shown`.
+    columns
+        Keys of `HEADS`.
+    """
     heads = tuple(HEADS[name] for name in columns)
     lines = tuple(tuple(_cell(row, name) for name in columns) for row in rows.itertuples())
-    title = f"To {_action(kind)}: {count(len(lines), 'best gene')} by {basis.head}"
     return Grid(
         title,
         heads,
@@ -219,15 +236,23 @@ def pathway_section(report: RoundReport) -> Section:
     return Section("pathways", title, (said,), (Grid("Pathway genes", columns, rows, _WORDS),))
 
 
-def basis_lines(report: RoundReport) -> tuple[str, ...]:
-    """What each kind is ranked by and in which unit; kinds of one basis share a sentence."""
+def basis_lines(report: RoundReport, only: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """What each kind is ranked by and in which unit; kinds of one basis share a sentence.
+
+    Parameters
+    ----------
+    report
+        The round.
+    only
+        Kinds that are spoken of; all by default.
+    """
     kinds: dict[Basis, list[str]] = {}
-    for kind in kinds_of(report):
+    for kind in only or kinds_of(report):
         kinds.setdefault(basis_of(report, kind), []).append(f"`{kind}`")
     left_out = ", without the in-silico score, whose control gate failed"
     of_model = (
         left_out
-        if any(method_of(report, kind) == WITHOUT_MODEL for kind in kinds_of(report))
+        if any(method_of(report, kind) == WITHOUT_MODEL for kind in only or kinds_of(report))
         else " and the in-silico score"
     )
     why = {
@@ -288,6 +313,8 @@ def _cell(row: Any, name: str) -> str:
         return number(value, 0) if value else "none named"
     if name == "gene_name":
         return text(value, str(row.gene_id))
+    if name == "status":
+        return text(value).replace("_", " ")
     if isinstance(value, str):
         return text(value)
     return number(value, 3 if name == "shift" else 2, sign=name in ("shift", "log2fc"))

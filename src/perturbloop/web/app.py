@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Route
@@ -16,7 +17,9 @@ from perturbloop.web.jobs import PROGRAM, Jobs
 from perturbloop.web.pages.doing import doing
 from perturbloop.web.pages.evidence import evidence
 from perturbloop.web.pages.figure import figure
+from perturbloop.web.pages.gene import gene, lookup
 from perturbloop.web.pages.overview import overview
+from perturbloop.web.pages.ranking import ranking, volcano
 from perturbloop.web.served import Served
 from perturbloop.web.view import Load, shown
 
@@ -37,6 +40,10 @@ def application(folder: Path, access: Access, *, program: Sequence[str] = PROGRA
         routes=[
             *_twins("/overview", overview, root=True),
             *_twins("/evidence", evidence),
+            Route("/ranking/points.json", volcano),
+            *_twins("/ranking", ranking),
+            Route("/gene", shown(lookup)),
+            *_twins("/gene/{symbol}", gene),
             Route("/doing", shown(doing)),
             Route("/figure/{page}/{place:int}.svg", figure),
             Mount(
@@ -65,4 +72,21 @@ async def _until_the_end(app: Starlette) -> AsyncIterator[None]:
 def _twins(path: str, load: Load, *, root: bool = False) -> list[Route]:
     """A page at its address, and the same for machines."""
     page = shown(load)
-    return [*([Route("/", page)] if root else []), Route(path, page), Route(f"{path}.{{form}}", page)]
+    return [*([Route("/", page)] if root else []), Route(f"{path}.{{form:form}}", page), Route(path, page)]
+
+
+class Form(Convertor[str]):
+    """End of the address of a twin: a gene may be called `AC012.1`."""
+
+    regex = "json|csv"
+
+    def convert(self, value: str) -> str:
+        """Take it as it stands."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Write it as it stands."""
+        return value
+
+
+register_url_convertor("form", Form())

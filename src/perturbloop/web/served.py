@@ -44,6 +44,8 @@ class Shown:
     folder: Path
     report: RoundReport
     kept: dict[Any, Any] = field(default_factory=dict)
+    making: Any = field(default_factory=threading.RLock)
+    """Held while something is made."""
 
     @property
     def pages(self) -> dict[str, Page]:
@@ -52,7 +54,7 @@ class Shown:
         return found
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
-        """What was made under this key, or what is made now; two that ask at once may both make it.
+        """What was made under this key, or what is made now; who asks meanwhile waits.
 
         Parameters
         ----------
@@ -62,7 +64,9 @@ class Shown:
             Makes it.
         """
         if key not in self.kept:
-            self.kept[key] = make()
+            with self.making:
+                if key not in self.kept:
+                    self.kept[key] = make()
         found: T = self.kept[key]
         return found
 

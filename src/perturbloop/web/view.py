@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from perturbloop.errors import PerturbloopError
 from perturbloop.web.served import Served
@@ -30,6 +30,8 @@ class View:
     part: str = ""
     """Template of what htmx replaces when the address of the same page changes; the whole page where it is empty."""
     status: int = 200
+    to: str = ""
+    """Address of this server that the reader is sent to; empty = nowhere."""
 
 
 Load = Callable[[Served, Request], View]
@@ -78,6 +80,8 @@ def answered(view: View, request: Request) -> Response:
     request
         What was asked.
     """
+    if view.to:
+        return RedirectResponse(view.to, 303)
     form = request.path_params.get("form", "")
     if form == "json":
         tree = view.table.to_dict("records") if view.tree is None and view.table is not None else view.tree
@@ -92,7 +96,8 @@ def answered(view: View, request: Request) -> Response:
             f"{request.app.state.served.name}-{request.path_params.get('page', view.template.removesuffix('.html'))}.csv",
         )
     partial = view.part and request.headers.get("hx-request-type") == "partial"
-    return HTMLResponse(rendered(request, view.part if partial else view.template, view.context), view.status)
+    page = rendered(request, view.part if partial else view.template, view.context)
+    return HTMLResponse(page, view.status, {"vary": "HX-Request-Type"} if view.part else None)
 
 
 def download(text: str, name: str) -> Response:

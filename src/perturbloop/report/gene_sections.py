@@ -1,0 +1,282 @@
+"""Everything about one gene, the answer first, as sections of a page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from perturbloop.data.flags import FLAGS
+from perturbloop.report.basis import LEAST_CELLS
+from perturbloop.report.gene import GeneAnswer
+from perturbloop.report.gene_measured import measured_section, measured_sentence
+from perturbloop.report.layout import Grid, Section, count, interval, number, probability, text
+from perturbloop.schema import ACTION, EITHER_WAY, WITH_MODEL, WITHOUT_MODEL
+
+_BELIEF = (WITH_MODEL, WITHOUT_MODEL)
+_WORDS = frozenset(
+    {
+        "gene",
+        "hit",
+        "method",
+        "what it is",
+        "compound",
+        "does",
+        "action",
+        "stage",
+        "source",
+        "guide",
+        "sequence",
+    }
+    | {"policy", "reason", "status", "because of", "transcript", "fact", "value", "batch"}
+)
+_MEANINGS = {flag.name: flag.meaning for flag in FLAGS} | {
+    EITHER_WAY: "among the best both to inhibit and to activate, so its place tells no direction"
+}
+_ROLES = {"loop": "", "baseline": "baseline", "control": "control: cannot know"}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Beside:
+    """What is known of a gene outside the tables of the report; empty tables where nothing is."""
+
+    ranks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """`report.ranks.Ranks.of`."""
+    guides: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """GUIDES rows, and `source`."""
+    replicates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """REPLICATES rows, and `source`."""
+    library: pd.DataFrame | None = None
+    """Its guides in the library; `None` where no library is named."""
+    drugs: pd.DataFrame | None = None
+    """INTERACTIONS rows; `None` where no compounds were added."""
+    trials: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """TRIALS rows as the ledger has them now."""
+
+
+def gene_sections(
+    found: GeneAnswer, neighbors: pd.DataFrame, effects: pd.DataFrame, beside: Beside
+) -> tuple[Section, ...]:
+    """Say everything about one gene.
+
+    Parameters
+    ----------
+    found
+        What the round knows of it.
+    neighbors
+        Measured genes that speak for it: `kind`, `added`, `gene_id`, `gene_name`, `effect_to_goal`, `se`, `hit`.
+    effects
+        Its EFFECTS rows, also of single guides.
+    beside
+        What else is known.
+    """
+    every = (
+        answer_section(found),
+        _because(neighbors),
+        *_ranks(found, beside.ranks),
+        measured_section(effects, beside.guides, beside.replicates),
+        _expression(found),
+        _batches(found, beside.trials),
+        _library(beside.library),
+        _drugs(beside.drugs),
+    )
+    return tuple(section for section in every if section is not None)
+
+
+def answer_section(found: GeneAnswer) -> Section:
+    """Where it stands, what is expected of it, whether it was measured, and what to doubt."""
+    places = tuple(_place(row) for row in found.ranking if row["place"] == row["place"])
+    lines = (*places, *filter(None, (found.why,)), *measured_sentence(found.measured))
+    flags = found.ranking[0]["flags"] if found.ranking else ""
+    notes = tuple(
+        f"{flag}: {_MEANINGS.get(flag, 'named by you')}." for flag in str(flags or "").split(",") if flag
+    )
+    title = f"{found.gene_name} ({found.gene_id})" if found.gene_id else found.gene_name
+    return Section("answer", title, lines, notes=notes, alarm=tuple(filter(None, (found.gate,))))
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    said = f"Place {row['place']:,.0f} of {row['of']:,} to {row['action']} ({row['kind']})"
+    reach = interval(row["ci_low"], row["ci_high"], sign=True)
+    if row["ranked_by"] in _BELIEF:
+        return f"{said}: P(worthwhile effect) {number(row['benefit'])}, expected effect {number(row['effect'], sign=True)} {reach}."
+    sure = row["n_cells"] >= LEAST_CELLS
+    call = f", call {row['call']}, padj {probability(row['padj'])}" if sure else ""
+    return f"{said}: in-silico shift {number(row['effect'], 3, sign=True)} {reach if sure else ''}{call}, {count(row['n_cells'], 'cell')}."
+
+
+def _because(neighbors: pd.DataFrame) -> Section | None:
+    """Which measured genes say so."""
+    if neighbors.empty:
+        return None
+    grids = []
+    for kind, rows in neighbors.groupby("kind", sort=False):
+        lines = tuple(
+            (
+                str(row.gene_name),
+                number(row.added, sign=True),
+                f"{number(row.effect_to_goal, sign=True)} ± {number(row.se)}",
+                "hit" if row.hit is True else "",
+            )
+            for row in rows.itertuples()
+        )
+        grids.append(
+            Grid(
+                f"To {ACTION.get(kind, kind)} ({kind})",
+                ("gene", "adds", "measured effect ± SE", "hit"),
+                lines,
+                _WORDS,
+                gene_ids=tuple(rows["gene_id"]),
+                meanings={"adds": "how far it moves the expected effect; positive = toward the goal"},
+            )
+        )
+    return Section("because", "Measured genes that say so", grids=tuple(grids))
+
+
+def _ranks(found: GeneAnswer, ranks: pd.DataFrame) -> tuple[Section, ...]:
+    """Its place by every method; the interval is that of the quantity the genes are ranked by."""
+    if ranks.empty:
+        return ()
+    own = {row["kind"]: row for row in found.ranking}
+    grids = tuple(
+        _rank_grid(str(kind), rows, own.get(kind)) for kind, rows in ranks.groupby("kind", sort=False)
+    )
+    said = (
+        "Among the genes that are ranked, 1 = best. Bold: what the ranking goes by. A score is in the unit of its method, higher = more "
+        "benefit. Only that method has an interval."
+    )
+    return (Section("ranks", "Place by each method", (said,), grids),)
+
+
+def _rank_grid(kind: str, rows: pd.DataFrame, own: Mapping[str, Any] | None) -> Grid:
+    by = "frozen" if own is None or own["ranked_by"] not in _BELIEF else own["ranked_by"]
+    reach = (
+        ""
+        if own is None
+        else f"{number(own['effect'], sign=True)} {interval(own['ci_low'], own['ci_high'], sign=True)}"
+    )
+    rows = rows.assign(first=rows["method"].ne(by)).sort_values("first", kind="stable")
+    lines = tuple(
+        (
+            str(row.title),
+            number(row.rank, 0),
+            number(row.of, 0),
+            number(row.score, 3, sign=True),
+            reach if row.method == by else "",
+            _ROLES[row.role],
+            "yes" if row.measured else "",
+        )
+        for row in rows.itertuples()
+    )
+    return Grid(
+        f"To {ACTION.get(kind, kind)} ({kind})",
+        (
+            "method",
+            "place",
+            "of",
+            "score",
+            "effect and 95 % interval",
+            "what it is",
+            "reads measured effects",
+        ),
+        lines,
+        _WORDS,
+        strong=frozenset({0} if len(rows) and rows["method"].iloc[0] == by else ()),
+        spare=("reads measured effects", "what it is", "of"),
+        meanings={
+            "reads measured effects": "a measured gene's own effect went in, so its place there is memory"
+        },
+    )
+
+
+def _expression(found: GeneAnswer) -> Section | None:
+    if not found.ranking:
+        return None
+    row = found.ranking[0]
+    rows = [("start cells that express it", f"{row['detection']:.0%}")]
+    if row["log2fc"] == row["log2fc"]:
+        change = f"{number(row['log2fc'], sign=True)}, padj {probability(row['de_padj'])}"
+        rows.append(("log2 fold change, goal against start", change))
+    pseudo = row.get("de_padj_pseudoreplicated")
+    if pseudo is not None and pseudo == pseudo:
+        rows.append(("padj by metacells, pseudoreplicated: no evidence", probability(pseudo)))
+    return Section(
+        "expression", "Expression", grids=(Grid("In the cells", ("fact", "value"), tuple(rows), _WORDS),)
+    )
+
+
+def _batches(found: GeneAnswer, trials: pd.DataFrame) -> Section | None:
+    """Proposals and batches it stood in."""
+    grids = []
+    if found.proposed:
+        lines = tuple(
+            (
+                str(row["policy"]),
+                number(row["place"], 0),
+                number(row["probability"]),
+                str(row["action"]),
+                text(row["reason"]),
+            )
+            for row in found.proposed
+        )
+        columns = ("policy", "place", "P(hit)", "action", "reason")
+        grids.append(Grid("Proposed by this round", columns, lines, _WORDS))
+    if len(trials):
+        lines = tuple(
+            (
+                number(row.batch, 0),
+                str(row.policy),
+                str(row.action),
+                number(row.predicted),
+                str(row.status),
+                _came(row.hit),
+            )
+            for row in trials.itertuples()
+        )
+        columns = ("batch", "policy", "action", "P(hit)", "status", "hit")
+        grids.append(Grid("In batches that were taken", columns, lines, _WORDS))
+    return Section("batches", "Batches", grids=tuple(grids)) if grids else None
+
+
+def _came(hit: Any) -> str:
+    return "" if pd.isna(hit) else "hit" if hit else "no hit"
+
+
+def _library(guides: pd.DataFrame | None) -> Section | None:
+    if guides is None:
+        return None
+    if guides.empty:
+        return Section("library", "Guides in the library", ("The library has none for this gene.",))
+    columns = ("guide_id", "sequence", "transcript")
+    lines = tuple(tuple(text(value) for value in row) for row in guides[[*columns]].itertuples(index=False))
+    grid = Grid(count(len(lines), "guide"), ("guide", "sequence", "transcript"), lines, _WORDS)
+    return Section("library", "Guides in the library", grids=(grid,))
+
+
+def _drugs(rows: pd.DataFrame | None) -> Section | None:
+    """Compounds that act on it, in the words of their sources."""
+    if rows is None:
+        return None
+    if rows.empty:
+        return Section("drugs", "Compounds", ("No compound that was added acts on it.",))
+    lines = tuple(
+        (
+            text(row.compound),
+            ACTION.get(row.kind, "sign unknown"),
+            text(row.mechanism),
+            text(row.stage),
+            number(row.potency, 1),
+            text(row.source),
+        )
+        for row in rows.itertuples()
+    )
+    columns = ("compound", "action", "does", "stage", "potency", "source")
+    grid = Grid(
+        count(len(lines), "compound"),
+        columns,
+        lines,
+        _WORDS,
+        spare=("source", "does"),
+        meanings={"potency": "−log10 of Ki, Kd, IC50 or EC50 in mol/l: 9 = 1 nM"},
+    )
+    return Section("drugs", "Compounds that act on it", grids=(grid,))
