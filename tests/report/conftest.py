@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from perturbloop.report import RoundReport, render
-from perturbloop.report.html import _environment
+from perturbloop.report.html import environment
 from perturbloop.schema import (
     ACTION,
     DEFAULT_KINDS,
@@ -281,6 +281,6 @@ def page_one(round_one):
 def without_figures(monkeypatch):
     """Pages whose figures are not drawn, for tests of what is said."""
     monkeypatch.setattr("perturbloop.report.html._source", lambda picture: "data:,")
-    _environment.cache_clear()
+    environment.cache_clear()
     yield
-    _environment.cache_clear()
+    environment.cache_clear()

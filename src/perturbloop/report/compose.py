@@ -9,13 +9,16 @@ from perturbloop.report.content import RoundReport
 from perturbloop.report.facts import RoundFacts, Stimulus, read_facts
 from perturbloop.report.layout import count, listed, number
 from perturbloop.report.older import completed
+from perturbloop.report.rounds import rounds_so_far
 from perturbloop.schema import (
     CURVE_MEANS,
     EFFECTS,
+    GUIDES,
     PATHWAYS,
     POSITIONS,
     POSTERIOR,
     PROPOSALS,
+    REPLICATES,
     REVERSAL,
     TRIALS,
     EvaluateConfig,
@@ -69,6 +72,9 @@ def compose(folder: Path) -> RoundReport:
         trials=_trials(folder),
         reversal=_of_arms(folder, REVERSAL),
         positions=_of_arms(folder, POSITIONS),
+        rounds=rounds_so_far(folder, todo=PLAY_AGAIN),
+        guides=_of_files(folder, recorded, GUIDES),
+        replicates=_of_files(folder, recorded, REPLICATES),
         gate=facts.verdicts,
         heads={title: model["heldout_auroc"] for title, model in facts.models.items()},
         recorded=recorded,
@@ -149,6 +155,17 @@ def _of_arms(folder: Path, table: Table) -> pd.DataFrame:
     """Table REVERSAL or POSITIONS; empty where no recorded file has cells of both states."""
     path = folder / f"{table.name}.parquet"
     return read_table(path, todo=PLAY_AGAIN) if path.is_file() else pd.DataFrame(columns=table.names)
+
+
+def _of_files(folder: Path, recorded: Sequence[Recorded], table: Table) -> dict[str, pd.DataFrame]:
+    """Table GUIDES or REPLICATES of each file of cells; their folder is named by all that decides them, so it never changes."""
+    found = {}
+    for one in _by_role(recorded)[0]:
+        path = folder.parents[1] / one.folder / f"{table.name}.parquet"
+        if one.folder and path.is_file():
+            todo = "Delete it and run `perturbloop record` again, which makes it anew."
+            found[one.source] = table.completed(read_table(path, todo=todo))
+    return found
 
 
 def _warnings(facts: RoundFacts, recorded: Sequence[Recorded], de_test: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from perturbloop.schema import (
     RANK_CORRELATIONS,
     RANKING,
     REVERSAL,
+    ROUNDS,
     STRATA,
     TRIALS,
     Recorded,
@@ -40,6 +41,7 @@ _TABLES = {
     "trials": TRIALS,
     "reversal": REVERSAL,
     "positions": POSITIONS,
+    "rounds": ROUNDS,
 }
 
 
@@ -99,6 +101,12 @@ class RoundReport:
     """REVERSAL rows; empty where no recorded file has cells of both states."""
     positions: pd.DataFrame = field(default_factory=lambda: concat(POSITIONS, []))
     """POSITIONS rows of the same files."""
+    rounds: pd.DataFrame = field(default_factory=lambda: concat(ROUNDS, []))
+    """ROUNDS rows up to this one; empty where they are not known."""
+    guides: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Recorded file of cells -> GUIDES rows, where the campaign still keeps them."""
+    replicates: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Recorded file of cells -> REPLICATES rows, likewise."""
     gate: tuple[Verdict, ...] = ()
     """Verdicts of the control gate."""
     heads: Mapping[str, float] = field(default_factory=dict)

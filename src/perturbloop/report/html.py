@@ -11,24 +11,22 @@ from markupsafe import Markup, escape
 
 from perturbloop.report.answer import answer
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import Picture, duration
-from perturbloop.report.sections import front, sections
+from perturbloop.report.layout import Grid, Picture, duration
+from perturbloop.report.packed import packed
+from perturbloop.report.pages import pages
 
 
 def render(report: RoundReport) -> str:
-    """Return the page as text; every label is escaped."""
+    """Return the pages, frozen below each other, as text; every label is escaped."""
     script = _part("tables.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    found, parts = answer(report), sections(report)
     return (
         environment()
         .get_template("report.html")
         .render(
             report=report,
-            answer=found,
-            word=found.word.replace(" ", "-"),
-            front=parts[: front(report)],
-            details=parts[front(report) :],
+            answer=answer(report),
+            pages=pages(report),
             style=Markup(_part("report.css")),  # a file of our own
             script=Markup(script),
             script_hash=f"sha256-{digest}",
@@ -57,7 +55,8 @@ def environment(*packages: str, live: bool = False) -> Environment:
     made.filters["prose"] = _prose
     made.filters["source"] = _source
     made.filters["duration"] = duration
-    made.tests["ensembl"] = lambda gene_id: bool(re.fullmatch(r"ENS[A-Z]*G\d+", str(gene_id)))
+    made.filters["packed"] = _packed
+    made.tests["ensembl"] = _is_ensembl
     made.globals["live"] = live
     return made
 
@@ -65,6 +64,14 @@ def environment(*packages: str, live: bool = False) -> Environment:
 def _part(name: str) -> str:
     """A file of the page's own, as it is."""
     return (files("perturbloop.report") / "static" / name).read_text(encoding="utf-8").strip()
+
+
+def _is_ensembl(gene_id: object) -> bool:
+    return bool(re.fullmatch(r"ENS[A-Z]*G\d+", str(gene_id)))
+
+
+def _packed(grid: Grid) -> Markup:
+    return packed(grid, _is_ensembl)
 
 
 def _prose(line: str) -> Markup:

@@ -30,6 +30,8 @@ class Grid:
     """Columns that may go where there is no room, the first to go first."""
     meanings: Mapping[str, str] = field(default_factory=dict)
     """What a column says with sign and unit, shown where somebody points at its head."""
+    every: "Callable[[], Grid] | None" = field(default=None, compare=False)
+    """Makes the same grid with all its rows, for a page that can turn them; `None` where none is left out."""
 
 
 @dataclass(frozen=True)

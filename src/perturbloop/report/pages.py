@@ -1,10 +1,17 @@
 """The report as pages, one idea each: the browser shows one at a time, the frozen report all in one file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
+from perturbloop.report.basis import basis_of, kinds_of
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import Section
+from perturbloop.report.layout import Grid, Section, count
+from perturbloop.report.ranking import top_grid
 from perturbloop.report.sections import sections
+from perturbloop.schema import ACTION
+
+SHOWN = 20
+"""Genes of each kind on the page of the ranking, before somebody turns to the others."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,7 @@ class Page:
 
 
 _FRONT = {
-    "overview": ("Overview", ("answer",)),
+    "overview": ("Overview", ("answer", "rounds", "found")),
     "ranking": ("Ranking", ("ranking",)),
     "evidence": ("Evidence", ("method", "effects", "reversal")),
     "batch": ("Next batch", ("proposals",)),
@@ -45,7 +52,7 @@ _DETAILS = {
 
 def pages(report: RoundReport) -> tuple[Page, ...]:
     """The pages of a round, in the order of reading."""
-    every = sections(report)
+    every = tuple(_with_every_gene(report, section) for section in sections(report))
     page_of = {key: name for name, (_, keys) in _FRONT.items() for key in keys}
     made = []
     for name, (title, _) in _FRONT.items():
@@ -57,3 +64,23 @@ def pages(report: RoundReport) -> tuple[Page, ...]:
         )
         made.append(Page(name, title, front, details))
     return tuple(made)
+
+
+def _with_every_gene(report: RoundReport, section: Section) -> Section:
+    """The ranking with all scored genes behind its first ones; every other section as it is."""
+    if section.key != "ranking":
+        return section
+    return replace(section, grids=tuple(_genes(report, kind) for kind in kinds_of(report)))
+
+
+def _genes(report: RoundReport, kind: str) -> Grid:
+    of_kind = report.ranking["kind"].eq(kind) & report.ranking["status"].eq("scored")
+    n_scored = int(of_kind.sum())
+    grid = top_grid(report, kind, SHOWN)
+    if n_scored <= SHOWN:
+        return grid
+    action = ACTION.get(kind, kind)  # type: ignore[call-overload]
+    title = (
+        f"To {action} ({kind}): {count(n_scored, 'gene')} by {basis_of(report, kind).head}, the best first"
+    )
+    return replace(grid, title=title, every=partial(top_grid, report, kind, n_scored))

@@ -13,13 +13,12 @@ from perturbloop.report.method import method_section
 from perturbloop.report.next import all_proposals_section, proposal_section
 from perturbloop.report.notes import alarms, notes
 from perturbloop.report.ranking import best_lines, full_ranking_section, pathway_section, ranking_section
+from perturbloop.report.replicates import by_guide_section
 from perturbloop.report.reversal import full_reversal_section, reversal_section
 from perturbloop.report.scoreboard import correlation_section, gain_section, scoreboard_section
+from perturbloop.report.timeline import found_section, rounds_section
 from perturbloop.schema import RecordedCells
 
-_FRONT = 5
-"""Sections that everybody reads: the answer, the genes, how far to believe them, what was measured, and what to measure next;
-where compounds were tried in both states, also what brings cells back. The others are details, for a reviewer."""
 MOST_NOTES = 5
 """Notes that stand in the answer; the others wait in the details."""
 METHODS_IN_WORDS = (
@@ -46,11 +45,6 @@ LIMITS_IN_WORDS = (
 )
 
 
-def front(report: RoundReport) -> int:
-    """How many of a report's sections everybody reads."""
-    return _FRONT + (not report.reversal.empty)
-
-
 def sections(report: RoundReport) -> tuple[Section, ...]:
     """All sections of a report, in the order of reading."""
     found = answer(report)
@@ -61,6 +55,8 @@ def sections(report: RoundReport) -> tuple[Section, ...]:
         effect_section(report),
         *(() if report.reversal.empty else (reversal_section(report),)),
         proposal_section(report, found),
+        rounds_section(report),
+        found_section(report),
         _notes(report),
         _asked(report),
         Section("check", "What the check found", report.check_lines or ("Nothing was noted.",)),
@@ -73,6 +69,7 @@ def sections(report: RoundReport) -> tuple[Section, ...]:
         *curve_sections(report),
         correlation_section(report),
         full_effect_section(report),
+        *((by_guide_section(report),) if report.guides or report.replicates else ()),
         *(() if report.reversal.empty else (full_reversal_section(report),)),
         _context(report),
         pathway_section(report),

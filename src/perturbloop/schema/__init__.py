@@ -6,7 +6,16 @@ effect of *raising* the gene product, so that modalities can be compared without
 """
 
 from perturbloop.schema.backtest import BacktestConfig, First
-from perturbloop.schema.batches import CLOSED, PENDING, PROPOSALS, TRIAL_STATUS, TRIALS, TrialStatus
+from perturbloop.schema.batches import (
+    CLOSED,
+    FOUND,
+    PENDING,
+    PROPOSALS,
+    ROUNDS,
+    TRIAL_STATUS,
+    TRIALS,
+    TrialStatus,
+)
 from perturbloop.schema.checks import file_fields
 from perturbloop.schema.columns import Column, Table, concat
 from perturbloop.schema.configuration import (
@@ -119,6 +128,8 @@ TABLES = (
     PATHWAYS,
     PROPOSALS,
     TRIALS,
+    ROUNDS,
+    FOUND,
     COMBINATIONS,
     SCREEN,
     CURVES,
@@ -185,6 +196,8 @@ __all__ = [
     "PENDING",
     "PROPOSALS",
     "TRIALS",
+    "ROUNDS",
+    "FOUND",
     "TRIAL_STATUS",
     "TrialStatus",
     "RANKING",

@@ -75,3 +75,53 @@ TRIALS = Table(
         Column("told", "when its status last changed, UTC; missing before", "2026-02-03 04:05:06+00:00"),
     ),
 )
+
+ROUNDS = Table(
+    "rounds",
+    "one finished round of a campaign: what it knew, how its ranking did, what it proposed",
+    (
+        Column("round", "its number, from 0", 1),
+        Column("created", "when it was judged, UTC; empty in a round of version 0.1", "2026-01-02 03:04 UTC"),
+        Column(
+            "recorded", "files that it knew and the round before did not, separated by commas", "first.h5ad"
+        ),
+        Column("n_measured", "genes with a measured effect that it knew", 40),
+        Column("gate", "control gate: passed, failed or not judged", "passed"),
+        Column(
+            "word", "whether its ranking is better than its controls: yes, no or cannot tell", "cannot tell"
+        ),
+        Column("sentence", "the same in words", "Cannot tell: 3 hits among 40 held-out genes are too few."),
+        Column("kind", "kind of edit with most held-out hits; empty before any", "delete"),
+        Column("auroc", "AUROC of the ranking on held-out targets of that kind; 0.5 = chance", 0.71),
+        Column("ci_low", "lower end of its 95 % interval", 0.55),
+        Column("ci_high", "upper end of it", 0.87),
+        Column("n_hits", "held-out targets that were hits toward the goal", 12),
+        Column("n_genes", "held-out targets", 40),
+        Column("policy", "goal of the batch that it proposed; empty where it proposed none", "find"),
+        Column("n_proposed", "genes of that batch", 20),
+        Column(
+            "by_chance",
+            "probability, 0 to 1, that a gene drawn at random from those that could be proposed is measured as a hit toward the "
+            "goal: mean over the genes of its chance batch; missing where nothing could tell",
+            0.05,
+        ),
+    ),
+)
+
+FOUND = Table(
+    "found",
+    "one batch of which outcomes came back: hits as foretold, as found, and as chance would have had it",
+    (
+        Column("batch", "number of the batch, from 0", 0),
+        Column("round", "round that it was taken from; missing where that is not known", 0),
+        Column("n_taken", "genes that were taken into it", 20),
+        Column("n_told", "genes whose outcome is known", 18),
+        Column("predicted", "hits to be expected among them, as stated when it was taken", 5.2),
+        Column("low", "lower end of the 90 % interval of these hits", 2),
+        Column("high", "upper end of it", 9),
+        Column("observed", "hits toward the goal that were found", 6),
+        Column(
+            "by_chance", "hits to be expected in a batch of as many genes drawn at random; see ROUNDS", 1.1
+        ),
+    ),
+)

@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,24 @@ def read_json(path: Path, *, todo: str = "") -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
 
 
-def read_table(path: Path, *, todo: str = "") -> pd.DataFrame:
-    """Read a table that the campaign wrote, in words where it is damaged."""
+def read_table(path: Path, *, todo: str = "", columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table that the campaign wrote, in words where it is damaged.
+
+    Parameters
+    ----------
+    path
+        The file.
+    todo
+        What to do where it is damaged.
+    columns
+        Columns to read, of which those are left out that it lacks; all where it is empty.
+    """
+    from pyarrow.parquet import read_schema  # slow, and not needed by commands that read no table
+
     with own(path, todo=todo):
-        return pd.read_parquet(path, page_checksum_verification=True)
+        held = set(read_schema(path).names) if columns else set()
+        wanted = [name for name in columns if name in held] if columns else None
+        return pd.read_parquet(path, columns=wanted, page_checksum_verification=True)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -93,7 +94,7 @@ def answered(view: View, request: Request) -> Response:
             )
         return download(
             csv_of(view.table),
-            f"{request.app.state.served.name}-{request.path_params.get('page', view.template.removesuffix('.html'))}.csv",
+            f"{request.app.state.served.name}-{Path(request.url.path).name}",
         )
     partial = view.part and request.headers.get("hx-request-type") == "partial"
     page = rendered(request, view.part if partial else view.template, view.context)

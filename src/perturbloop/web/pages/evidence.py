@@ -12,5 +12,6 @@ def evidence(served: Served, request: Request) -> View:
     if shown is None:
         return View("waiting.html", tree={"rounds": 0})
     report = shown.report
-    tree = {"metrics": report.metrics, "gains": report.gains, "effects": report.effects}
+    names = ("metrics", "gains", "effects", "guides", "replicates", "curves", "reversal")
+    tree = {name: getattr(report, name) for name in names}
     return View("page.html", {"page": shown.pages["evidence"], "report": report}, tree, report.metrics)

@@ -5,6 +5,7 @@ import threading
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from perturbloop.report.layout import Picture
 from perturbloop.web.served import Served
 
 _drawing = threading.Lock()
@@ -28,7 +29,7 @@ def figure(request: Request) -> Response:
     return Response(drawn, media_type="image/svg+xml")
 
 
-def _svg(picture) -> str:
+def _svg(picture: Picture) -> str:
     from perturbloop.plots import svg
 
     return svg(picture.draw())
