@@ -54,6 +54,8 @@ def serve(
     token = secrets.token_urlsafe(24)
     access = Access.at(host, port, token=token, names=names, read_only=read_only)
     app = application(folder, access)
+    if (shown := app.state.served.shown()) is not None:
+        _ = shown.pages  # read now, not while the first reader waits
     config = uvicorn.Config(
         app,
         log_level="warning",

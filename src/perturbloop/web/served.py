@@ -67,6 +67,7 @@ class Shown:
             with self.making:
                 if key not in self.kept:
                     self.kept[key] = make()
+            _give_back()
         found: T = self.kept[key]
         return found
 
@@ -117,6 +118,7 @@ class Served:
         try:
             if self._shown is None or self._stamp != stamp:
                 self._shown, self._stamp = Shown(folder, compose(folder)), stamp
+                _give_back()
             return self._shown
         finally:
             self._reading.release()
@@ -124,6 +126,13 @@ class Served:
     def doing(self) -> Doing | None:
         """What a process does to the campaign now; `None` where none works in it."""
         return doing(self.folder)
+
+
+def _give_back() -> None:
+    """Return what reading a table needed for a moment: Arrow would keep it, here some 40 MB."""
+    import pyarrow
+
+    pyarrow.default_memory_pool().release_unused()
 
 
 def _changed(path: Path) -> int:
