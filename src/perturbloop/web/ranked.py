@@ -1,7 +1,10 @@
 """The ranking of one kind, made ready to be filtered and sorted: 40,000 rows in a few milliseconds."""
 
 import base64
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 import pandas as pd
@@ -11,9 +14,10 @@ from perturbloop.report import RoundReport
 from perturbloop.report.basis import Basis, basis_of, shown
 from perturbloop.report.names import Names
 from perturbloop.report.ranking import COLUMNS
+from perturbloop.schema import STATUS
 from perturbloop.web.wanted import NONE, SOME, Wanted, labels
 
-BEHIND = {"effect": "mean", "interval": "ci_low", "cautions": "cautions"}
+BEHIND = {"effect": "mean", "interval": "ci_low"}
 """Column of the table by which a shown one is sorted, where they are not the same."""
 
 
@@ -38,8 +42,10 @@ class Ranked:
     table: pd.DataFrame
     """`report.basis.shown`."""
     names: Names
-    texts: tuple[str, ...]
-    """Symbol and id of each, in lower case."""
+    text: str
+    """Symbol and id of each in lower case, a line a gene."""
+    lines: list[int]
+    """Where each line begins, and where the text ends."""
     flags: dict[str, Bool[np.ndarray, " g"]]
     """Which genes have a caution."""
     row_of: dict[str, int]
@@ -60,19 +66,27 @@ class Ranked:
             What its genes are called.
         """
         table = shown(report, kind)
-        texts = tuple(
-            f"{name}\t{gene}".lower() for name, gene in zip(table["gene_name"], table["gene_id"], strict=True)
-        )
+        texts = [
+            f"{name}\t{gene}\n".lower()
+            for name, gene in zip(table["gene_name"], table["gene_id"], strict=True)
+        ]
+        lines = [0, *accumulate(map(len, texts))]
         dummies = table["cautions"].str.get_dummies(", ")
         flags = {str(name): dummies[name].to_numpy(bool) for name in dummies}
         row_of = {str(gene): row for row, gene in enumerate(table["gene_id"])}
-        return cls(kind, basis_of(report, kind), table, names, texts, flags, row_of)
+        return cls(kind, basis_of(report, kind), table, names, "".join(texts), lines, flags, row_of)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that are shown."""
         held = {*self.table.columns, *BEHIND}
         return (*(name for name in COLUMNS[self.basis] if name in held), "status")
+
+    @cached_property
+    def statuses(self) -> tuple[str, ...]:
+        """Those that some gene has."""
+        held = set(self.table["status"])
+        return tuple(name for name in STATUS if name in held)
 
     def find(self, wanted: Wanted) -> Found:
         """Filter and sort.
@@ -103,13 +117,20 @@ class Ranked:
         """Genes whose symbol or id holds one of some texts, or that have it as another name."""
         keep, meant = np.zeros(len(self.table), dtype=bool), []
         for label in labels(said):
-            part = label.lower()
-            keep |= np.fromiter((part in text for text in self.texts), bool, len(self.texts))
+            keep[self._rows_with(label.lower())] = True
             for gene in self.names.by_other_names(label):
                 if gene in self.row_of and not keep[self.row_of[gene]]:
                     keep[self.row_of[gene]] = True
                     meant.append((label, self.names.name_of[gene]))
         return keep, tuple(meant)
+
+    def _rows_with(self, part: str) -> list[int]:
+        """Rows whose line of the text holds a part."""
+        rows, at = [], self.text.find(part)
+        while at >= 0:
+            rows.append(bisect_right(self.lines, at) - 1)
+            at = self.text.find(part, self.lines[rows[-1] + 1])
+        return rows
 
     def _listed(self, said: str) -> tuple[np.ndarray, tuple[str, ...]]:
         """Genes of a list, and names that none has."""

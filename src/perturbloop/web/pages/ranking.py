@@ -15,7 +15,7 @@ from perturbloop.report.basis import kinds_of
 from perturbloop.report.names import Names
 from perturbloop.report.points import has_points, points
 from perturbloop.report.ranking import COLUMNS, GATE_FAILED, HEADS, basis_lines, rows_grid
-from perturbloop.schema import ACTION, STATUS
+from perturbloop.schema import ACTION
 from perturbloop.web.ranked import Found, Ranked
 from perturbloop.web.served import Served, Shown
 from perturbloop.web.view import View
@@ -46,7 +46,7 @@ def ranking(served: Served, request: Request) -> View:
     shown = served.shown()
     if shown is None:
         return View("waiting.html", tree={"rounds": 0})
-    kinds = kinds_of(shown.report)
+    kinds = _kinds(shown)
     if not kinds:
         raise InputError(NO_RANKING)
     asked = wanted(request.query_params, kinds, SORTED, _flags(shown, kinds))
@@ -81,7 +81,7 @@ def volcano(request: Request) -> Response:
     """Dots of a kind as columns, in the order of its ranking: made once for a round."""
     served: Served = request.app.state.served
     shown, kind = served.shown(), request.query_params.get("kind", "")
-    if shown is None or kind not in kinds_of(shown.report):
+    if shown is None or kind not in _kinds(shown):
         return Response('{"error":"There is no such kind of edit."}', 404, media_type="application/json")
     return Response(shown.once(("points", kind), lambda: _dots(shown, kind)), media_type="application/json")
 
@@ -101,6 +101,16 @@ def _dots(shown: Shown, kind: str) -> bytes:
 
 def _rounded(values: np.ndarray) -> list[float | None]:
     return [None if value != value else value for value in np.round(values, 4).tolist()]
+
+
+def _kinds(shown: Shown) -> tuple[str, ...]:
+    return shown.once("kinds", lambda: kinds_of(shown.report))
+
+
+def _lines(report: RoundReport, kind: str) -> tuple[str, ...]:
+    """What a kind is ranked by, after what forbids to act on it."""
+    failed = (GATE_FAILED,) if answer(report).gate == "failed" else ()
+    return (*failed, *basis_lines(report, (kind,)))
 
 
 def _flags(shown: Shown, kinds: tuple[str, ...]) -> tuple[str, ...]:
@@ -132,13 +142,10 @@ def _context(shown: Shown, ranked: Ranked, asked: Wanted, found: Found) -> dict[
     return {
         "page": shown.pages["ranking"],
         "report": report,
-        "lines": (
-            *((GATE_FAILED,) if answer(report).gate == "failed" else ()),
-            *basis_lines(report, (asked.kind,)),
-        ),
+        "lines": shown.once(("lines", asked.kind), lambda: _lines(report, asked.kind)),
         "kinds": [
             (kind, ACTION.get(kind, kind), asked.query(kind=kind, sort="place", start=0))
-            for kind in kinds_of(report)
+            for kind in _kinds(shown)
         ],
         "asked": asked,
         "grid": grid,
@@ -153,7 +160,7 @@ def _context(shown: Shown, ranked: Ranked, asked: Wanted, found: Found) -> dict[
         "mask": ranked.mask(found) if asked.narrows else "",
         "said": _said(found),
         "calls": CALLS if "call" in ranked.table else (),
-        "statuses": [one for one in STATUS if one in set(ranked.table["status"])],
+        "statuses": ranked.statuses,
         "flags": sorted(ranked.flags),
         "has_points": has,
     }
