@@ -192,7 +192,7 @@ def test_a_round_of_an_older_version_is_told_as_far_as_it_says(tmp_path, round_o
     written(tmp_path / "000", round_one, CREATED[0], ["/d/first.h5ad"])
     facts = json.loads((tmp_path / "000" / "facts.json").read_text())
     (tmp_path / "000" / "facts.json").unlink()
-    scores = {name: "" for name in ("data_digest", "model_digest", "vocabulary_digest")} | {"models": {}}
+    scores = dict.fromkeys(("data_digest", "model_digest", "vocabulary_digest"), "") | {"models": {}}
     (tmp_path / "000" / "scores.json").write_text(
         json.dumps(scores | {"config": facts["config"], "default": "posterior"})
     )
