@@ -135,7 +135,7 @@ def _line(row: Any, trials: pd.DataFrame) -> tuple[str, ...]:
     proposed = f"{number(row.n_proposed, 0)} to {row.policy}" if row.n_proposed else MISSING
     return (
         number(row.round, 0),
-        text(row.created).removesuffix(" UTC"),
+        text(row.created).split()[0],
         text(row.recorded),
         number(row.n_measured, 0),
         str(row.word),

@@ -2,7 +2,7 @@
 // Click a head to sort, type to filter, turn the pages of a long table, open what is closed for printing; without a script the page
 // reads the same.
 (() => {
-  const LONG = 8, SHOWN = 20;
+  const FEW = 3, LONG = 8, SHOWN = 20;
   const order = new Intl.Collator().compare;
   const element = (name, text, fields) => Object.assign(document.createElement(name), { textContent: text }, fields);
   const numberOf = (text) => {
@@ -46,7 +46,7 @@
   const alive = (grid) => {
     const table = grid.querySelector("table"), packed = grid.querySelector("script");
     const held = packed ? inColumns(table, JSON.parse(packed.textContent)) : inRows(table);
-    if (held.n < 2) return;
+    if (held.n < FEW) return;
     const box = grid.querySelector(".table"), heads = [...table.tHead.rows[0].cells];
     let rows = Array.from({ length: held.n }, (_, row) => row), found = rows, first = 0;
     const back = element("button", "Back"), next = element("button", "Next"), where = element("span", "");
