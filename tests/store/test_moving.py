@@ -1,5 +1,9 @@
 """A ledger moves to a server and back: whole or not at all, and whoever opens what was left is told where it went."""
 
+import shutil
+from itertools import count
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -8,6 +12,9 @@ from perturbloop.schema import METRICS, PROPOSALS, TRIALS
 from perturbloop.store import Input, Target, create_store, database, moving, open_store
 from perturbloop.store.ledger import ledger_at, ledger_of
 from perturbloop.store.moving import move
+from perturbloop.store.postgres import Postgres
+from perturbloop.store.sql import SqlStore
+from perturbloop.store.sqlite import Sqlite
 
 
 @pytest.fixture
@@ -55,13 +62,15 @@ def test_a_ledger_moves_to_a_server_and_back_with_every_row(folder, url, postgre
         }
         assert rows(folder) == before
         with pytest.raises(
-            StoreError, match=r"was moved from `.*campaign.sqlite` to `postgresql:.*write `url ="
+            StoreError, match=r"was moved from `.*campaign.sqlite` to `postgresql:.*type .*store copy` again"
         ):
             open_store(folder / "campaign.sqlite")
         move(folder, "sqlite")
         assert not (folder / "ledger.toml").exists()
         assert rows(folder) == before
-        with pytest.raises(StoreError, match=r"was moved from `postgresql:.*campaign.sqlite on .*delete it"):
+        with pytest.raises(
+            StoreError, match=r"was moved from `postgresql:.*campaign.sqlite on .*`--to sqlite`"
+        ):
             open_store(ledger_at(folder, url))
     with pytest.raises(InputError, match=r"is at `.*campaign.sqlite` already"):
         move(folder, "sqlite")
@@ -78,19 +87,110 @@ def test_a_row_that_does_not_arrive_leaves_all_as_it_was(folder, url, postgres, 
     assert rows(folder) == before
 
 
-def test_a_copy_that_is_killed_before_the_folder_names_it_is_made_again(folder, url, monkeypatch):
+class Killed(BaseException):
+    """What ends a move at a step of it, as a kill does: nothing after it is done."""
+
+
+def kill_at(monkeypatch, step):
+    """End the process before its step of this number, each of which is whole or not done."""
+    steps = count()
+
+    def until(does):
+        def done(*args, **named):
+            if next(steps) == step:
+                raise Killed
+            return does(*args, **named)
+
+        return done
+
+    for owner, name in (
+        (Sqlite, "fill"),
+        (Postgres, "fill"),
+        (SqlStore, "hold"),
+        (SqlStore, "mark"),
+        (moving, "settle"),
+    ):
+        monkeypatch.setattr(owner, name, until(getattr(owner, name)))
+
+
+def opens(*places):
+    """Which of the places can be opened, of those that hold a ledger."""
+    found = []
+    for place in places:
+        try:
+            open_store(place).close()
+        except StoreError:
+            continue
+        found.append(str(place))
+    return found
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_move_that_is_killed_at_any_moment_never_leaves_two_ledgers_and_goes_on(
+    folder, url, back, monkeypatch
+):
     before = rows(folder)
-
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(moving, "settle", killed)
-    with pytest.raises(KeyboardInterrupt):
-        move(folder, url)
-    monkeypatch.undo()
+    source, target = ledger_at(folder, "sqlite"), ledger_at(folder, url)
+    move(folder, url)  # what is left of earlier moves is there as well
+    if back:
+        source, target = target, source
+    else:
+        move(folder, "sqlite")
+    to = "sqlite" if back else url
+    owners = []
+    for step in (0, 1, 2, 3, 4, 4):  # the last goes on after the source was marked, and fills no more
+        with monkeypatch.context() as patched:
+            kill_at(patched, step)
+            with pytest.raises(Killed):
+                move(folder, to)
+        owners.append(opens(source, target))
+    with pytest.raises(StoreError, match=r"the move was cut off: type .*store copy` again.*`--to"):
+        rows(folder)
+    move(folder, to)
+    assert owners == [[str(source)]] * 4 + [[], [str(target)]]
     assert rows(folder) == before
+    assert opens(source, target) == [str(target)]
+
+
+def test_of_two_people_who_copy_at_once_one_is_refused(folder, url, tmp_path_factory, monkeypatch):
+    theirs = Path(shutil.copytree(folder, tmp_path_factory.mktemp("theirs") / "study"))
+    with open_store(ledger_of(theirs)) as store:
+        store.open_round()
+        store.add_input(Input("theirs.h5ad", "cells", "bb", 1, 1, 1))
+    before, mark = rows(folder), SqlStore.mark
+
+    def meanwhile(*args):
+        monkeypatch.undo()
+        with pytest.raises(StoreError, match="is busy: another perturbloop process"):
+            move(folder, url)
+        with pytest.raises(
+            StoreError, match=r"is busy: another process is working in it .ledger, perturbloop"
+        ):
+            move(theirs, url)
+        mark(*args)
+
+    monkeypatch.setattr(SqlStore, "mark", meanwhile)
     move(folder, url)
+    with pytest.raises(StoreError, match="There is a campaign at"):
+        move(theirs, url)
     assert rows(folder) == before
+    assert rows(theirs)["input"][-1]["path"] == "theirs.h5ad"
+
+
+def test_what_another_has_copied_over_is_not_taken_for_the_copy(folder, url, tmp_path_factory, monkeypatch):
+    theirs = Path(shutil.copytree(folder, tmp_path_factory.mktemp("theirs") / "study"))
+    fill, before = Postgres.fill, rows(folder)
+
+    def then_theirs(*args, **named):
+        monkeypatch.undo()
+        fill(*args, **named)
+        move(theirs, url)
+
+    monkeypatch.setattr(Postgres, "fill", then_theirs)
+    with pytest.raises(StoreError, match=r"another process has copied over it\. Nothing was changed"):
+        move(folder, url)
+    assert rows(folder) == before
+    assert rows(theirs) == before
 
 
 def test_the_ledger_of_others_is_never_replaced(folder, url, tmp_path_factory):

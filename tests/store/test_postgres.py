@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from perturbloop.errors import InputError, StoreError
-from perturbloop.store import Target, create_store, open_store
+from perturbloop.store import Input, Target, create_store, migrations, open_store, sql
 from perturbloop.store.ledger import ledger_at, ledger_of, settle
-from perturbloop.store.postgres import _WRITING
+from perturbloop.store.postgres import _ALONE, _WRITING
 
 HOLD = """
 import sys, time
@@ -79,6 +80,84 @@ def test_a_connection_that_ends_within_a_step_leaves_the_step_to_be_done_again(p
         assert store.last_step("train", key="k") == step
         store.finish_step(store.start_step(0, "train", key="k", config={}), outputs={})
         assert store.finished_step("train", key="k") is not None
+
+
+def test_a_connection_that_ends_within_a_transaction_leaves_nothing_of_it(place, postgres, monkeypatch):
+    with open_store(place) as store:
+        store.hold()
+        store.freeze_targets([Target("ENSG01", "crispri", 0)])
+        upsert = sql._upsert
+
+        def then_cut_off(*args, **named):
+            upsert(*args, **named)
+            postgres.cut_off()
+
+        monkeypatch.setattr(sql, "_upsert", then_cut_off)
+        with pytest.raises(StoreError, match="was cut off"):
+            store.add_input(Input("cells.h5ad", "cells", "aa", 1))
+    monkeypatch.undo()
+    with open_store(place) as store:
+        assert store.inputs() == ()
+        assert len(store.targets()) == 1
+
+
+ADDS = ("m999_adds", lambda connection: connection.exec_driver_sql("CREATE TABLE added (name TEXT)"))
+
+
+def test_a_command_that_is_refused_as_busy_has_not_changed_the_layout(place, url, postgres, monkeypatch):
+    def migrations_done():
+        return postgres.execute("SELECT count(*) FROM migration WHERE name = 'm999_adds'", url) == [(1,)]
+
+    with open_store(place) as old:
+        old.hold()
+        monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, ADDS])
+        with pytest.raises(
+            StoreError, match=r"is busy: another process is working in it .ledger, perturbloop"
+        ):
+            open_store(place)
+        with open_store(place, writes=False) as reader:
+            assert reader.campaign().name == "ifn"
+        assert not migrations_done()
+        assert old.open_round().number == 0
+    open_store(place).close()
+    assert migrations_done()
+
+
+def test_a_change_of_the_layout_that_is_cut_off_is_made_again(place, url, postgres, monkeypatch):
+    def cut_off(connection):
+        ADDS[1](connection)
+        postgres.cut_off()
+
+    known = migrations.MIGRATIONS
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*known, ("m999_adds", cut_off)])
+    with pytest.raises(StoreError, match="was cut off"):
+        open_store(place)
+    assert postgres.execute("SELECT to_regclass('added')", url) == [(None,)]
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*known, ADDS])
+    open_store(place).close()
+    assert postgres.execute("SELECT * FROM added", url) == []
+
+
+def test_who_reads_while_the_layout_changes_sees_every_row(place, url):
+    """A table that is made anew within the change would be empty to a reader whose snapshot is older."""
+    import psycopg
+
+    with open_store(place) as store:
+        store.open_round()
+    with psycopg.connect(url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(_ALONE)
+        read = pool.submit(open_store, place, writes=False)
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'migration'::regclass"
+        for _ in range(200):  # until the reader waits
+            if other.execute(waits).fetchone() == (1,):
+                break
+            time.sleep(0.05)
+        other.execute("CREATE TEMP TABLE kept AS SELECT * FROM round; DROP TABLE round CASCADE")
+        other.execute("CREATE TABLE round (number INTEGER PRIMARY KEY, opened TIMESTAMP, finished TIMESTAMP)")
+        other.execute("INSERT INTO round SELECT * FROM kept")
+        other.commit()
+        with read.result() as reader:
+            assert [entry.number for entry in reader.rounds()] == [0]
 
 
 def test_a_writer_that_waits_too_long_says_who_is_in_the_way(place, url, monkeypatch):

@@ -150,11 +150,21 @@ def open_store(place: Database | Path, *, writes: bool = True) -> SqlStore:
         If it is missing, damaged, no ledger, cannot be reached, was moved, was written by a newer perturbloop, is that of
         another campaign, or was changed by hand where it must not be.
     """
+    store = open_moved(place, writes=writes)
+    try:
+        require_here(store, _database(place))
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def open_moved(place: Database | Path, *, writes: bool = True) -> SqlStore:
+    """Open a ledger as `open_store` does, even one that was moved away."""
     database = _database(place)
     store = SqlStore(database.open(writes=writes), database)
     try:
         database.require_known(store.campaign().created)
-        _require_here(store.moved_to(), database)
         store.targets()
     except BaseException:
         store.close()
@@ -162,12 +172,14 @@ def open_store(place: Database | Path, *, writes: bool = True) -> SqlStore:
     return store
 
 
-def _require_here(moved_to: str | None, place: Database) -> None:
+def require_here(store: SqlStore, place: Database) -> None:
+    """Refuse a ledger that was moved away."""
+    moved_to = store.moved_to()
     if moved_to is not None:
-        todo = f'write `url = "{moved_to}"` into it' if "://" in moved_to else "delete it"
         msg = (
             f"The ledger of this campaign was moved from `{place}` to `{moved_to}`. Work in the folder as the others have it now; if "
-            f"this is that folder and its `{ADDRESS_FILE}` is out of date, {todo}."
+            f"this is that folder, the move was cut off: type the `perturbloop store copy` again that began it (`--to "
+            f"{moved_to if '://' in moved_to else 'sqlite'}`)."
         )
         raise StoreError(msg)
 

@@ -101,20 +101,24 @@ def make(connection: Connection) -> None:
         _note(connection, name)
 
 
-def migrate(engine: Engine) -> None:
-    """Apply what is missing; refuse a ledger that a newer perturbloop wrote."""
+def pending(engine: Engine) -> list[str]:
+    """Names of what is missing, oldest first; a ledger that a newer perturbloop wrote is refused."""
     with engine.connect() as connection:
         done = _applied(connection)
     unknown = [name for name in done if name not in dict(MIGRATIONS)]
     if unknown:
         msg = f"The ledger was written by a newer perturbloop (it has {some(unknown)}). Upgrade perturbloop to open it."
         raise StoreError(msg)
-    for name, function in MIGRATIONS:
-        if name not in done:
-            with engine.execution_options(writes=True).begin() as connection:
-                if name not in _applied(connection):  # another process may have been first
-                    function(connection)
-                    _note(connection, name)
+    return [name for name, _ in MIGRATIONS if name not in done]
+
+
+def migrate(engine: Engine) -> None:
+    """Apply what is missing, one transaction each."""
+    for name in pending(engine):
+        with engine.execution_options(writes=True, changes_layout=True).begin() as connection:
+            if name not in _applied(connection):  # another process may have been first
+                dict(MIGRATIONS)[name](connection)
+                _note(connection, name)
 
 
 def _note(connection: Connection, name: str) -> None:

@@ -15,7 +15,7 @@ from perturbloop.errors import StoreError, some
 from perturbloop.store import tables
 from perturbloop.store.address import database_exists, parsed
 from perturbloop.store.database import Database, Rows, in_memory, put, read_only, rows_of, taken
-from perturbloop.store.migrations import migrate
+from perturbloop.store.migrations import migrate, pending
 
 BUSY_SECONDS = 20
 """How long a transaction waits for another writer's."""
@@ -24,6 +24,9 @@ _SETTINGS = "SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET
 """The server notices within two minutes that a machine is gone, and frees its locks."""
 _WRITING = 0x7065727475726221
 """Lock of the database that every writing transaction takes first, so that they come one after the other."""
+_ALONE = "LOCK TABLE migration IN ACCESS EXCLUSIVE MODE"
+_BESIDE = "LOCK TABLE migration IN ACCESS SHARE MODE"
+"""Who changes the layout waits for readers, and they for it: a snapshot of before would not see the rows of tables made anew."""
 _HOLDING = "'campaign'::regclass::oid::bigint"
 """Lock of the one process that works in a campaign; it ends with its connection."""
 _HOLDER = f"""
@@ -62,15 +65,20 @@ class Postgres(Database):
         )
 
     def open(self, *, writes: bool) -> Engine:
-        """Connect; to read, copy the ledger into memory, for which a user who may only read is enough."""
+        """Connect; to read, copy the ledger into memory, for which a user who may only read is enough.
+
+        An older layout is brought up to date only by the one process that holds the campaign.
+        """
         engine = self._engine()
         try:
             with self.spoken():
-                with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
+                with engine.connect() as connection:
                     if not inspect(connection).has_table("migration"):
                         raise StoreError(self.damaged("it holds no campaign"))
-                    if not writes:
-                        return read_only(in_memory(connection))
+                if not writes:
+                    return _copy(engine)
+                if pending(engine):
+                    self.hold(engine)
                 migrate(engine)
         except BaseException:
             engine.dispose()
@@ -89,6 +97,8 @@ class Postgres(Database):
         """Make tables and rows in one transaction."""
         with self._connected() as engine, engine.execution_options(writes=True).begin() as connection:
             if self._there(connection, over):
+                self._hold(connection)  # until the connection ends
+                connection.exec_driver_sql(_ALONE)
                 tables.metadata.drop_all(connection)
             put(connection, rows, self)
 
@@ -111,15 +121,18 @@ class Postgres(Database):
     def hold(self, engine: Engine) -> None:
         """Take the campaign's lock on the one connection; the server frees it when that ends, and no other takes its place."""
         with self.spoken(), engine.connect() as connection:
-            held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_HOLDING})").scalar_one()
-            who = None if held else connection.exec_driver_sql(_HOLDER).scalar()
-        if not held:
-            msg = (
-                f"The campaign of `{self.folder}` is busy: another process is working in it ({who or 'it has just ended'}). "
-                "Nothing was changed. Wait until it ends and run the command again."
-            )
-            raise StoreError(msg)
+            self._hold(connection)
         event.listen(engine, "do_connect", self._lost)
+
+    def _hold(self, connection: Connection) -> None:
+        if connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_HOLDING})").scalar_one():
+            return
+        who = connection.exec_driver_sql(_HOLDER).scalar()
+        msg = (
+            f"The campaign of `{self.folder}` is busy: another process is working in it ({who or 'it has just ended'}). "
+            "Nothing was changed. Wait until it ends and run the command again."
+        )
+        raise StoreError(msg)
 
     def _lost(self, *_: Any) -> NoReturn:
         msg = f"The ledger `{self}` {_LOST}"
@@ -189,11 +202,22 @@ class Postgres(Database):
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
-            if connection.get_execution_options().get("writes", False):
+            options = connection.get_execution_options()
+            if options.get("writes", False):
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITING})")
+            if options.get("changes_layout", False):
+                connection.exec_driver_sql(_ALONE)
 
         return engine
+
+
+def _copy(engine: Engine) -> Engine:
+    """Copy the ledger as it is at one moment, between two changes of its layout."""
+    with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+        connection.exec_driver_sql(_BESIDE)
+        return read_only(in_memory(connection))
 
 
 _PASSWORD = (

@@ -212,8 +212,8 @@ class SqlStore(CampaignStore):
                 raise ValueError(msg)
         return place
 
-    def leave(self, moved_to: str) -> None:
-        """Write down that the ledger was moved: it is not opened here any more."""
+    def mark(self, moved_to: str | None) -> None:
+        """Write down where the ledger was moved to, after which it is not opened here any more; or nothing, that it is here."""
         with self._write() as connection:
             connection.execute(tables.campaign.update().values(moved_to=moved_to))
 
