@@ -14,6 +14,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import typer
+from scipy import stats
 
 from perturbloop.data.hgnc import symbols
 from perturbloop.schema import METHODS
@@ -51,8 +52,8 @@ def inflate(folder: Path, *, n_genes: int, n_methods: int, rng: np.random.Genera
         kind: pd.Series(rng.normal(0, 0.1, len(fresh)), index=fresh.index)
         for kind in ranking["kind"].unique()
     }
-    tables["ranking"] = of_ranking(ranking, fresh, like, moved, rng)
     tables["posterior"] = of_posterior(tables["posterior"], fresh, like, moved)
+    tables["ranking"] = of_ranking(ranking, tables["posterior"], fresh, like, moved, rng)
     tables["de"] = pd.concat([tables["de"], as_like(tables["de"], like)], ignore_index=True)
     methods = method_names(tables["predictions"], n_methods)
     tables["predictions"] = predictions(
@@ -82,6 +83,7 @@ def as_like(table: pd.DataFrame, like: pd.Series) -> pd.DataFrame:
 
 def of_ranking(
     ranking: pd.DataFrame,
+    posterior: pd.DataFrame,
     fresh: pd.Series,
     like: pd.Series,
     moved: dict[str, pd.Series],
@@ -92,12 +94,14 @@ def of_ranking(
     rows["gene_name"] = rows["gene_id"].map(fresh)
     by = noise(rows, moved)
     rows = rows.assign(**{name: rows[name].astype(float) + by for name in UNITS})
-    certain = rows["ranked_by"].ne("logit_shift")
-    rows["benefit"] = np.where(certain, (rows["benefit"] * np.exp(by)).clip(0, 1), rows["benefit"] + by)
     for name in ("pvalue", "padj", "de_padj"):
         rows[name] = (rows[name].astype(float) * rng.lognormal(0, 0.5, len(rows))).clip(upper=1)
     rows["detection"] = (rows["detection"] * rng.uniform(0.5, 1.1, len(rows))).clip(upper=1)
-    every = pd.concat([ranking, rows], ignore_index=True)
+    every = pd.concat([ranking, rows.assign(benefit=rows["logit_shift"])], ignore_index=True)
+    keys = ["gene_id", "kind"]
+    belief = posterior.set_index(keys)["probability"].reindex(pd.MultiIndex.from_frame(every[keys]))
+    by_belief = every["ranked_by"].ne("logit_shift") & belief.notna().to_numpy()
+    every["benefit"] = every["benefit"].where(~by_belief, belief.to_numpy())
     return every.sort_values(["kind", "benefit"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
@@ -108,8 +112,9 @@ def of_posterior(
     rows = as_like(posterior, like)
     rows["gene_name"] = rows["gene_id"].map(fresh)
     by = noise(rows, moved)
-    rows = rows.assign(mean=rows["mean"] + by, probability=(rows["probability"] * np.exp(by)).clip(0, 1))
-    return pd.concat([posterior, rows], ignore_index=True)
+    every = pd.concat([posterior, rows.assign(mean=rows["mean"] + by)], ignore_index=True)
+    beyond = (every["threshold"] - every["mean"]) / every["sd"]
+    return every.assign(probability=stats.norm.sf(beyond.to_numpy(float)))
 
 
 def noise(rows: pd.DataFrame, moved: dict[str, pd.Series]) -> np.ndarray:

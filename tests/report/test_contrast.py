@@ -25,9 +25,10 @@ def contrast(one, other):
 
 
 def rules():
-    """Selector and declarations of every rule of both files."""
-    for package, name in (("perturbloop.report", "report.css"), ("perturbloop.web", "web.css")):
-        text = (files(package) / "static" / name).read_text(encoding="utf-8")
+    """Selector and declarations of every rule of every file."""
+    folders = [files(package) / "static" for package in ("perturbloop.report", "perturbloop.web")]
+    for file in (file for folder in folders for file in folder.iterdir() if file.name.endswith(".css")):
+        text = file.read_text(encoding="utf-8")
         text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
         for selector, body in re.findall(r"([^{}@;]+)\{([^{}]*)\}", text):
             parts = [part.split(":", 1) for part in body.split(";") if ":" in part]

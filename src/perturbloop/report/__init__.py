@@ -1,8 +1,9 @@
 """One round of a campaign as one HTML file that needs nothing else, as lines for the terminal, and as tables.
 
 `compose` reads the folder of a round into a `RoundReport`, which holds every table and sentence; nothing is computed here that
-it does not hold. It is laid out once, as `Section`s in a fixed order, the answer first; `render`, `summary` and `full` show the same ones. The page
-loads nothing from anywhere, and its one script sorts tables; all text, gene names included, is escaped.
+it does not hold. It is laid out once, as `Section`s in a fixed order, the answer first; `render`, `summary` and `full` show the same ones. `pages`
+groups them: a server shows one page at a time, `render` all in a file that loads nothing from anywhere, and whose one script sorts, filters and
+turns tables; all text, gene names included, is escaped.
 """
 
 from perturbloop.report.by_name import table_names, table_of, text_of

@@ -56,7 +56,7 @@ def ranking(served: Served, request: Request) -> View:
         return View("ranking.html", table=ranked.table.iloc[found.rows])
     if form == "json":
         return View("ranking.html", tree=_tree(ranked, asked, found))
-    rest = "ranking_more.html" if asked.start else "ranking_found.html"
+    rest = "ranking_more.html" if asked.start else "ranking_part.html"
     return View("ranking.html", _context(shown, ranked, asked, found), part=rest)
 
 
@@ -148,6 +148,7 @@ def _context(shown: Shown, ranked: Ranked, asked: Wanted, found: Found) -> dict[
             for kind in _kinds(shown)
         ],
         "asked": asked,
+        "action": ACTION.get(asked.kind, asked.kind),
         "grid": grid,
         "links": rows["gene_id"].astype(str).tolist(),
         "heads": [_head(name, asked) for name in ranked.columns],
