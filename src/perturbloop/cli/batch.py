@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perturbloop.errors import DesignError
 from perturbloop.report.layout import Grid, count, interval, listed, number, text
 from perturbloop.report.lines import table_lines, wrapped
+from perturbloop.report.plates import workbook
 from perturbloop.store.files import whole
 
 if TYPE_CHECKING:
@@ -174,5 +175,4 @@ def write_batch(table: "pd.DataFrame", path: Path) -> None:
         if path.suffix.lower() == ".csv":
             table.to_csv(file, index=False)
         else:
-            as_text = {"options": {"strings_to_formulas": False, "strings_to_urls": False}}
-            table.to_excel(file, index=False, engine="xlsxwriter", engine_kwargs=as_text)
+            file.write(workbook(table))

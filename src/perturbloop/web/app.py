@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from perturbloop.web.access import Access
 from perturbloop.web.guard import Guard
 from perturbloop.web.jobs import PROGRAM, Jobs
+from perturbloop.web.pages import batch, record
 from perturbloop.web.pages.doing import doing
 from perturbloop.web.pages.evidence import evidence
 from perturbloop.web.pages.figure import figure
@@ -21,7 +22,9 @@ from perturbloop.web.pages.gene import gene, lookup
 from perturbloop.web.pages.overview import overview
 from perturbloop.web.pages.ranking import ranking, volcano
 from perturbloop.web.served import Served
+from perturbloop.web.uploads import Uploads
 from perturbloop.web.view import Load, shown
+from perturbloop.web.writing import done
 
 
 def application(folder: Path, access: Access, *, program: Sequence[str] = PROGRAM) -> Starlette:
@@ -44,6 +47,15 @@ def application(folder: Path, access: Access, *, program: Sequence[str] = PROGRA
             *_twins("/ranking", ranking),
             Route("/gene", shown(lookup)),
             *_twins("/gene/{symbol}", gene),
+            Route("/batch/plate.{ending}", batch.plate),
+            *_twins("/batch", batch.batch),
+            Route("/do/ask", done(batch.ask, batch.again), methods=["POST"]),
+            Route("/do/send", done(batch.send, batch.again), methods=["POST"]),
+            Route("/do/trials", done(batch.mark, batch.again), methods=["POST"]),
+            *_twins("/record", record.record),
+            Route("/do/upload", done(record.upload, record.upload_again), methods=["POST"]),
+            Route("/do/record", done(record.confirm, record.confirm_again), methods=["POST"]),
+            Route("/do/play", done(record.play, record.play_again), methods=["POST"]),
             Route("/doing", shown(doing)),
             Route("/figure/{page}/{place:int}.svg", figure),
             Mount(
@@ -58,7 +70,7 @@ def application(folder: Path, access: Access, *, program: Sequence[str] = PROGRA
         lifespan=_until_the_end,
     )
     app.state.served, app.state.access = Served(folder), access
-    app.state.jobs = Jobs(app.state.served, program)
+    app.state.jobs, app.state.uploads = Jobs(app.state.served, program), Uploads()
     return app
 
 
@@ -67,6 +79,7 @@ async def _until_the_end(app: Starlette) -> AsyncIterator[None]:
     """What a server started ends with it."""
     yield
     app.state.jobs.close()
+    app.state.uploads.close()
 
 
 def _twins(path: str, load: Load, *, root: bool = False) -> list[Route]:

@@ -25,8 +25,12 @@ KEPT = 24
 """Answers that are kept, the oldest go first."""
 PATIENCE = 3.0
 """Seconds that a command has to end when the server does."""
-ONE_AT_A_TIME = "One command works in a campaign at a time; this one is not done: {title}. Wait until it ends."
-ELSEWHERE = "Another process works in this campaign: {work}. Nothing was changed. Wait until it ends and try again."
+ONE_AT_A_TIME = (
+    "One command works in a campaign at a time; this one is not done: {title}. Wait until it ends."
+)
+ELSEWHERE = (
+    "Another process works in this campaign: {work}. Nothing was changed. Wait until it ends and try again."
+)
 
 
 @dataclass(eq=False)
@@ -140,7 +144,7 @@ class Jobs:
         self, words: tuple[str, ...], title: str, shown_at: str, about: Any
     ) -> tuple[Job, IO[bytes], IO[bytes]]:
         # Files rather than pipes: where the server is killed, the command still has somewhere to speak, and ends by itself.
-        answer, said = TemporaryFile(), TemporaryFile()
+        answer, said = TemporaryFile(), TemporaryFile()  # noqa: SIM115 - closed where the command is waited for
         folder = str(self.served.folder.resolve())
         process = subprocess.Popen(
             [*self.program, words[0], folder, *words[1:], "--json"],

@@ -1,0 +1,248 @@
+"""Files that came from a browser: bounded, unpacked nowhere, under names that the server made, gone after an hour or with it."""
+
+import contextlib
+import gzip
+import hashlib
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from perturbloop.errors import InputError, printable
+
+MOST_BYTES = 128 << 20
+"""Most bytes of a table, once it is unpacked: six times one of 20,000 genes and a hundred columns."""
+MOST_RATIO, RATIO_FROM, MOST_PARTS = 200, 4 << 20, 2000
+"""How many times its size a workbook may unpack to, from which unpacked size on, and how many parts it may have."""
+KEPT, SECONDS = 16, 3600.0
+"""How many files are kept at once, and how long."""
+ENDINGS = ("csv", "tsv", "txt", "tab", "rnk", "xlsx", "xlsm", "xls", "h5ad", "h5")
+"""Endings that are kept, since the readers go by them; any other is read as text."""
+CHUNK = 1 << 20
+_ID = re.compile(r"[A-Za-z0-9_-]{20,40}")
+_ON_THE_MACHINE = "Record a larger file with `perturbloop record` on the machine itself."
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that came."""
+
+    id: str
+    """What the page calls it; nobody else can guess it."""
+    path: Path
+    """Where it lies, under a name of the server's own."""
+    name: str
+    """What its sender calls it: shown, never opened."""
+    size: int
+    digest: str
+    """SHA-256 of its content."""
+    came: float
+    """When, by a clock that only goes forward."""
+
+    @property
+    def stem(self) -> str:
+        """Its name without endings, as a screen is called by default."""
+        bare = self.name.removesuffix(".gz")
+        return (bare.rpartition(".")[0] or bare)[:80] or "screen"
+
+    def named(self, text: str) -> str:
+        """Text in which the file is called as its sender calls it."""
+        return text.replace(str(self.path), self.name).replace(self.path.name, self.name)
+
+
+class Uploads:
+    """Files that await to be confirmed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, Upload] = {}
+        self._folder: Path | None = None
+
+    def keep(self, file: IO[bytes], name: str) -> Upload:
+        """Keep a file, or refuse it.
+
+        Parameters
+        ----------
+        file
+            Its content.
+        name
+            What its sender calls it.
+
+        Raises
+        ------
+        InputError
+            If it is empty, too large, or unpacks to too much.
+        """
+        shown = shown_name(name)
+        made = secrets.token_urlsafe(18)
+        with self._lock:
+            self._sweep()
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="perturbloop-"))  # for this user alone
+            path = self._folder / f"{made.strip('-')}{ending_of(shown)}"
+        try:
+            size, digest = _copied(file, path)
+            require_harmless(path, shown)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        upload = Upload(made, path, shown, size, digest, time.monotonic())
+        with self._lock:
+            self._held[made] = upload
+        return upload
+
+    def find(self, name: str) -> Upload | None:
+        """The file of this id, if it is still kept."""
+        with self._lock:
+            self._sweep()
+            return self._held.get(name) if _ID.fullmatch(name) else None
+
+    def drop(self, upload: Upload) -> None:
+        """Forget a file."""
+        with self._lock:
+            self._held.pop(upload.id, None)
+            upload.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._held.clear()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _sweep(self) -> None:
+        """Forget what is too old, and the oldest where there are too many."""
+        now = time.monotonic()
+        order = sorted(self._held.values(), key=lambda one: one.came)
+        for one in order[: max(0, len(order) - KEPT + 1)] + [
+            one for one in order if now - one.came > SECONDS
+        ]:
+            self._held.pop(one.id, None)
+            one.path.unlink(missing_ok=True)
+
+
+def shown_name(name: str) -> str:
+    """Last part of what a sender calls a file, without control characters.
+
+    >>> shown_name("C:\\\\data\\\\il2.csv"), shown_name("../../etc/passwd"), shown_name("")
+    ('il2.csv', 'passwd', 'upload')
+    """
+    last = re.split(r"[\\/]", printable(name))[-1].strip()
+    return last[-120:] or "upload"
+
+
+def ending_of(name: str) -> str:
+    """Ending that a file is kept under.
+
+    >>> ending_of("a.csv.gz"), ending_of("a.gene_summary"), ending_of("A.XLSX"), ending_of("x.exe.gz")
+    ('.csv.gz', '.txt', '.xlsx', '.txt.gz')
+    """
+    lower = name.lower()
+    packed = ".gz" if lower.endswith(".gz") else ""
+    last = lower.removesuffix(".gz").rpartition(".")[2]
+    return f".{last if last in ENDINGS else 'txt'}{packed}"
+
+
+def require_harmless(path: Path, name: str) -> None:
+    """Refuse a file that unpacks to more than a table holds, before anything reads it.
+
+    Parameters
+    ----------
+    path
+        Where it lies.
+    name
+        What its sender calls it, for the message.
+    """
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start[:2] == b"\x1f\x8b":
+        _require_small_gzip(path, name)
+    elif start == b"PK\x03\x04" or path.suffix in (".xlsx", ".xlsm"):
+        _require_small_zip(path, name)
+
+
+def _require_small_gzip(path: Path, name: str) -> None:
+    """Unpack it piece by piece, keep nothing, and stop where it grows too large."""
+    total = 0
+    try:
+        with gzip.open(path) as file:
+            while piece := file.read(CHUNK):
+                total += len(piece)
+                if total > MOST_BYTES:
+                    raise _too_large(name)
+    except (OSError, EOFError, zlib.error) as error:
+        msg = f"'{name}' must be a whole gzipped file; it cannot be unpacked: {error}. Pack it again."
+        raise InputError(msg) from None
+
+
+def _require_small_zip(path: Path, name: str) -> None:
+    """By the sizes that it declares: what reads it stops at these."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            parts = packed.infolist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        msg = f"'{name}' must be a workbook; it cannot be read: {error}. Save it again as .xlsx, or as CSV."
+        raise InputError(msg) from None
+    total = sum(one.file_size for one in parts)
+    swells = total > RATIO_FROM and total > MOST_RATIO * path.stat().st_size
+    if total > MOST_BYTES or swells or len(parts) > MOST_PARTS:
+        raise _too_large(name)
+
+
+def _too_large(name: str) -> InputError:
+    return InputError(
+        f"'{name}' must hold at most {MOST_BYTES >> 20:,} MB once it is unpacked; it holds more. Keep the rows and columns that are "
+        f"needed. {_ON_THE_MACHINE}"
+    )
+
+
+def _copied(file: IO[bytes], path: Path) -> tuple[int, str]:
+    """Write a file; its size and digest."""
+    size, hasher = 0, hashlib.sha256()
+    with path.open("xb") as kept:
+        while piece := file.read(CHUNK):
+            size += len(piece)
+            if size > MOST_BYTES:
+                msg = f"A table of at most {MOST_BYTES >> 20:,} MB can be uploaded; this one is larger. {_ON_THE_MACHINE}"
+                raise InputError(msg)
+            hasher.update(piece)
+            kept.write(piece)
+    if not size:
+        msg = "A file is needed; an empty one came. Choose another."
+        raise InputError(msg)
+    return size, hasher.hexdigest()
+
+
+def keep_for_good(upload: Upload, folder: Path) -> Path:
+    """Copy a confirmed file into a campaign, which remembers where it lies: `uploads/`, by the hash of its content.
+
+    Parameters
+    ----------
+    upload
+        The file.
+    folder
+        Campaign folder.
+    """
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.stem).strip("-.") or "table"
+    place = folder.resolve() / "uploads" / f"{upload.digest[:16]}-{stem[:60]}{ending_of(upload.name)}"
+    if place.is_file():
+        return place
+    place.parent.mkdir(exist_ok=True)
+    beside = place.with_name(f"{place.name}.partial")
+    shutil.copyfile(upload.path, beside)
+    beside.replace(place)
+    return place
+
+
+def let_go(place: Path) -> None:
+    """Take back a kept file that was refused."""
+    with contextlib.suppress(OSError):
+        place.unlink(missing_ok=True)
