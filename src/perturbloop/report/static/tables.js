@@ -75,7 +75,7 @@
     });
     if (held.n >= LONG) {
       const input = element("input", "", { type: "search", placeholder: "filter rows" });
-      input.setAttribute("aria-label", `filter rows: ${grid.querySelector(".caption").textContent}`);
+      input.setAttribute("aria-label", `filter rows: ${grid.querySelector(".caption")?.textContent ?? ""}`);
       let texts = null;
       input.addEventListener("input", () => {
         const wanted = input.value.trim().toLowerCase();
