@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Protocol, runtime_checkable
 
 from perturbloop.errors import InputError, printable
 
@@ -28,6 +28,15 @@ ENDINGS = ("csv", "tsv", "txt", "tab", "rnk", "xlsx", "xlsm", "xls", "h5ad", "h5
 CHUNK = 1 << 20
 _ID = re.compile(r"[A-Za-z0-9_-]{20,40}")
 _ON_THE_MACHINE = "Record a larger file with `perturbloop record` on the machine itself."
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """What bytes are read from, piece by piece."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Next bytes; none at the end."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Uploads:
         self._held: dict[str, Upload] = {}
         self._folder: Path | None = None
 
-    def keep(self, file: IO[bytes], name: str) -> Upload:
+    def keep(self, file: Readable, name: str) -> Upload:
         """Keep a file, or refuse it.
 
         Parameters
@@ -204,7 +213,7 @@ def _too_large(name: str) -> InputError:
     )
 
 
-def _copied(file: IO[bytes], path: Path) -> tuple[int, str]:
+def _copied(file: Readable, path: Path) -> tuple[int, str]:
     """Write a file; its size and digest."""
     size, hasher = 0, hashlib.sha256()
     with path.open("xb") as kept:

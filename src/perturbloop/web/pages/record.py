@@ -1,6 +1,7 @@
 """What was measured comes back: a table is uploaded, shown as it was understood, confirmed, and a round is played."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -232,7 +233,7 @@ def _recorded(served: Served) -> list[dict[str, Any]]:
                 "name": name_of(entry),
                 "what": "screen" if isinstance(entry, ScreenConfig) else "cells",
                 "modality": entry.modality,
-                "file": entry.path,
+                "file": Path(entry.path).name,
                 "lines": []
                 if known is None
                 else [repr(known)]
