@@ -103,7 +103,7 @@ def found(trials: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
         came = part[back[part.index]]
         if came.empty:
             continue
-        place, expected = of_batch[part.index[0]], foretold.get(int(batch))  # type: ignore[call-overload]
+        place, expected = of_batch[part.index[0]], foretold.get(int(batch))
         line = {"batch": batch, "round": place, "n_taken": len(part), "n_told": len(came)}
         line |= {"observed": int(came["hit"].astype(bool).sum())}
         line |= {"by_chance": len(came) * rate.get(place, np.nan)}
