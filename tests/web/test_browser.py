@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright drives the browser")
@@ -118,3 +119,69 @@ def test_everything_is_reached_by_the_keyboard(page):
     page.keyboard.press("Tab")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline != "none"
+
+
+@pytest.fixture
+def owner(browser: sync_api.Browser, made_campaign: Path, serving) -> Iterator[sync_api.Page]:
+    """A browser at a campaign of its own, which may be written."""
+    yield from opened(browser, serving(made_campaign)[1])
+
+
+@pytest.mark.long
+def test_from_the_first_page_to_the_next_round(owner, made_campaign):
+    owner.set_default_timeout(120_000)
+    assert "2 finished rounds" in owner.locator("main").inner_text()
+
+    owner.get_by_role("link", name="Ranking", exact=True).click()
+    genes = owner.locator("#found tbody a")
+    gene = genes.nth(3).inner_text()
+    owner.get_by_label("Find", exact=False).first.fill(gene)
+    owner.wait_for_url(re.compile(f"q={gene}"))
+    owner.wait_for_function(
+        "name => document.querySelector('#found tbody a')?.textContent === name", arg=gene
+    )
+    with owner.expect_download() as kept:
+        owner.get_by_role("link", name="CSV of these").click()
+    rows = Path(kept.value.path()).read_text().splitlines()
+    assert all(gene in row for row in rows[1:])
+    genes.first.click()
+    assert owner.locator("h1").inner_text().startswith(gene)
+
+    owner.get_by_role("link", name="Next batch", exact=True).click()
+    owner.get_by_label("Pin genes").fill(gene)
+    owner.get_by_label("Genes in the batch").fill("4")
+    owner.get_by_role("button", name="Ask again").click()
+    owner.locator("#proposals").get_by_text("pinned").wait_for()
+    assert owner.locator("#proposals tbody tr").count() == 4
+    asked = owner.locator("#proposals tbody tr .gene a").all_inner_texts()
+    assert gene in asked
+    with owner.expect_download() as kept:
+        owner.get_by_role("link", name="Download .csv").click()
+    assert all(name in Path(kept.value.path()).read_text() for name in asked)
+    owner.get_by_role("button", name="Mark as sent").click()
+    owner.get_by_text("4 genes await their outcome").first.wait_for()
+
+    owner.get_by_role("link", name="Record", exact=True).click()
+    ranking = pd.read_parquet(made_campaign / "rounds" / "001" / "ranking.parquet")
+    names = ranking["gene_name"].drop_duplicates()
+    screen = pd.DataFrame(
+        {"gene": names, "score": range(len(names)), "hit": [name in asked[:2] for name in names]}
+    )
+    owner.get_by_label("file", exact=False).first.set_input_files(
+        {
+            "name": "il2 <b>screen</b>.csv",
+            "mimeType": "text/csv",
+            "buffer": screen.to_csv(index=False).encode(),
+        }
+    )
+    owner.get_by_role("button", name="Upload").click()
+    owner.get_by_label("A high score stands for").select_option("goal")
+    owner.get_by_label("What was done to the genes").select_option("crispri")
+    owner.get_by_role("button", name="Record").click()
+    owner.locator("#result").wait_for()
+    assert owner.locator("#result b").count() == 0
+    owner.get_by_role("button", name="Play the round").click()
+    owner.get_by_text("Round 2 is finished").wait_for()
+    owner.get_by_role("link", name="Show it").click()
+    assert "3 finished rounds" in owner.locator("main").inner_text()
+    assert (made_campaign / "rounds" / "002" / "report.html").is_file()
