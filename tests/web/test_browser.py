@@ -167,17 +167,17 @@ def test_from_the_first_page_to_the_next_round(owner, made_campaign):
     screen = pd.DataFrame(
         {"gene": names, "score": range(len(names)), "hit": [name in asked[:2] for name in names]}
     )
-    owner.get_by_label("file", exact=False).first.set_input_files(
+    owner.get_by_label("A table of a screen").set_input_files(
         {
             "name": "il2 <b>screen</b>.csv",
             "mimeType": "text/csv",
             "buffer": screen.to_csv(index=False).encode(),
         }
     )
-    owner.get_by_role("button", name="Upload").click()
+    owner.get_by_role("button", name="See what is understood").click()
     owner.get_by_label("A high score stands for").select_option("goal")
     owner.get_by_label("What was done to the genes").select_option("crispri")
-    owner.get_by_role("button", name="Record").click()
+    owner.get_by_role("button", name="Record", exact=True).click()
     owner.locator("#result").wait_for()
     assert owner.locator("#result b").count() == 0
     owner.get_by_role("button", name="Play the round").click()
