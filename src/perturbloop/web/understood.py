@@ -106,7 +106,7 @@ def understood(upload: Upload, told: Mapping[str, str], served: Served, *, kind:
         found,
         lines=tuple(map(upload.named, found.lines)),
         warnings=tuple(map(upload.named, found.warnings)),
-        asks={name: upload.named(why) for name, why in found.asks.items()},
+        asks={name: in_words(upload.named(why)) for name, why in found.asks.items()},
         refusal=in_words(upload.named(found.refusal)),
     )
 
