@@ -200,7 +200,10 @@ def _outcomes(upload: Upload, names: GeneNames, ledger: Ledger, *, sure: bool) -
             return None
         if "hit" not in [name.lower() for name in frame.columns] or frame.shape[1] > GENE_AND_HIT:
             return None
-    hits = read_hits(upload.path, names=names)
+    try:
+        hits = read_hits(upload.path, names=names)
+    except InputError as error:
+        return Understood("outcomes", refusal=str(error))
     trials = ledger.trials
     awaited = trials[trials["status"].isin(PENDING)] if len(trials) else trials
     batch_of = dict(zip(awaited["gene_id"], awaited["batch"], strict=True)) if len(trials) else {}
