@@ -61,11 +61,16 @@ def test_a_batch_goes_to_the_file_that_is_named_and_only_then_it_is_taken(monkey
     monkeypatch.setattr("perturbloop.cli.batch.batch_tree", lambda *_: {})
     out = tmp_path / "plate.csv"
     run = CliRunner().invoke
-    looked = run(app, ["propose", "study", "-n", "32", "--goal", "learn", "--anyway"], catch_exceptions=False)
-    assert came == [{"anyway": True, "budget": 32, "aim": "learn"}]
+    line = "propose study -n 32 --goal learn --anyway --with STAT1,JAK2 --without IRF1"
+    looked = run(app, line.split(), catch_exceptions=False)
+    wanted = {"pinned": ("STAT1", "JAK2"), "dropped": ("IRF1",)}
+    assert came == [{"anyway": True, "budget": 32, "aim": "learn"} | wanted]
     assert "Nothing is written down" in looked.stdout
     taken = run(app, ["propose", "study", "-o", str(out), "--library", "guides.txt"], catch_exceptions=False)
-    assert came[1:] == [{"anyway": False, "library": str(Path("guides.txt").resolve())}, "taken"]
+    assert came[1:] == [
+        {"anyway": False, "pinned": (), "dropped": (), "library": str(Path("guides.txt").resolve())},
+        "taken",
+    ]
     assert f"Plate: {out}" in taken.stdout
     assert out.read_text() == "well\nA1\n"
     accepted = run(app, ["propose", "study", "--accept"], catch_exceptions=False)

@@ -159,7 +159,7 @@ def test_from_the_first_page_to_the_next_round(owner, made_campaign):
         owner.get_by_role("link", name="Download .csv").click()
     assert all(name in Path(kept.value.path()).read_text() for name in asked)
     owner.get_by_role("button", name="Mark as sent").click()
-    owner.get_by_text("4 genes await their outcome").first.wait_for()
+    owner.get_by_text("The batch is taken").wait_for()
 
     owner.get_by_role("link", name="Record", exact=True).click()
     ranking = pd.read_parquet(made_campaign / "rounds" / "001" / "ranking.parquet")

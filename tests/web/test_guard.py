@@ -189,3 +189,11 @@ def test_no_page_holds_a_script_or_a_style_of_its_own(reader):
         assert not re.search(r"<[^>]*\s(style|on\w+)=", text)
         assert "javascript:" not in text
         assert not re.search(r"(src|href)=\"https?://(?!www\.)", text)
+
+
+def test_a_refused_part_of_a_page_is_told_above_it_and_what_was_typed_stays(reader):
+    answer = reader.post("/do/ask", headers={"HX-Request": "true"}, data={"budget": "3"})
+    assert answer.status_code == 403
+    assert answer.headers["hx-retarget"] == answer.headers["hx-reselect"] == "#refused"
+    assert answer.text.startswith('<p id="refused" class="alarm" role="alert">Only a page of this server')
+    assert 'id="refused"' in reader.get("/overview").text

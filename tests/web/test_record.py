@@ -167,6 +167,9 @@ def test_a_list_is_matched_to_the_genes_that_await_their_outcome(made_campaign, 
     for client in served(made_campaign, access, json.dumps({"trials": [{"hit": True}], "told": []})):
         none = client.post("/do/upload", data={"pasted": ", ".join(genes["gene_name"][:2]), "are": "hits"})
         assert "none of these awaits one" in client.get(none.headers["location"]).text
+        other = client.post("/do/upload", data={"pasted": "gene,hit\nNOSUCH,yes"}).headers["location"]
+        assert "nobody knows &#39;NOSUCH&#39;" in client.get(other).text
+        assert '"outcomes" selected' in client.get(other).text
         shown = client.app.state.served.shown().report.proposals
         rows = shown[shown["policy"].ne("chance")].head(2)
         with working(made_campaign) as campaign:

@@ -1,9 +1,10 @@
 """What stands before every page: only its own reader, from its own pages, and no more than a bounded request."""
 
+from html import escape
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
-from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perturbloop.web.access import Access, same
@@ -53,7 +54,7 @@ class Guard:
         try:
             enters = self._check(scope)
         except Refused as refusal:
-            await PlainTextResponse(refusal.why, refusal.status)(scope, receive, sending)
+            await _refusal(refusal, scope)(scope, receive, sending)
             return
         if enters:
             entry = HTMLResponse(ENTRY)
@@ -65,7 +66,7 @@ class Guard:
         try:
             await self.app(scope, self._bounded(receive), sending)
         except Refused as refusal:
-            await PlainTextResponse(refusal.why, refusal.status)(scope, receive, sending)
+            await _refusal(refusal, scope)(scope, receive, sending)
 
     def _check(self, scope: Scope) -> bool:
         """Refuse what may not come in; whether it is the printed address."""
@@ -124,6 +125,20 @@ class Guard:
             413,
             f"At most {most:,} MB can be uploaded. Record a larger file with `perturbloop record` on the machine itself.",
         )
+
+
+def _refusal(refusal: Refused, scope: Scope) -> Response:
+    """Why, in words; a page that asked for a part of itself shows it above the rest, and keeps what was typed."""
+    if Headers(scope=scope).get("hx-request") != "true":
+        return PlainTextResponse(refusal.why, refusal.status)
+    said = f'<p id="refused" class="alarm" role="alert">{escape(refusal.why)}</p>'
+    here = {
+        "hx-retarget": "#refused",
+        "hx-reselect": "#refused",
+        "hx-reswap": "outerHTML",
+        "hx-push-url": "false",
+    }
+    return HTMLResponse(said, refusal.status, headers=here)
 
 
 def _cookie(headers: Headers, name: str) -> str:

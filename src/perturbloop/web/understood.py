@@ -50,8 +50,6 @@ NEEDED = ("higher_is", "modality")
 """What no file tells."""
 MOST_ROWS, MOST_COLUMNS, MOST_LETTERS, MOST_CHOICES = 8, 12, 60, 300
 """Rows, columns and letters of the table that are shown, and names to choose from."""
-GENE_AND_HIT = 3
-"""Most columns of a table that is read as genes and whether each was a hit."""
 _reading = threading.Lock()
 """One table is read at a time, so that several large ones do not fill the memory together."""
 
@@ -106,7 +104,7 @@ def understood(upload: Upload, told: Mapping[str, str], served: Served, *, kind:
         found,
         lines=tuple(map(upload.named, found.lines)),
         warnings=tuple(map(upload.named, found.warnings)),
-        asks={name: upload.named(why) for name, why in found.asks.items()},
+        asks={name: in_words(upload.named(why)) for name, why in found.asks.items()},
         refusal=in_words(upload.named(found.refusal)),
     )
 
@@ -198,9 +196,13 @@ def _outcomes(upload: Upload, names: GeneNames, ledger: Ledger, *, sure: bool) -
             frame, _ = read_file(upload.path)
         except InputError:
             return None
-        if "hit" not in [name.lower() for name in frame.columns] or frame.shape[1] > GENE_AND_HIT:
+        others = frame.drop(columns=[name for name in frame.columns if name.lower() == "hit"])
+        if others.shape[1] == frame.shape[1] or not others.select_dtypes("number").empty:
             return None
-    hits = read_hits(upload.path, names=names)
+    try:
+        hits = read_hits(upload.path, names=names)
+    except InputError as error:
+        return Understood("outcomes", refusal=str(error))
     trials = ledger.trials
     awaited = trials[trials["status"].isin(PENDING)] if len(trials) else trials
     batch_of = dict(zip(awaited["gene_id"], awaited["batch"], strict=True)) if len(trials) else {}
