@@ -41,9 +41,13 @@ def test_whoever_listened_before_still_hears(tmp_path):
 
 
 def test_an_error_ends_the_note(tmp_path):
-    with pytest.raises(RuntimeError), noted(tmp_path):
-        progress.tell("train", 0, 1)
-        raise RuntimeError
+    def fail():
+        with noted(tmp_path):
+            progress.tell("train", 0, 1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert doing(tmp_path) is None
 
 
