@@ -10,7 +10,7 @@ from perturbloop.data.flags import FLAGS
 from perturbloop.report.basis import LEAST_CELLS
 from perturbloop.report.gene import GeneAnswer
 from perturbloop.report.gene_measured import measured_section, measured_sentence
-from perturbloop.report.layout import Grid, Section, count, interval, number, probability, text
+from perturbloop.report.layout import MISSING, Grid, Section, count, interval, number, probability, text
 from perturbloop.schema import ACTION, EITHER_WAY, WITH_MODEL, WITHOUT_MODEL
 
 _BELIEF = (WITH_MODEL, WITHOUT_MODEL)
@@ -28,12 +28,22 @@ _WORDS = frozenset(
         "guide",
         "sequence",
     }
-    | {"policy", "reason", "status", "because of", "transcript", "fact", "value", "batch"}
+    | {
+        "role",
+        "effect, 95 % interval",
+        "policy",
+        "reason",
+        "status",
+        "because of",
+        "transcript",
+        "fact",
+        "value",
+        "batch",
+    }
 )
 _MEANINGS = {flag.name: flag.meaning for flag in FLAGS} | {
     EITHER_WAY: "among the best both to inhibit and to activate, so its place tells no direction"
 }
-_ROLES = {"loop": "", "baseline": "baseline", "control": "control: cannot know"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,9 +83,9 @@ def gene_sections(
     every = (
         answer_section(found),
         _because(neighbors),
-        *_ranks(found, beside.ranks),
         measured_section(effects, beside.guides, beside.replicates),
         _expression(found),
+        _ranks(found, beside.ranks),
         _batches(found, beside.trials),
         _library(beside.library),
         _drugs(beside.drugs),
@@ -100,9 +110,11 @@ def _place(row: Mapping[str, Any]) -> str:
     reach = interval(row["ci_low"], row["ci_high"], sign=True)
     if row["ranked_by"] in _BELIEF:
         return f"{said}: P(worthwhile effect) {number(row['benefit'])}, expected effect {number(row['effect'], sign=True)} {reach}."
-    sure = row["n_cells"] >= LEAST_CELLS
-    call = f", call {row['call']}, padj {probability(row['padj'])}" if sure else ""
-    return f"{said}: in-silico shift {number(row['effect'], 3, sign=True)} {reach if sure else ''}{call}, {count(row['n_cells'], 'cell')}."
+    shift = f"{said}: in-silico shift {number(row['effect'], 3, sign=True)}"
+    cells = f"{count(row['n_cells'], 'cell')}."
+    if row["n_cells"] < LEAST_CELLS:
+        return f"{shift}, {cells}"
+    return f"{shift} {reach}, call {row['call']}, padj {probability(row['padj'])}, {cells}"
 
 
 def _because(neighbors: pd.DataFrame) -> Section | None:
@@ -133,60 +145,54 @@ def _because(neighbors: pd.DataFrame) -> Section | None:
     return Section("because", "Measured genes that say so", grids=tuple(grids))
 
 
-def _ranks(found: GeneAnswer, ranks: pd.DataFrame) -> tuple[Section, ...]:
-    """Its place by every method; the interval is that of the quantity the genes are ranked by."""
+def _ranks(found: GeneAnswer, ranks: pd.DataFrame) -> Section | None:
+    """Its place by every method, best-known first; the interval is that of the quantity the genes are ranked by."""
     if ranks.empty:
-        return ()
-    own = {row["kind"]: row for row in found.ranking}
-    grids = tuple(
-        _rank_grid(str(kind), rows, own.get(kind)) for kind, rows in ranks.groupby("kind", sort=False)
-    )
-    said = (
-        "Among the genes that are ranked, 1 = best. Bold: what the ranking goes by. A score is in the unit of its method, higher = more "
-        "benefit. Only that method has an interval."
-    )
-    return (Section("ranks", "Place by each method", (said,), grids),)
-
-
-def _rank_grid(kind: str, rows: pd.DataFrame, own: Mapping[str, Any] | None) -> Grid:
-    by = "frozen" if own is None or own["ranked_by"] not in _BELIEF else own["ranked_by"]
-    reach = (
-        ""
-        if own is None
-        else f"{number(own['effect'], sign=True)} {interval(own['ci_low'], own['ci_high'], sign=True)}"
-    )
-    rows = rows.assign(first=rows["method"].ne(by)).sort_values("first", kind="stable")
+        return None
+    own = {str(row["kind"]): row for row in found.ranking}
+    by = {kind: row["ranked_by"] if row["ranked_by"] in _BELIEF else "frozen" for kind, row in own.items()}
+    kinds = tuple(str(kind) for kind in dict.fromkeys(ranks["kind"]))
+    strong = {name for name in by.values() if name in set(ranks["method"])}
+    methods = ranks.drop_duplicates("method").assign(later=lambda rows: ~rows["method"].isin(strong))
+    methods = methods.sort_values("later", kind="stable")
+    places = ranks.set_index(["kind", "method"])[["rank", "of"]]
     lines = tuple(
         (
             str(row.title),
-            number(row.rank, 0),
-            number(row.of, 0),
-            number(row.score, 3, sign=True),
-            reach if row.method == by else "",
-            _ROLES[row.role],
+            *(_of(places, kind, row.method) for kind in kinds),
+            "; ".join(_reach(own[kind], many=len(kinds) > 1) for kind in kinds if by.get(kind) == row.method),
+            row.role if row.role != "loop" else "",
             "yes" if row.measured else "",
         )
-        for row in rows.itertuples()
+        for row in methods.itertuples()
     )
-    return Grid(
-        f"To {ACTION.get(kind, kind)} ({kind})",
-        (
-            "method",
-            "place",
-            "of",
-            "score",
-            "effect and 95 % interval",
-            "what it is",
-            "reads measured effects",
-        ),
+    heads = tuple(f"place to {ACTION.get(kind, kind)} ({kind})" for kind in kinds)
+    grid = Grid(
+        count(len(lines), "method"),
+        ("method", *heads, "effect, 95 % interval", "role", "reads measured effects"),
         lines,
         _WORDS,
-        strong=frozenset({0} if len(rows) and rows["method"].iloc[0] == by else ()),
-        spare=("reads measured effects", "what it is", "of"),
+        strong=frozenset(range(len(strong))),
+        spare=("reads measured effects", "role"),
         meanings={
-            "reads measured effects": "a measured gene's own effect went in, so its place there is memory"
+            "role": "control: a method without its cause, which a good one must beat; baseline: what is known without the loop",
+            "reads measured effects": "the own effect of a measured gene went in, so its place there is memory",
         },
     )
+    said = "Among the genes that are ranked; 1 = best. Bold: what the ranking goes by, which alone has an interval."
+    return Section("ranks", "Place by each method", (said,), (grid,))
+
+
+def _of(places: pd.DataFrame, kind: str, method: str) -> str:
+    if (kind, method) not in places.index:
+        return MISSING
+    rank, of = places.loc[(kind, method)]
+    return f"{number(rank, 0)} of {number(of, 0)}"
+
+
+def _reach(row: Mapping[str, Any], *, many: bool) -> str:
+    said = f"{number(row['effect'], sign=True)} {interval(row['ci_low'], row['ci_high'], sign=True)}"
+    return f"{row['action']} {said}" if many else said
 
 
 def _expression(found: GeneAnswer) -> Section | None:

@@ -110,8 +110,10 @@ def labels(said: str) -> tuple[str, ...]:
     >>> labels("STAT1, JAK2; stat1\\nTYK2")
     ('STAT1', 'JAK2', 'TYK2')
     """
-    every = {name.upper(): name for name in reversed(re.split(r"[\s,;]+", said)) if name}
-    return tuple(reversed(every.values()))
+    every: dict[str, str] = {}
+    for name in filter(None, re.split(r"[\s,;]+", said)):
+        every.setdefault(name.upper(), name)
+    return tuple(every.values())
 
 
 def _one_of(name: str, value: str, may: tuple[str, ...]) -> None:
