@@ -7,40 +7,15 @@ from typing import Any
 import pandas as pd
 
 from perturbloop.data.flags import FLAGS
-from perturbloop.report.basis import LEAST_CELLS
+from perturbloop.report.basis import LEAST_CELLS, action_of
 from perturbloop.report.gene import GeneAnswer
+from perturbloop.report.gene_beside import batch_section, drug_section, library_section
 from perturbloop.report.gene_measured import measured_section, measured_sentence
-from perturbloop.report.layout import MISSING, Grid, Section, count, interval, number, probability, text
-from perturbloop.schema import ACTION, EITHER_WAY, WITH_MODEL, WITHOUT_MODEL
+from perturbloop.report.layout import MISSING, Grid, Section, count, interval, number, probability, yes
+from perturbloop.schema import EITHER_WAY, WITH_MODEL, WITHOUT_MODEL
 
 _BELIEF = (WITH_MODEL, WITHOUT_MODEL)
-_WORDS = frozenset(
-    {
-        "gene",
-        "hit",
-        "method",
-        "what it is",
-        "compound",
-        "does",
-        "action",
-        "stage",
-        "source",
-        "guide",
-        "sequence",
-    }
-    | {
-        "role",
-        "effect, 95 % interval",
-        "policy",
-        "reason",
-        "status",
-        "because of",
-        "transcript",
-        "fact",
-        "value",
-        "batch",
-    }
-)
+_WORDS = frozenset({"gene", "hit", "method", "role", "effect, 95 % interval", "fact", "value"})
 _MEANINGS = {flag.name: flag.meaning for flag in FLAGS} | {
     EITHER_WAY: "among the best both to inhibit and to activate, so its place tells no direction"
 }
@@ -86,9 +61,9 @@ def gene_sections(
         measured_section(effects, beside.guides, beside.replicates),
         _expression(found),
         _ranks(found, beside.ranks),
-        _batches(found, beside.trials),
-        _library(beside.library),
-        _drugs(beside.drugs),
+        batch_section(found, beside.trials),
+        library_section(beside.library),
+        drug_section(beside.drugs),
     )
     return tuple(section for section in every if section is not None)
 
@@ -128,13 +103,13 @@ def _because(neighbors: pd.DataFrame) -> Section | None:
                 str(row.gene_name),
                 number(row.added, sign=True),
                 f"{number(row.effect_to_goal, sign=True)} ± {number(row.se)}",
-                "hit" if row.hit is True else "",
+                "hit" if yes(row.hit) else "",
             )
             for row in rows.itertuples()
         )
         grids.append(
             Grid(
-                f"To {ACTION.get(kind, kind)} ({kind})",
+                f"To {action_of(kind)} ({kind})",
                 ("gene", "adds", "measured effect ± SE", "hit"),
                 lines,
                 _WORDS,
@@ -166,7 +141,7 @@ def _ranks(found: GeneAnswer, ranks: pd.DataFrame) -> Section | None:
         )
         for row in methods.itertuples()
     )
-    heads = tuple(f"place to {ACTION.get(kind, kind)} ({kind})" for kind in kinds)
+    heads = tuple(f"place to {action_of(kind)} ({kind})" for kind in kinds)
     grid = Grid(
         count(len(lines), "method"),
         ("method", *heads, "effect, 95 % interval", "role", "reads measured effects"),
@@ -209,80 +184,3 @@ def _expression(found: GeneAnswer) -> Section | None:
     return Section(
         "expression", "Expression", grids=(Grid("In the cells", ("fact", "value"), tuple(rows), _WORDS),)
     )
-
-
-def _batches(found: GeneAnswer, trials: pd.DataFrame) -> Section | None:
-    """Proposals and batches it stood in."""
-    grids = []
-    if found.proposed:
-        lines = tuple(
-            (
-                str(row["policy"]),
-                number(row["place"], 0),
-                number(row["probability"]),
-                str(row["action"]),
-                text(row["reason"]),
-            )
-            for row in found.proposed
-        )
-        columns = ("policy", "place", "P(hit)", "action", "reason")
-        grids.append(Grid("Proposed by this round", columns, lines, _WORDS))
-    if len(trials):
-        lines = tuple(
-            (
-                number(row.batch, 0),
-                str(row.policy),
-                str(row.action),
-                number(row.predicted),
-                str(row.status),
-                _came(row.hit),
-            )
-            for row in trials.itertuples()
-        )
-        columns = ("batch", "policy", "action", "P(hit)", "status", "hit")
-        grids.append(Grid("In batches that were taken", columns, lines, _WORDS))
-    return Section("batches", "Batches", grids=tuple(grids)) if grids else None
-
-
-def _came(hit: Any) -> str:
-    return "" if pd.isna(hit) else "hit" if hit else "no hit"
-
-
-def _library(guides: pd.DataFrame | None) -> Section | None:
-    if guides is None:
-        return None
-    if guides.empty:
-        return Section("library", "Guides in the library", ("The library has none for this gene.",))
-    columns = ("guide_id", "sequence", "transcript")
-    lines = tuple(tuple(text(value) for value in row) for row in guides[[*columns]].itertuples(index=False))
-    grid = Grid(count(len(lines), "guide"), ("guide", "sequence", "transcript"), lines, _WORDS)
-    return Section("library", "Guides in the library", grids=(grid,))
-
-
-def _drugs(rows: pd.DataFrame | None) -> Section | None:
-    """Compounds that act on it, in the words of their sources."""
-    if rows is None:
-        return None
-    if rows.empty:
-        return Section("drugs", "Compounds", ("No compound that was added acts on it.",))
-    lines = tuple(
-        (
-            text(row.compound),
-            ACTION.get(row.kind, "sign unknown"),
-            text(row.mechanism),
-            text(row.stage),
-            number(row.potency, 1),
-            text(row.source),
-        )
-        for row in rows.itertuples()
-    )
-    columns = ("compound", "action", "does", "stage", "potency", "source")
-    grid = Grid(
-        count(len(lines), "compound"),
-        columns,
-        lines,
-        _WORDS,
-        spare=("source", "does"),
-        meanings={"potency": "−log10 of Ki, Kd, IC50 or EC50 in mol/l: 9 = 1 nM"},
-    )
-    return Section("drugs", "Compounds that act on it", grids=(grid,))

@@ -111,12 +111,11 @@ def _columns(path: Path) -> tuple:
         page_checksum_verification=True,
     ).unify_dictionaries()
     table = table.combine_chunks()
-    parts = []
-    for word in words:
-        column = table[word].chunk(0) if table.num_rows else None
-        empty = (np.empty(0, dtype=int), [])
-        parts.append(empty if column is None else (column.indices.to_numpy(), column.dictionary.to_pylist()))
-    return (*parts, table["score"].to_numpy())
+    if not table.num_rows:
+        return (*[(np.empty(0, dtype=int), [])] * 3, np.empty(0))
+    columns = [table[word].chunk(0) for word in words]
+    codes = [(column.indices.to_numpy(), column.dictionary.to_pylist()) for column in columns]
+    return (*codes, table["score"].to_numpy())
 
 
 def _into(names: list[str], wanted: tuple[str, ...]) -> np.ndarray:

@@ -100,8 +100,9 @@ def wanted(
     _one_of("call", given.get("call", ""), ("", *CALLS))
     _one_of("status", given.get("status", ""), ("", *STATUS))
     _one_of("caution", given.get("caution", "").removeprefix("-"), ("", SOME, NONE, *flags))
-    numbers = {"detection": _share(given.pop("detection", "0")), "start": _row(given.pop("start", "0"))}
-    return Wanted(**given, **numbers)
+    share, row = _share(given.pop("detection", "0")), _row(given.pop("start", "0"))
+    words: Mapping[str, Any] = given
+    return Wanted(**words, detection=share, start=row)
 
 
 def labels(said: str) -> tuple[str, ...]:
