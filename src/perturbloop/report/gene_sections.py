@@ -127,9 +127,9 @@ def _ranks(found: GeneAnswer, ranks: pd.DataFrame) -> Section | None:
     own = {str(row["kind"]): row for row in found.ranking}
     by = {kind: row["ranked_by"] if row["ranked_by"] in _BELIEF else "frozen" for kind, row in own.items()}
     kinds = tuple(str(kind) for kind in dict.fromkeys(ranks["kind"]))
-    strong = {name for name in by.values() if name in set(ranks["method"])}
-    methods = ranks.drop_duplicates("method").assign(later=lambda rows: ~rows["method"].isin(strong))
-    methods = methods.sort_values("later", kind="stable")
+    known = ranks.drop_duplicates("method").set_index("method", drop=False)
+    strong = [name for name in dict.fromkeys(by.values()) if name in known.index]
+    methods = known.loc[[*strong, *(name for name in known.index if name not in strong)]]
     places = ranks.set_index(["kind", "method"])[["rank", "of"]]
     lines = tuple(
         (
