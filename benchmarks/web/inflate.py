@@ -56,9 +56,7 @@ def inflate(folder: Path, *, n_genes: int, n_methods: int, rng: np.random.Genera
     tables["ranking"] = of_ranking(ranking, tables["posterior"], fresh, like, moved, rng)
     tables["de"] = pd.concat([tables["de"], as_like(tables["de"], like)], ignore_index=True)
     methods = method_names(tables["predictions"], n_methods)
-    tables["predictions"] = predictions(
-        [*named.index, *fresh.index], [*moved], methods, tables["predictions"], rng
-    )
+    tables["predictions"] = predictions(tables["ranking"], methods, tables["predictions"], rng)
     tables["metrics"] = metrics(tables["metrics"], methods)
     for name, table in tables.items():
         write_table(folder / f"{name}.parquet", table)
@@ -128,9 +126,10 @@ def method_names(table: pd.DataFrame, n_methods: int) -> list[str]:
 
 
 def predictions(
-    genes: list[str], kinds: list[str], methods: list[str], old: pd.DataFrame, rng: np.random.Generator
+    ranking: pd.DataFrame, methods: list[str], old: pd.DataFrame, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """A full ranking of all genes by each method and kind, and what was predicted of held-out folds before."""
+    """A full ranking of all genes by each method and kind, that of the ranking by its own, and what was predicted of held-out folds."""
+    genes, kinds = ranking["gene_id"].unique(), ranking["kind"].unique()
     parts = [
         pd.DataFrame(
             {
@@ -144,7 +143,15 @@ def predictions(
         for method in methods
         for kind in kinds
     ]
-    return pd.concat([*parts, old[old["fold"].ge(0)]], ignore_index=True)
+    every = pd.concat(parts, ignore_index=True)
+    keys = ["kind", "gene_id"]
+    own = ranking[ranking["benefit"].notna()].set_index(keys)
+    for name in own["ranked_by"].unique():
+        rows = own[own["ranked_by"].eq(name)]
+        by = rows["benefit"].reindex(pd.MultiIndex.from_frame(every[keys])).to_numpy()
+        is_it = every["method"].eq("frozen" if name == "logit_shift" else name) & ~np.isnan(by)
+        every["score"] = every["score"].where(~is_it, by)
+    return pd.concat([every, old[old["fold"].ge(0)]], ignore_index=True)
 
 
 def metrics(table: pd.DataFrame, methods: list[str]) -> pd.DataFrame:

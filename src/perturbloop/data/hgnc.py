@@ -52,7 +52,7 @@ class Symbols:
         no symbol. A previous symbol that is also another gene's is left out.
 
         >>> symbols().meant("p53"), len(symbols().meant("MRP1")), symbols().meant("nothing")
-        ((('TP53',),), 3, ())
+        ((('TP53',),), 2, ())
         """
         name = label.upper()
         found = self.row_of.get(name)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.report.content import RoundReport
-from perturbloop.schema import WITH_MODEL, WITHOUT_MODEL
+from perturbloop.schema import ACTION, WITH_MODEL, WITHOUT_MODEL
 
 LEAST_CELLS = 5
 """Fewest cells from which an interval or a p-value is shown."""
@@ -47,6 +47,15 @@ IN_SILICO = Basis(
 def kinds_of(report: RoundReport) -> tuple[str, ...]:
     """Kinds of edit that are ranked, in the order of the ranking."""
     return tuple(str(kind) for kind in dict.fromkeys(report.ranking["kind"]))
+
+
+def action_of(kind: str) -> str:
+    """What a kind of edit does to a gene; the kind itself where it is none of ours.
+
+    >>> action_of("delete"), action_of("repress")
+    ('inhibit', 'repress')
+    """
+    return {str(name): str(action) for name, action in ACTION.items()}.get(kind, kind)
 
 
 def method_of(report: RoundReport, kind: str) -> str:

@@ -7,33 +7,18 @@ from typing import Any
 import pandas as pd
 
 from perturbloop.data.flags import FLAGS
-from perturbloop.report.basis import LEAST_CELLS
+from perturbloop.report.basis import LEAST_CELLS, action_of
 from perturbloop.report.gene import GeneAnswer
+from perturbloop.report.gene_beside import batch_section, drug_section, library_section
 from perturbloop.report.gene_measured import measured_section, measured_sentence
-from perturbloop.report.layout import Grid, Section, count, interval, number, probability, text
-from perturbloop.schema import ACTION, EITHER_WAY, WITH_MODEL, WITHOUT_MODEL
+from perturbloop.report.layout import MISSING, Grid, Section, count, interval, number, probability, yes
+from perturbloop.schema import EITHER_WAY, WITH_MODEL, WITHOUT_MODEL
 
 _BELIEF = (WITH_MODEL, WITHOUT_MODEL)
-_WORDS = frozenset(
-    {
-        "gene",
-        "hit",
-        "method",
-        "what it is",
-        "compound",
-        "does",
-        "action",
-        "stage",
-        "source",
-        "guide",
-        "sequence",
-    }
-    | {"policy", "reason", "status", "because of", "transcript", "fact", "value", "batch"}
-)
+_WORDS = frozenset({"gene", "hit", "method", "role", "effect, 95 % interval", "fact", "value"})
 _MEANINGS = {flag.name: flag.meaning for flag in FLAGS} | {
     EITHER_WAY: "among the best both to inhibit and to activate, so its place tells no direction"
 }
-_ROLES = {"loop": "", "baseline": "baseline", "control": "control: cannot know"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,12 +58,12 @@ def gene_sections(
     every = (
         answer_section(found),
         _because(neighbors),
-        *_ranks(found, beside.ranks),
         measured_section(effects, beside.guides, beside.replicates),
         _expression(found),
-        _batches(found, beside.trials),
-        _library(beside.library),
-        _drugs(beside.drugs),
+        _ranks(found, beside.ranks),
+        batch_section(found, beside.trials),
+        library_section(beside.library),
+        drug_section(beside.drugs),
     )
     return tuple(section for section in every if section is not None)
 
@@ -100,9 +85,11 @@ def _place(row: Mapping[str, Any]) -> str:
     reach = interval(row["ci_low"], row["ci_high"], sign=True)
     if row["ranked_by"] in _BELIEF:
         return f"{said}: P(worthwhile effect) {number(row['benefit'])}, expected effect {number(row['effect'], sign=True)} {reach}."
-    sure = row["n_cells"] >= LEAST_CELLS
-    call = f", call {row['call']}, padj {probability(row['padj'])}" if sure else ""
-    return f"{said}: in-silico shift {number(row['effect'], 3, sign=True)} {reach if sure else ''}{call}, {count(row['n_cells'], 'cell')}."
+    shift = f"{said}: in-silico shift {number(row['effect'], 3, sign=True)}"
+    cells = f"{count(row['n_cells'], 'cell')}."
+    if row["n_cells"] < LEAST_CELLS:
+        return f"{shift}, {cells}"
+    return f"{shift} {reach}, call {row['call']}, padj {probability(row['padj'])}, {cells}"
 
 
 def _because(neighbors: pd.DataFrame) -> Section | None:
@@ -116,13 +103,13 @@ def _because(neighbors: pd.DataFrame) -> Section | None:
                 str(row.gene_name),
                 number(row.added, sign=True),
                 f"{number(row.effect_to_goal, sign=True)} ± {number(row.se)}",
-                "hit" if row.hit is True else "",
+                "hit" if yes(row.hit) else "",
             )
             for row in rows.itertuples()
         )
         grids.append(
             Grid(
-                f"To {ACTION.get(kind, kind)} ({kind})",
+                f"To {action_of(kind)} ({kind})",
                 ("gene", "adds", "measured effect ± SE", "hit"),
                 lines,
                 _WORDS,
@@ -133,60 +120,54 @@ def _because(neighbors: pd.DataFrame) -> Section | None:
     return Section("because", "Measured genes that say so", grids=tuple(grids))
 
 
-def _ranks(found: GeneAnswer, ranks: pd.DataFrame) -> tuple[Section, ...]:
-    """Its place by every method; the interval is that of the quantity the genes are ranked by."""
+def _ranks(found: GeneAnswer, ranks: pd.DataFrame) -> Section | None:
+    """Its place by every method, best-known first; the interval is that of the quantity the genes are ranked by."""
     if ranks.empty:
-        return ()
-    own = {row["kind"]: row for row in found.ranking}
-    grids = tuple(
-        _rank_grid(str(kind), rows, own.get(kind)) for kind, rows in ranks.groupby("kind", sort=False)
-    )
-    said = (
-        "Among the genes that are ranked, 1 = best. Bold: what the ranking goes by. A score is in the unit of its method, higher = more "
-        "benefit. Only that method has an interval."
-    )
-    return (Section("ranks", "Place by each method", (said,), grids),)
-
-
-def _rank_grid(kind: str, rows: pd.DataFrame, own: Mapping[str, Any] | None) -> Grid:
-    by = "frozen" if own is None or own["ranked_by"] not in _BELIEF else own["ranked_by"]
-    reach = (
-        ""
-        if own is None
-        else f"{number(own['effect'], sign=True)} {interval(own['ci_low'], own['ci_high'], sign=True)}"
-    )
-    rows = rows.assign(first=rows["method"].ne(by)).sort_values("first", kind="stable")
+        return None
+    own = {str(row["kind"]): row for row in found.ranking}
+    by = {kind: row["ranked_by"] if row["ranked_by"] in _BELIEF else "frozen" for kind, row in own.items()}
+    kinds = tuple(str(kind) for kind in dict.fromkeys(ranks["kind"]))
+    known = ranks.drop_duplicates("method").set_index("method", drop=False)
+    strong = [name for name in dict.fromkeys(by.values()) if name in known.index]
+    methods = known.loc[[*strong, *(name for name in known.index if name not in strong)]]
+    places = ranks.set_index(["kind", "method"])[["rank", "of"]]
     lines = tuple(
         (
             str(row.title),
-            number(row.rank, 0),
-            number(row.of, 0),
-            number(row.score, 3, sign=True),
-            reach if row.method == by else "",
-            _ROLES[row.role],
+            *(_of(places, kind, row.method) for kind in kinds),
+            "; ".join(_reach(own[kind], many=len(kinds) > 1) for kind in kinds if by.get(kind) == row.method),
+            row.role if row.role != "loop" else "",
             "yes" if row.measured else "",
         )
-        for row in rows.itertuples()
+        for row in methods.itertuples()
     )
-    return Grid(
-        f"To {ACTION.get(kind, kind)} ({kind})",
-        (
-            "method",
-            "place",
-            "of",
-            "score",
-            "effect and 95 % interval",
-            "what it is",
-            "reads measured effects",
-        ),
+    heads = tuple(f"place to {action_of(kind)} ({kind})" for kind in kinds)
+    grid = Grid(
+        count(len(lines), "method"),
+        ("method", *heads, "effect, 95 % interval", "role", "reads measured effects"),
         lines,
         _WORDS,
-        strong=frozenset({0} if len(rows) and rows["method"].iloc[0] == by else ()),
-        spare=("reads measured effects", "what it is", "of"),
+        strong=frozenset(range(len(strong))),
+        spare=("reads measured effects", "role"),
         meanings={
-            "reads measured effects": "a measured gene's own effect went in, so its place there is memory"
+            "role": "control: a method without its cause, which a good one must beat; baseline: what is known without the loop",
+            "reads measured effects": "the own effect of a measured gene went in, so its place there is memory",
         },
     )
+    said = "Among the genes that are ranked; 1 = best. Bold: what the ranking goes by, which alone has an interval."
+    return Section("ranks", "Place by each method", (said,), (grid,))
+
+
+def _of(places: pd.DataFrame, kind: str, method: str) -> str:
+    if (kind, method) not in places.index:
+        return MISSING
+    rank, of = places.loc[(kind, method)]
+    return f"{number(rank, 0)} of {number(of, 0)}"
+
+
+def _reach(row: Mapping[str, Any], *, many: bool) -> str:
+    said = f"{number(row['effect'], sign=True)} {interval(row['ci_low'], row['ci_high'], sign=True)}"
+    return f"{row['action']} {said}" if many else said
 
 
 def _expression(found: GeneAnswer) -> Section | None:
@@ -203,80 +184,3 @@ def _expression(found: GeneAnswer) -> Section | None:
     return Section(
         "expression", "Expression", grids=(Grid("In the cells", ("fact", "value"), tuple(rows), _WORDS),)
     )
-
-
-def _batches(found: GeneAnswer, trials: pd.DataFrame) -> Section | None:
-    """Proposals and batches it stood in."""
-    grids = []
-    if found.proposed:
-        lines = tuple(
-            (
-                str(row["policy"]),
-                number(row["place"], 0),
-                number(row["probability"]),
-                str(row["action"]),
-                text(row["reason"]),
-            )
-            for row in found.proposed
-        )
-        columns = ("policy", "place", "P(hit)", "action", "reason")
-        grids.append(Grid("Proposed by this round", columns, lines, _WORDS))
-    if len(trials):
-        lines = tuple(
-            (
-                number(row.batch, 0),
-                str(row.policy),
-                str(row.action),
-                number(row.predicted),
-                str(row.status),
-                _came(row.hit),
-            )
-            for row in trials.itertuples()
-        )
-        columns = ("batch", "policy", "action", "P(hit)", "status", "hit")
-        grids.append(Grid("In batches that were taken", columns, lines, _WORDS))
-    return Section("batches", "Batches", grids=tuple(grids)) if grids else None
-
-
-def _came(hit: Any) -> str:
-    return "" if pd.isna(hit) else "hit" if hit else "no hit"
-
-
-def _library(guides: pd.DataFrame | None) -> Section | None:
-    if guides is None:
-        return None
-    if guides.empty:
-        return Section("library", "Guides in the library", ("The library has none for this gene.",))
-    columns = ("guide_id", "sequence", "transcript")
-    lines = tuple(tuple(text(value) for value in row) for row in guides[[*columns]].itertuples(index=False))
-    grid = Grid(count(len(lines), "guide"), ("guide", "sequence", "transcript"), lines, _WORDS)
-    return Section("library", "Guides in the library", grids=(grid,))
-
-
-def _drugs(rows: pd.DataFrame | None) -> Section | None:
-    """Compounds that act on it, in the words of their sources."""
-    if rows is None:
-        return None
-    if rows.empty:
-        return Section("drugs", "Compounds", ("No compound that was added acts on it.",))
-    lines = tuple(
-        (
-            text(row.compound),
-            ACTION.get(row.kind, "sign unknown"),
-            text(row.mechanism),
-            text(row.stage),
-            number(row.potency, 1),
-            text(row.source),
-        )
-        for row in rows.itertuples()
-    )
-    columns = ("compound", "action", "does", "stage", "potency", "source")
-    grid = Grid(
-        count(len(lines), "compound"),
-        columns,
-        lines,
-        _WORDS,
-        spare=("source", "does"),
-        meanings={"potency": "−log10 of Ki, Kd, IC50 or EC50 in mol/l: 9 = 1 nM"},
-    )
-    return Section("drugs", "Compounds that act on it", grids=(grid,))

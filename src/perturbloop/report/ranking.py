@@ -85,6 +85,7 @@ COLUMNS = {
 }
 """All columns of a kind, by what it is ranked by."""
 _SPARE = (
+    "status",
     "detection",
     "donors",
     "pseudoreplicated DE padj",

@@ -1,5 +1,6 @@
 """Where every method of a round puts every gene, in little memory."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from perturbloop.store.files import own
 
 FULL = -1
 """Fold of a method's ranking of all genes."""
+PIECE = 1 << 16
+"""Rows that are read at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,45 +86,33 @@ def read_ranks(report: RoundReport, folder: Path) -> Ranks:
         If its predictions are missing or damaged.
     """
     path = folder / "predictions.parquet"
+    kinds = tuple(str(kind) for kind in dict.fromkeys(report.ranking["kind"]))
+    names = tuple(entry.name for entry in METHODS)
+    places = {str(gene): place for place, gene in enumerate(dict.fromkeys(report.ranking["gene_id"]))}
+    score_kmg = np.full((len(kinds), len(names), len(places)), np.nan, dtype=np.float32)
     with own(path, todo=PLAY_AGAIN):
-        methods, kinds, genes, score = _columns(path)
-    names = tuple(entry.name for entry in METHODS if entry.name in set(methods[1]))
-    known = tuple(dict.fromkeys(report.ranking["kind"]))
-    places = {gene: place for place, gene in enumerate(genes[1])}
-    score_kmg = np.full((len(known), len(names), len(places)), np.nan, dtype=np.float32)
-    m, k = (
-        _into(own_names, wanted)[code] for (code, own_names), wanted in ((methods, names), (kinds, known))
-    )
-    kept = (m >= 0) & (k >= 0)
-    score_kmg[k[kept], m[kept], genes[0][kept]] = score[kept]
-    rank_kmg, n_km = _ranked(score_kmg, known, places, report.ranking)
-    return Ranks(known, names, places, rank_kmg, score_kmg, n_km)
+        for k, m, g, score in _pieces(path, (kinds, names, tuple(places))):
+            score_kmg[k, m, g] = score
+    rank_kmg, n_km = _ranked(score_kmg, kinds, places, report.ranking)
+    return Ranks(kinds, names, places, rank_kmg, score_kmg, n_km)
 
 
-def _columns(path: Path) -> tuple:
-    """Codes and names of methods, kinds and genes, and the scores, of the full rankings alone."""
+def _pieces(path: Path, axes: tuple[tuple[str, ...], ...]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Places on the axes of kinds, methods and genes, and scores, of the full rankings: piece by piece, since whole they take much memory."""
     import pyarrow.parquet as pq
 
-    words = ["method", "kind", "gene_id"]
-    table = pq.read_table(
-        path,
-        columns=[*words, "score"],
-        filters=[("fold", "=", FULL)],
-        read_dictionary=words,
-        page_checksum_verification=True,
-    ).unify_dictionaries()
-    table = table.combine_chunks()
-    parts = []
-    for word in words:
-        column = table[word].chunk(0) if table.num_rows else None
-        empty = (np.empty(0, dtype=int), [])
-        parts.append(empty if column is None else (column.indices.to_numpy(), column.dictionary.to_pylist()))
-    return (*parts, table["score"].to_numpy())
-
-
-def _into(names: list[str], wanted: tuple[str, ...]) -> np.ndarray:
-    """Place of each name among the wanted ones; −1 where it is none."""
-    return pd.Index(wanted, dtype=object).get_indexer(pd.Index(names, dtype=object))
+    words = ("kind", "method", "gene_id")
+    index = [pd.Index(axis, dtype=object) for axis in axes]
+    with pq.ParquetFile(path, read_dictionary=words, page_checksum_verification=True) as file:
+        for piece in file.iter_batches(PIECE, columns=[*words, "score", "fold"]):
+            at = [
+                known.get_indexer(pd.Index(piece[word].dictionary.to_pylist(), dtype=object))[
+                    piece[word].indices.to_numpy()
+                ]
+                for word, known in zip(words, index, strict=True)
+            ]
+            kept = (piece["fold"].to_numpy() == FULL) & np.logical_and.reduce([place >= 0 for place in at])
+            yield *(place[kept] for place in at), piece["score"].to_numpy()[kept]
 
 
 def _ranked(

@@ -96,7 +96,9 @@ class Ranked:
         wanted
             What is wanted; a sort or call that this kind has no column for is passed over.
         """
-        keep, unknown, meant = np.ones(len(self.table), dtype=bool), (), ()
+        keep = np.ones(len(self.table), dtype=bool)
+        unknown: tuple[str, ...] = ()
+        meant: tuple[tuple[str, str], ...] = ()
         if wanted.q:
             part, meant = self._holding(wanted.q)
             keep &= part

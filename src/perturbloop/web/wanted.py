@@ -100,8 +100,9 @@ def wanted(
     _one_of("call", given.get("call", ""), ("", *CALLS))
     _one_of("status", given.get("status", ""), ("", *STATUS))
     _one_of("caution", given.get("caution", "").removeprefix("-"), ("", SOME, NONE, *flags))
-    numbers = {"detection": _share(given.pop("detection", "0")), "start": _row(given.pop("start", "0"))}
-    return Wanted(**given, **numbers)
+    share, row = _share(given.pop("detection", "0")), _row(given.pop("start", "0"))
+    words: Mapping[str, Any] = given
+    return Wanted(**words, detection=share, start=row)
 
 
 def labels(said: str) -> tuple[str, ...]:
@@ -110,8 +111,10 @@ def labels(said: str) -> tuple[str, ...]:
     >>> labels("STAT1, JAK2; stat1\\nTYK2")
     ('STAT1', 'JAK2', 'TYK2')
     """
-    every = {name.upper(): name for name in reversed(re.split(r"[\s,;]+", said)) if name}
-    return tuple(reversed(every.values()))
+    every: dict[str, str] = {}
+    for name in filter(None, re.split(r"[\s,;]+", said)):
+        every.setdefault(name.upper(), name)
+    return tuple(every.values())
 
 
 def _one_of(name: str, value: str, may: tuple[str, ...]) -> None:

@@ -11,11 +11,10 @@ from starlette.responses import Response
 from perturbloop.errors import InputError, some
 from perturbloop.report import RoundReport
 from perturbloop.report.answer import answer
-from perturbloop.report.basis import kinds_of
+from perturbloop.report.basis import action_of, kinds_of
 from perturbloop.report.names import Names
 from perturbloop.report.points import has_points, points
 from perturbloop.report.ranking import COLUMNS, GATE_FAILED, HEADS, basis_lines, rows_grid
-from perturbloop.schema import ACTION
 from perturbloop.web.ranked import Found, Ranked
 from perturbloop.web.served import Served, Shown
 from perturbloop.web.view import View
@@ -144,11 +143,10 @@ def _context(shown: Shown, ranked: Ranked, asked: Wanted, found: Found) -> dict[
         "report": report,
         "lines": shown.once(("lines", asked.kind), lambda: _lines(report, asked.kind)),
         "kinds": [
-            (kind, ACTION.get(kind, kind), asked.query(kind=kind, sort="place", start=0))
-            for kind in _kinds(shown)
+            (kind, action_of(kind), asked.query(kind=kind, sort="place", start=0)) for kind in _kinds(shown)
         ],
         "asked": asked,
-        "action": ACTION.get(asked.kind, asked.kind),
+        "action": action_of(asked.kind),
         "grid": grid,
         "links": rows["gene_id"].astype(str).tolist(),
         "heads": [_head(name, asked) for name in ranked.columns],

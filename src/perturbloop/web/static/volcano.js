@@ -88,7 +88,7 @@
     pen.save();
     pen.translate(12, EDGE.top + (height - EDGE.top - EDGE.bottom) / 2);
     pen.rotate(-Math.PI / 2);
-    pen.fillText(dots.y.title, 0, 0, height - EDGE.top);
+    pen.fillText(dots.y.title, 0, 0, height - EDGE.top - EDGE.bottom);
     pen.restore();
     if (dots.x.ends[0] < 0 && dots.x.ends[1] > 0) {
       pen.strokeStyle = INK;
