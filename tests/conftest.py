@@ -6,7 +6,6 @@ import runpy
 import shutil
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import is_dataclass
 from importlib.util import find_spec
 from math import inf, nan
 from pathlib import Path
@@ -15,44 +14,16 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: more threads only wait for each other
 os.environ["PERTURBLOOP_HOME"] = os.devnull  # no collection that was added on this machine is read
 
-import jaxtyping
 import numpy as np
 import pytest
 from filelock import FileLock
 
-checks_shapes = jaxtyping.jaxtyped
-
-
-def checks(*, typechecker):
-    """Check shapes where a signature has one; plain types, of nine functions in ten, are checked without, at a tenth of the cost.
-
-    Where a name stands in quotes, which may not exist yet, it is left to jaxtyping, too.
-    """
-
-    def checked(thing):
-        if isinstance(thing, type):
-            if is_dataclass(thing):
-                thing.__init__ = checked(thing.__init__)
-            return thing
-        hints = getattr(thing, "__annotations__", {"": ""}).values()
-        if any(isinstance(hint, str) or "jaxtyping." in repr(hint) for hint in hints):
-            return checks_shapes(thing, typechecker=typechecker)
-        return typechecker(thing)
-
-    return checked
-
-
-jaxtyping.jaxtyped = checks  # the hook writes it above every function and class
-
-# Shapes are checked while the tests run, with int allowed for float; the hook stands before the first import.
+# Types and shapes are checked while the tests run; the hook stands before the first import.
 # `schema` is a boundary and checks by hand: a type check would fire before its messages could be read.
-hook = jaxtyping.install_import_hook(
-    [
-        f"perturbloop.{entry.parent.name}"
-        for entry in Path(find_spec("perturbloop").origin).parent.glob("*/__init__.py")
-        if entry.parent.name != "schema"
-    ],
-    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+runpy.run_path(str(Path(__file__).with_name("shapes.py")))["check_imports"](
+    f"perturbloop.{entry.parent.name}"
+    for entry in Path(find_spec("perturbloop").origin).parent.glob("*/__init__.py")
+    if entry.parent.name != "schema"
 )
 
 
