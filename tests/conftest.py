@@ -17,17 +17,13 @@ os.environ["PERTURBLOOP_HOME"] = os.devnull  # no collection that was added on t
 import numpy as np
 import pytest
 from filelock import FileLock
-from jaxtyping import install_import_hook
 
-# Shapes are checked while the tests run, with int allowed for float; the hook stands before the first import.
+# Types and shapes are checked while the tests run; the hook stands before the first import.
 # `schema` is a boundary and checks by hand: a type check would fire before its messages could be read.
-hook = install_import_hook(
-    [
-        f"perturbloop.{entry.parent.name}"
-        for entry in Path(find_spec("perturbloop").origin).parent.glob("*/__init__.py")
-        if entry.parent.name != "schema"
-    ],
-    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+runpy.run_path(str(Path(__file__).with_name("shapes.py")))["check_imports"](
+    f"perturbloop.{entry.parent.name}"
+    for entry in Path(find_spec("perturbloop").origin).parent.glob("*/__init__.py")
+    if entry.parent.name != "schema"
 )
 
 
