@@ -30,6 +30,7 @@ from perturbloop.evaluate.controls import Recognized, stimulus_of
 from perturbloop.evaluate.judgeable import spared_lines
 from perturbloop.evaluate.power import judged_targets
 from perturbloop.evidence.channel import Evidence, Networks, evidence_of, evidence_predictions, networks_of
+from perturbloop.evidence.expression import expression_of, sets_of
 from perturbloop.evidence.kernels import vector_kernel
 from perturbloop.evidence.ranking import posteriors, ranked
 from perturbloop.loop.arms import Arm
@@ -103,6 +104,8 @@ def evaluate_round(
         "posterior": posterior,
         "rank_correlations": moved_since_first(predictions, folder),
         "de": de,
+        "expression": expression_of(inputs.states, config.cells),
+        "sets": sets_of(inputs.annotations.gene_sets, inputs.cells.gene_ids),
     }
     if edits.estimates is not None:
         tables["estimates"] = edits.estimates

@@ -15,7 +15,22 @@ from perturbloop.report.layout import MISSING, Grid, Section, count, interval, n
 from perturbloop.schema import EITHER_WAY, WITH_MODEL, WITHOUT_MODEL
 
 _BELIEF = (WITH_MODEL, WITHOUT_MODEL)
-_WORDS = frozenset({"gene", "hit", "method", "role", "effect, 95 % interval", "fact", "value"})
+_WORDS = frozenset(
+    {
+        "gene",
+        "hit",
+        "method",
+        "role",
+        "effect, 95 % interval",
+        "fact",
+        "value",
+        "cell type",
+        "state",
+        "gene set",
+    }
+)
+SETS_SHOWN = 30
+"""Sets that are listed."""
 _MEANINGS = {flag.name: flag.meaning for flag in FLAGS} | {
     EITHER_WAY: "among the best both to inhibit and to activate, so its place tells no direction"
 }
@@ -37,6 +52,10 @@ class Beside:
     """INTERACTIONS rows; `None` where no compounds were added."""
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
     """TRIALS rows as the ledger has them now."""
+    expression: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """EXPRESSION rows; empty in a round of an older version."""
+    sets: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """SETS rows; empty without gene sets."""
 
 
 def gene_sections(
@@ -59,9 +78,10 @@ def gene_sections(
         answer_section(found),
         _because(neighbors),
         measured_section(effects, beside.guides, beside.replicates),
-        _expression(found),
+        _expression(found, beside.expression),
         _ranks(found, beside.ranks),
         batch_section(found, beside.trials),
+        _sets(beside.sets),
         library_section(beside.library),
         drug_section(beside.drugs),
     )
@@ -170,7 +190,8 @@ def _reach(row: Mapping[str, Any], *, many: bool) -> str:
     return f"{row['action']} {said}" if many else said
 
 
-def _expression(found: GeneAnswer) -> Section | None:
+def _expression(found: GeneAnswer, by_type: pd.DataFrame) -> Section | None:
+    """How much of it there is in the cells, by state and type."""
     if not found.ranking:
         return None
     row = found.ranking[0]
@@ -181,6 +202,34 @@ def _expression(found: GeneAnswer) -> Section | None:
     pseudo = row.get("de_padj_pseudoreplicated")
     if pseudo is not None and pseudo == pseudo:
         rows.append(("padj by metacells, pseudoreplicated: no evidence", probability(pseudo)))
-    return Section(
-        "expression", "Expression", grids=(Grid("In the cells", ("fact", "value"), tuple(rows), _WORDS),)
+    grids = (Grid("In the cells", ("fact", "value"), tuple(rows), _WORDS), *_by_type(by_type))
+    return Section("expression", "Expression", grids=grids)
+
+
+def _by_type(rows: pd.DataFrame) -> tuple[Grid, ...]:
+    if rows.empty:
+        return ()
+    lines = tuple(
+        (
+            str(row.cell_type) or "all cells",
+            str(row.state),
+            number(row.mean),
+            f"{row.detection:.0%}",
+            number(row.n_cells, 0),
+        )
+        for row in rows.itertuples()
     )
+    heads = ("cell type", "state", "mean", "detection", "cells")
+    meanings = {"mean": "of log(1 + counts per 10,000)", "detection": "share of these cells that express it"}
+    return (Grid("By state and cell type", heads, lines, _WORDS, spare=("cells",), meanings=meanings),)
+
+
+def _sets(rows: pd.DataFrame) -> Section | None:
+    """Gene sets that hold it, small ones first."""
+    if rows.empty:
+        return None
+    lines = tuple((str(row.gene_set), number(row.n_genes, 0)) for row in rows.head(SETS_SHOWN).itertuples())
+    left = len(rows) - len(lines)
+    notes = (f"{count(left, 'larger set')} more.",) if left else ()
+    grid = Grid(count(len(rows), "gene set"), ("gene set", "genes"), lines, _WORDS)
+    return Section("sets", "Gene sets", grids=(grid,), notes=notes)

@@ -340,6 +340,29 @@ SCREEN = Table(
     ),
 )
 
+EXPRESSION = Table(
+    "expression",
+    "one gene in the cells of one state and, where a column of `obs` tells several, of one type",
+    (
+        *_GENE,
+        Column("state", "start or goal state, as the file names it", "stimulated"),
+        Column("cell_type", "label of the type; empty = all cells of the state", "CD14+ monocyte"),
+        Column("mean", "mean of log(1 + counts per 10,000) over the cells", 0.42),
+        Column("detection", "share of these cells that express the gene", 0.31),
+        Column("n_cells", "cells behind the numbers", 812),
+    ),
+)
+
+SETS = Table(
+    "sets",
+    "one gene and one gene set that holds it",
+    (
+        Column("gene_id", "Ensembl gene id without version", "ENSG00000115415"),
+        Column("gene_set", "name of the set, as its file has it", "REACTOME_INTERFERON_SIGNALING"),
+        Column("n_genes", "genes of the set", 198),
+    ),
+)
+
 SCREEN_NAME = ", screen"
 """What is said behind the modality of a screen."""
 

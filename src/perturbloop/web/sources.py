@@ -40,6 +40,25 @@ def recorded_rows(served: Served, shown: Shown, name: str, gene_id: str) -> pd.D
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
+def rows_of_round(shown: Shown, name: str, gene_id: str) -> pd.DataFrame:
+    """Rows of a gene in a table of the round; none where an older version kept no such table.
+
+    Parameters
+    ----------
+    shown
+        The round.
+    name
+        expression or sets.
+    gene_id
+        Ensembl id.
+    """
+    path = shown.folder / f"{name}.parquet"
+    if not path.is_file():
+        return pd.DataFrame()
+    with own(path):
+        return pd.read_parquet(path, filters=[("gene_id", "==", gene_id)])
+
+
 def library_rows(served: Served, shown: Shown, gene_id: str) -> pd.DataFrame | None:
     """Guides of a gene in the campaign's library; `None` where none is named, or it cannot be read now.
 

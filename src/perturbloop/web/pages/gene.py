@@ -13,7 +13,7 @@ from perturbloop.report.gene_sections import Beside, gene_sections
 from perturbloop.report.ranks import read_ranks
 from perturbloop.web.pages.ranking import names_of
 from perturbloop.web.served import Served, Shown
-from perturbloop.web.sources import drug_rows, library_rows, recorded_rows
+from perturbloop.web.sources import drug_rows, library_rows, recorded_rows, rows_of_round
 from perturbloop.web.view import View
 
 LINKS = (
@@ -42,7 +42,7 @@ def gene(served: Served, request: Request) -> View:
         "effects": effects,
         **{
             name: getattr(beside, name)
-            for name in ("ranks", "guides", "replicates", "library", "drugs", "trials")
+            for name in ("ranks", "guides", "replicates", "library", "drugs", "trials", "expression", "sets")
         },
     }
     context = {
@@ -133,6 +133,8 @@ def _beside(served: Served, shown: Shown, found: GeneAnswer) -> Beside:
         library=library_rows(served, shown, gene_id),
         drugs=drug_rows(shown, gene_id, found.gene_name),
         trials=trials[trials["gene_id"].eq(gene_id)],
+        expression=rows_of_round(shown, "expression", gene_id),
+        sets=rows_of_round(shown, "sets", gene_id),
     )
 
 
