@@ -50,7 +50,8 @@ class Doing:
 @contextmanager
 def noted(folder: Path) -> Iterator[None]:
     """Note what the block tells of its progress in `working.json` of a campaign folder, which is gone at its end."""
-    path, begun = folder / FILE, {}
+    path = folder / FILE
+    begun: dict[str, float] = {}
     last = ("", 0.0)
 
     def note(work: str, done: int, total: int) -> None:

@@ -203,9 +203,10 @@ def _rows(found: Proposal, asking: Asking) -> list[dict[str, Any]]:
 def _trials(ledger: Ledger) -> dict[str, Any]:
     """Batches that were taken, the last first, with predicted against found hits."""
     told = {one.batch: one.sentence for one in calibration_of(ledger.trials)[1]}
-    batches = []
+    batches, is_open = [], False
     for batch_number, rows in ledger.trials.groupby("batch", sort=False):
         own = [_trial(row) for row in rows.sort_values("place").itertuples()]
+        is_open |= any(row["open"] for row in own)
         counts = rows["status"].value_counts()
         said = listed([f"{count} {status}" for status, count in counts.items()])
         batches.append(
@@ -217,7 +218,7 @@ def _trials(ledger: Ledger) -> dict[str, Any]:
                 "told": told.get(int(batch_number), ""),
             }
         )
-    return {"batches": batches[::-1], "open": any(row["open"] for one in batches for row in one["rows"])}
+    return {"batches": batches[::-1], "open": is_open}
 
 
 def _trial(row: Any) -> dict[str, Any]:
