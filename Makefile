@@ -60,7 +60,7 @@ format: $(READY)  ## put the code in shape
 	@$(BIN)/ruff format .
 
 docs: $(READY)  ## docs/_build/index.html; warnings are errors
-	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --jobs auto docs docs/_build
 
 clean:  ## remove the environment and everything built
 	@rm -rf $(VENV) docs/_build docs/jupyter_execute docs/reference/generated .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
