@@ -3,7 +3,7 @@
     python benchmarks/web/inflate.py CAMPAIGN LARGE --genes 20000
     python benchmarks/web/run.py LARGE --readers 50 --seconds 60
 
-`LARGE` is a copy and is played on: its training seed is changed, so that `perturbloop play` has work. Readers think for 0.5 to 1.5
+`LARGE` lies beside `CAMPAIGN`, so that its files are found, and is played on: its training seed is changed, so that `perturbloop play` has work. Readers think for 0.5 to 1.5
 seconds between two pages, as drawn by seed; the server, the round that plays, the readers and the browser share this machine.
 """
 
