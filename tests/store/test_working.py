@@ -59,6 +59,13 @@ def test_a_killed_process_does_nothing_any_more(tmp_path):
     assert doing(tmp_path) is None
 
 
+@pytest.mark.parametrize(("age", "believed"), [(1, True), (3600, False)])
+def test_a_note_of_another_machine_is_believed_while_it_is_fresh(tmp_path, age, believed):
+    note = Doing("train", 0, 1, 0.0, time.time() - age, os.getpid(), "elsewhere")
+    (tmp_path / FILE).write_text(json.dumps(vars(note)))
+    assert doing(tmp_path) == (note if believed else None)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"work": 1}', "null"])
 def test_a_damaged_note_says_nothing(tmp_path, text):
     (tmp_path / FILE).write_text(text)

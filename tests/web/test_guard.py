@@ -76,8 +76,34 @@ def test_the_names_of_this_machine_are_answered(reader, access, host):
 
 
 def test_a_server_for_others_answers_to_the_names_it_was_given():
+    access = Access.at("0.0.0.0", 8123, token="t", names=("Lab.example", "fd00::1"))
+    own = {"localhost:8123", "127.0.0.1:8123", "[::1]:8123"}
+    assert access.hosts == own | {"lab.example:8123", "[fd00::1]:8123"}
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("lab.example", "http://lab.example", 200),
+        ("lab.example:80", "http://lab.example", 200),
+        ("lab.example", "http://lab.example:80", 200),
+        ("lab.example", "http://lab.example:8080", 403),
+        ("lab.example:8080", "http://lab.example:8080", 421),
+    ],
+)
+def test_at_port_80_a_browser_leaves_the_port_out(host, origin, status):
     access = Access.at("0.0.0.0", 80, token="t", names=("lab.example",))
-    assert access.hosts == {"0.0.0.0:80", "lab.example:80"}
+    headers = {"Host": host, "Origin": origin, "X-CSRF-Token": access.csrf}
+    headers["Cookie"] = f"{access.cookie}={access.session}"
+    client = TestClient(Guard(_swallow, access), base_url="http://127.0.0.1")
+    assert client.post("/", headers=headers).status_code == status
+
+
+def test_an_odd_cookie_of_another_server_leaves_ours_readable():
+    access = Access.at("127.0.0.1", 8123, token="t")
+    client = TestClient(Guard(_swallow, access), base_url="http://127.0.0.1:8123")
+    jar = f'a[b]="x; {{"c": 1}}=2; =; {access.cookie}={access.session}; d=\xe9'
+    assert client.get("/", headers={"Cookie": jar.encode("latin-1")}).status_code == 200
 
 
 WRITES = ["/do/record", "/do/propose", "/overview", "/nowhere"]
@@ -136,6 +162,11 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
     answer = bounded(1 << 20).post("/", content=b"x" * ((1 << 20) + 1))
     assert answer.status_code == 413
     assert "At most 1 MB" in answer.text
+
+
+def test_a_length_of_thousands_of_digits_is_refused():
+    answer = bounded(1 << 20).post("/", content=b"x", headers={"Content-Length": "9" * 5000})
+    assert answer.status_code == 413
 
 
 def test_a_body_that_does_not_say_how_large_it_is_is_counted():

@@ -2,21 +2,23 @@
 
 import json
 import os
+import platform
 import sys
+import threading
 import time
 
 import pytest
 from starlette.testclient import TestClient
 
 from perturbloop.errors import StoreError
-from perturbloop.store.working import FILE
+from perturbloop.store.working import FILE, Doing
 from perturbloop.web.app import application
 from perturbloop.web.jobs import Jobs
 from perturbloop.web.served import Served
 
 SAYS = "import json, sys; print(json.dumps({'typed': sys.argv[1:]}))"
 REFUSES = "import json, sys; print(json.dumps({'error': 'Needs <b>more</b> cells.', 'kind': 'InputError'})); sys.exit(1)"
-BREAKS = "import sys; sys.stderr.write('x' * 9000 + '\\nTraceback\\nlast words\\n'); sys.exit(3)"
+BREAKS = "import sys; sys.stderr.write('x' * 9000 + '\\nTraceback (most):\\n  File \\"/home/me/x.py\\"\\nlast words\\n'); sys.exit(3)"
 HERE = "http://127.0.0.1:8123"
 STAYS = "import sys, time; print('{}', flush=True); time.sleep(60)"
 
@@ -62,8 +64,8 @@ def test_a_refusal_is_told_and_so_is_a_command_without_an_answer(served):
     assert (
         job.refusal
         == "The command gave no answer: it ended with code 3. "
-        + "x" * (4096 - len("\nTraceback\nlast words\n"))
-        + " / Traceback / last words"
+        + "x" * (4096 - len('\nTraceback (most):\n  File "/home/me/x.py"\nlast words\n'))
+        + " / last words"
     )
 
 
@@ -78,11 +80,36 @@ def test_a_second_command_is_refused_while_one_runs_and_all_end_with_the_server(
     jobs.close()  # nothing left to end
 
 
-def test_a_campaign_in_which_another_process_works_is_left_alone(served):
-    note = {"work": "perturb", "done": 1, "total": 2, "begun": 0, "noted": 1, "pid": os.getpid(), "host": ""}
-    (served.folder / FILE).write_text(json.dumps(note))
-    with pytest.raises(StoreError, match=r"Another process works in this campaign: perturb. Nothing was"):
-        Jobs(served, program(SAYS)).start(("play",), title="Play", shown_at="/")
+def test_a_note_that_a_killed_process_left_stops_no_command(served):
+    note = Doing("perturb", 1, 2, 0.0, time.time(), os.getpid(), platform.node())
+    (served.folder / FILE).write_text(json.dumps(vars(note)))
+    assert served.doing() == note
+    assert ended(Jobs(served, program(SAYS)).start(("play",), title="Play", shown_at="/")).result
+
+
+def test_a_command_has_ended_even_where_what_follows_fails(served, monkeypatch):
+    heard = []
+    monkeypatch.setattr(threading, "excepthook", heard.append)
+
+    def fail(job):
+        raise OSError("disk full")
+
+    jobs = Jobs(served, program(SAYS))
+    ended(jobs.start(("play",), title="Play", shown_at="/", at_end=fail))
+    until = time.monotonic() + 20
+    while not heard and time.monotonic() < until:
+        time.sleep(0.02)
+    assert str(heard[0].exc_value) == "disk full"
+    assert ended(jobs.start(("play",), title="Play", shown_at="/")).result
+
+
+def test_nothing_is_done_first_while_another_command_runs(served):
+    jobs, done = Jobs(served, program(STAYS)), []
+    jobs.start(("play",), title="Play", shown_at="/", first=lambda: done.append(1))
+    with pytest.raises(StoreError, match="One command works"):
+        jobs.start(("play",), title="Play", shown_at="/", first=lambda: done.append(2))
+    jobs.close()
+    assert done == [1]
 
 
 def test_the_strip_shows_a_command_its_end_and_its_refusal(kept_campaign, access):

@@ -38,6 +38,13 @@ def test_an_address_of_another_machine_is_refused(kept_campaign):
     assert "an address of this machine" in said.output
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_all_addresses_at_once_need_a_name_to_be_reached_by(kept_campaign, host):
+    said = typed(kept_campaign, "--host", host)
+    assert said.exit_code == 1
+    assert "Name it with `--name NAME`" in " ".join(said.output.split())
+
+
 def test_without_the_extra_it_says_what_to_install(kept_campaign, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     said = typed(kept_campaign)
@@ -79,4 +86,4 @@ def test_hosts_that_only_this_machine_reaches(host, alone):
 
 def test_a_host_of_the_network_is_known_by_its_own_name():
     access = Access.at("fe80::1", 80, token="t")
-    assert access.hosts == {"[fe80::1]:80"}
+    assert access.hosts == {"[fe80::1]:80", "[fe80::1]"}

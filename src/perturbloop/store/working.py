@@ -14,6 +14,9 @@ from perturbloop.progress import also_heard_by
 FILE = "working.json"
 PAUSE = 1.0
 """Seconds between two notes on the same piece of work."""
+QUIET = 300.0
+"""Seconds without news after which the note of another machine, whose processes cannot be asked for, is taken to be left over. Notes only
+show what is being done, and a long step may have none for minutes; what keeps writers apart is the lock."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,15 @@ def noted(folder: Path) -> Iterator[None]:
 
 
 def doing(folder: Path) -> Doing | None:
-    """What a process does to a campaign now; `None` where none works in it, or it was killed."""
+    """What a process does to a campaign now; `None` where none works in it, it was killed, or another machine gave no news for long."""
     try:
         found = Doing(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+        quiet = time.time() - found.noted > QUIET
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.host != platform.node() or _lives(found.pid) else None
+    if found.host != platform.node():
+        return None if quiet else found
+    return found if _lives(found.pid) else None
 
 
 def _write(path: Path, note: Doing) -> None:

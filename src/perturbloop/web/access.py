@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 MEGABYTE = 1 << 20
+HTTP = 80
+"""Port that no address names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +38,14 @@ class Access:
         token
             Secret of the printed address.
         names
-            Other names that it is reached by.
+            Other names that it is reached by; a browser leaves port 80 out.
         read_only
             Whether nothing can be written.
         """
-        own = ("localhost", "127.0.0.1", "[::1]") if is_loopback(host) else (bracketed(host),)
-        hosts = frozenset(f"{name}:{port}".lower() for name in (*own, *names))
+        local = is_loopback(host) or is_wildcard(host)
+        own = ("localhost", "127.0.0.1", "[::1]") if local else (bracketed(host),)
+        every = [name.lower() for name in (*own, *map(bracketed, names))]
+        hosts = frozenset([*(f"{name}:{port}" for name in every), *(every if port == HTTP else ())])
         return cls(token=token, hosts=hosts, cookie=f"perturbloop_{port}", read_only=read_only)
 
     @property
@@ -81,10 +85,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_wildcard(host: str) -> bool:
+    """Whether a host stands for every address of this machine, and so for none that can be typed.
+
+    >>> is_wildcard("0.0.0.0"), is_wildcard("::"), is_wildcard("127.0.0.1")
+    (True, True, False)
+    """
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return not host
+
+
 def bracketed(host: str) -> str:
     """A host as it stands in an address.
 
-    >>> bracketed("::1"), bracketed("127.0.0.1")
-    ('[::1]', '127.0.0.1')
+    >>> bracketed("::1"), bracketed("[::1]"), bracketed("127.0.0.1")
+    ('[::1]', '[::1]', '127.0.0.1')
     """
-    return f"[{host}]" if ":" in host else host
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -1,15 +1,17 @@
 """What stands before every page: only its own reader, from its own pages, and no more than a bounded request."""
 
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perturbloop.web.access import Access, same
 
 READING = frozenset({"GET", "HEAD"})
+MOST_DIGITS = 15
+"""Most digits of the length of a request."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
@@ -94,7 +96,8 @@ class Guard:
     def _check_write(self, headers: Headers, host: str, *, by_token: bool) -> None:
         if self.access.read_only:
             raise Refused(403, "This server was started with `--read-only`: nothing can be written here.")
-        if not by_token and headers.get("origin", "").lower() != f"http://{host}":
+        origin = headers.get("origin", "").lower().removesuffix(":80")
+        if not by_token and origin != f"http://{host}".removesuffix(":80"):
             raise Refused(403, "Only a page of this server may write; this request came from elsewhere.")
         if not by_token and not same(headers.get("x-csrf-token", ""), self.access.csrf):
             raise Refused(
@@ -102,7 +105,8 @@ class Guard:
                 "A write must come from a page that this server showed since it was started. Reload the page and try again.",
             )
         declared = headers.get("content-length", "")
-        if declared.isascii() and declared.isdigit() and int(declared) > self.access.most_bytes:
+        digits = declared if declared.isascii() and declared.isdigit() else "0"
+        if len(digits) > MOST_DIGITS or int(digits) > self.access.most_bytes:
             raise self._too_much()
 
     def _bounded(self, receive: Receive) -> Receive:
@@ -142,12 +146,8 @@ def _refusal(refusal: Refused, scope: Scope) -> Response:
 
 
 def _cookie(headers: Headers, name: str) -> str:
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        jar.load(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return jar[name].value if name in jar else ""
+    """Value of a cookie; odd ones of other servers of this machine beside it are passed over."""
+    return str(cookie_parser(headers.get("cookie", "")).get(name, ""))
 
 
 def _secured(send: Send) -> Send:

@@ -28,9 +28,8 @@ PATIENCE = 3.0
 ONE_AT_A_TIME = (
     "One command works in a campaign at a time; this one is not done: {title}. Wait until it ends."
 )
-ELSEWHERE = (
-    "Another process works in this campaign: {work}. Nothing was changed. Wait until it ends and try again."
-)
+TRACED = ("Traceback", " ", "\t", "╭", "│", "╰")
+"""Beginnings of lines that tell where in the program an error was, rather than which."""
 
 
 @dataclass(eq=False)
@@ -88,6 +87,7 @@ class Jobs:
         title: str,
         shown_at: str,
         about: Any = None,
+        first: Callable[[], None] | None = None,
         at_end: Callable[[Job], None] | None = None,
     ) -> Job:
         """Start a command.
@@ -102,20 +102,22 @@ class Jobs:
             Address of the page that shows what came of it; `{number}` in it becomes its number.
         about
             What the campaign held when it was started, by which its answer is told to be of another time.
+        first
+            Called once no other command runs, before this one is started.
         at_end
             Called when it ended.
 
         Raises
         ------
         StoreError
-            If another command runs, here or elsewhere.
+            If another command of this server runs. One that works elsewhere is met by the lock of the campaign, which the command asks
+            for: a note of what is being done may be left over from a process that was killed.
         """
         with self._lock:
             if self.last and self.last.runs:
                 raise StoreError(ONE_AT_A_TIME.format(title=self.last.title))
-            other = self.served.doing()
-            if other is not None:
-                raise StoreError(ELSEWHERE.format(work=other.work))
+            if first is not None:
+                first()
             job, answer, said = self._started(tuple(words), title, shown_at, about)
             self._kept.append(job)
         threading.Thread(target=self._wait, args=(job, answer, said, at_end), daemon=True).start()
@@ -123,11 +125,16 @@ class Jobs:
 
     def find(self, words: Sequence[str]) -> Job | None:
         """The last command of these words, if it is kept."""
-        return next((job for job in reversed(self._kept) if job.words == tuple(words)), None)
+        return next((job for job in reversed(self._all()) if job.words == tuple(words)), None)
 
     def numbered(self, number: int) -> Job | None:
         """The command of a number, if it is kept."""
-        return next((job for job in self._kept if job.number == number), None)
+        return next((job for job in self._all() if job.number == number), None)
+
+    def _all(self) -> tuple[Job, ...]:
+        """A copy: another request may start a command meanwhile."""
+        with self._lock:
+            return tuple(self._kept)
 
     def close(self) -> None:
         """End the command that runs: its process and those that it started."""
@@ -160,13 +167,15 @@ class Jobs:
     def _wait(
         self, job: Job, answer: IO[bytes], said: IO[bytes], at_end: Callable[[Job], None] | None
     ) -> None:
-        code = job.process.wait()
-        with answer, said:
-            job.result, job.refusal = _outcome(code, answer, said)
-        self.served.forget()
-        if at_end is not None:
-            at_end(job)
-        job.ended = time.time()
+        try:
+            code = job.process.wait()
+            with answer, said:
+                job.result, job.refusal = _outcome(code, answer, said)
+            self.served.forget()
+            if at_end is not None:
+                at_end(job)
+        finally:
+            job.ended = time.time()  # whatever failed: nothing runs any more
 
 
 def _outcome(code: int, answer: IO[bytes], said: IO[bytes]) -> tuple[Any, str]:
@@ -189,7 +198,7 @@ def _last_words(said: IO[bytes]) -> str:
     size = said.seek(0, os.SEEK_END)
     said.seek(max(0, size - MOST_SAID))
     lines = said.read(MOST_SAID).decode(errors="replace").strip().splitlines()
-    return " / ".join(lines[-3:])
+    return " / ".join([line for line in lines if line and not line.startswith(TRACED)][-3:])
 
 
 def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

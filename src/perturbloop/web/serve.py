@@ -7,8 +7,12 @@ from pathlib import Path
 
 from perturbloop.errors import InputError
 from perturbloop.loop.folder import open_campaign
-from perturbloop.web.access import Access, bracketed
+from perturbloop.web.access import Access, bracketed, is_wildcard
 
+NAMELESS = (
+    "At '{host}' others reach this machine by its name or address, which must be known; none came. Name it with `--name NAME`, as it is "
+    "typed in a browser, or listen at one address: `--host ADDRESS`."
+)
 MISSING = "Pages need the packages of the extra `web`; `{name}` is not installed. Install them with `pip install 'perturbloop[web]'`."
 
 
@@ -30,7 +34,7 @@ def serve(
     host, port
         Where to listen; port 0 = any that is free.
     names
-        Other names that readers type for this machine.
+        Other names that readers type for this machine; one is needed where `host` stands for all its addresses.
     read_only
         Whether nothing can be written.
     on_start
@@ -39,7 +43,7 @@ def serve(
     Raises
     ------
     InputError
-        If the packages of the extra are missing, or the port is taken.
+        If the packages of the extra are missing, the port is taken, or nobody knows by what name the machine is reached.
     """
     try:
         import uvicorn
@@ -47,6 +51,8 @@ def serve(
         from perturbloop.web.app import application
     except ModuleNotFoundError as error:
         raise InputError(MISSING.format(name=error.name)) from error
+    if is_wildcard(host) and not names:
+        raise InputError(NAMELESS.format(host=host))
     with open_campaign(folder):
         pass  # refused now, where there is none
     listener = _listener(host, port)
@@ -64,7 +70,8 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=3,
     )
-    on_start(f"http://{bracketed(host)}:{port}/?token={token}")
+    shown_host = names[0] if is_wildcard(host) else host
+    on_start(f"http://{bracketed(shown_host)}:{port}/?token={token}")
     uvicorn.Server(config).run(sockets=[listener])
 
 
