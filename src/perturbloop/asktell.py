@@ -16,13 +16,18 @@ from perturbloop.data.outcomes import hits_of, read_hits
 from perturbloop.design.ask import Batch
 from perturbloop.design.ask import ask as ask_known
 from perturbloop.design.calibration import Told, calibration_of
-from perturbloop.design.trials import closed, marked, taken, told_by_hand
+from perturbloop.design.trials import closed, key_of, marked, taken, told_by_hand
 from perturbloop.errors import DesignError, GeneIdError, closest, some
 from perturbloop.loop.campaign import play
 from perturbloop.loop.folder import open_campaign, working
 from perturbloop.loop.inputs import inputs_of
 from perturbloop.loop.steps import known_of, step_keys
 from perturbloop.schema import TRIALS, TrialStatus
+
+ANOTHER = (
+    "A batch is taken as it was looked at; the one that would be taken now is another: something was recorded, taken or played since. "
+    "Nothing was taken. Ask again, and look at it."
+)
 
 
 def ask(
@@ -67,7 +72,7 @@ def ask(
         return ask_known(known, design, seed=number, anyway=anyway, pinned=pinned, dropped=dropped)
 
 
-def take(folder: Path | str, batch: Batch) -> pd.DataFrame:
+def take(folder: Path | str, batch: Batch, *, only_if: str = "") -> pd.DataFrame:
     """Take a batch: its genes become trials, and are proposed to nobody else.
 
     Parameters
@@ -76,6 +81,8 @@ def take(folder: Path | str, batch: Batch) -> pd.DataFrame:
         Campaign folder.
     batch
         What `ask` gave.
+    only_if
+        `design.trials.key_of` of the batch that was looked at; '' = whatever the batch is.
 
     Returns
     -------
@@ -84,8 +91,10 @@ def take(folder: Path | str, batch: Batch) -> pd.DataFrame:
     Raises
     ------
     DesignError
-        If a gene of it was taken meanwhile.
+        If a gene of it was taken meanwhile, or it is not the batch that was looked at.
     """
+    if only_if and key_of(batch.proposals) != only_if:
+        raise DesignError(ANOTHER)
     with working(Path(folder)) as campaign:
         trials = campaign.store.trials()
         gone = batch.proposals["gene_id"].isin(list(closed(trials)))

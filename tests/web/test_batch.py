@@ -10,13 +10,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from perturbloop.design.plate import plate
+from perturbloop.design.trials import key_of
 from perturbloop.errors import InputError
 from perturbloop.loop.folder import working
 from perturbloop.report.plates import plate_grids
 from perturbloop.schema import Verdict
 from perturbloop.web.app import application
 from perturbloop.web.asking import Asking
-from perturbloop.web.proposal import key_of
 
 HERE = "http://127.0.0.1:8123"
 NAMES = ["STAT1", '=HYPERLINK("http://evil")', "<b>JAK2</b>"]
@@ -154,14 +154,14 @@ def test_a_refusal_is_told_on_the_page_with_all_that_was_typed(kept_campaign, ac
 def test_a_batch_is_taken_as_it_was_shown_or_not_at_all(kept_campaign, access, tmp_path):
     with client_of(kept_campaign, access, tmp_path, answer_of(["STAT1", "JAK2"], taken=True)) as client:
         asked(client, budget="2", goal="find")
-        key = key_of([f"ENSG{n:011}" for n in range(2)])
+        key = key_of(pd.DataFrame(answer_of(["STAT1", "JAK2"])["proposals"]))
         wrong = client.post("/do/send", data={"budget": "2", "goal": "", "key": "another"})
         assert (wrong.status_code, "Ask again." in wrong.text) == (422, True)
         done = client.post("/do/send", data={"budget": "2", "goal": "", "key": key, "really": "1"})
         assert done.headers["location"] == "/batch?sent=2"
         waited(client)
         last = (tmp_path / "typed").read_text().splitlines()[-1]
-        assert "'--budget=2', '--anyway', '--accept', '--json'" in last
+        assert f"'--budget=2', '--anyway', '--only-if={key}', '--accept', '--json'" in last
         assert "The batch is taken: 2 genes await their outcome." in client.get("/batch?sent=2").text
         assert client.get("/batch?sent=1").status_code == 200  # no command that took a batch
 
@@ -175,7 +175,7 @@ def test_a_failed_gate_needs_a_tick(kept_campaign, access, tmp_path):
         page = client.get(where).text
         assert 'name="really" value="1" required' in page
         assert 'name="anyway"' in page
-        key = key_of(["ENSG00000000000"])
+        key = key_of(pd.DataFrame(answer_of(["STAT1"])["proposals"]))
         refused = client.post("/do/send", data={"budget": "1", "key": key})
         assert "The control gate failed. Tick" in refused.text
 

@@ -18,7 +18,7 @@ from perturbloop.web.served import Served
 
 SAYS = "import json, sys; print(json.dumps({'typed': sys.argv[1:]}))"
 REFUSES = "import json, sys; print(json.dumps({'error': 'Needs <b>more</b> cells.', 'kind': 'InputError'})); sys.exit(1)"
-BREAKS = "import sys; sys.stderr.write('x' * 9000 + '\\nTraceback (most):\\n  File \\"/home/me/x.py\\"\\nlast words\\n'); sys.exit(3)"
+BREAKS = "import sys; sys.stderr.write('x' * 9000 + '\\nTraceback (most):\\n  File /home/me/x.py\\nlast words\\n'); sys.exit(3)"
 HERE = "http://127.0.0.1:8123"
 STAYS = "import sys, time; print('{}', flush=True); time.sleep(60)"
 
@@ -64,7 +64,7 @@ def test_a_refusal_is_told_and_so_is_a_command_without_an_answer(served):
     assert (
         job.refusal
         == "The command gave no answer: it ended with code 3. "
-        + "x" * (4096 - len('\nTraceback (most):\n  File "/home/me/x.py"\nlast words\n'))
+        + "x" * (4096 - len("\nTraceback (most):\n  File /home/me/x.py\nlast words\n"))
         + " / last words"
     )
 
@@ -92,7 +92,8 @@ def test_a_command_has_ended_even_where_what_follows_fails(served, monkeypatch):
     monkeypatch.setattr(threading, "excepthook", heard.append)
 
     def fail(job):
-        raise OSError("disk full")
+        msg = "disk full"
+        raise OSError(msg)
 
     jobs = Jobs(served, program(SAYS))
     ended(jobs.start(("play",), title="Play", shown_at="/", at_end=fail))

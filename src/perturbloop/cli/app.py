@@ -203,6 +203,9 @@ def propose(
     accept: Annotated[
         bool, typer.Option("--accept", help="Take the batch: its genes await their outcome.")
     ] = False,
+    only_if: Annotated[
+        str, typer.Option("--only-if", help="Take only the batch of this key.", hidden=True)
+    ] = "",
     pinned: Annotated[
         str, typer.Option("--with", help="Genes that the batch must hold.", metavar="A,B,…")
     ] = "",
@@ -220,7 +223,7 @@ def propose(
     batch = ask(folder, anyway=anyway, pinned=listed(pinned), dropped=listed(dropped), **asked)
     rows = None
     if out is not None or accept:
-        rows = take(folder, batch)
+        rows = take(folder, batch, only_if=only_if)
     if out is not None:
         write_batch(batch.plate, out)
     lines = [*batch_lines(batch, width(), full=full), *taken_lines(folder, rows, out)]

@@ -19,7 +19,8 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 = any that is free.", min=0, max=65535)] = 0,
     name: Annotated[
-        list[str] | None, typer.Option(help="Another name that readers type for this machine; `--host 0.0.0.0` needs one.")
+        list[str] | None,
+        typer.Option(help="Another name that readers type for this machine; `--host 0.0.0.0` needs one."),
     ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Show only: nothing can be written.")

@@ -3,6 +3,7 @@
 The words are those of Ax and BoTorch: a batch is asked for (`propose`), and its outcomes are told (`record`).
 """
 
+import hashlib
 from collections.abc import Collection
 from datetime import datetime
 
@@ -15,6 +16,19 @@ BY_HAND = "by hand"
 """Source of an outcome that nobody measured in the campaign."""
 ASKED: tuple[TrialStatus, ...] = ("running", "failed", "abandoned")
 """Status that a user may set; the others follow from what is proposed and recorded."""
+
+
+def key_of(proposals: pd.DataFrame) -> str:
+    """Tell a batch from any other: hash of its genes and what is done to them, in their order.
+
+    Parameters
+    ----------
+    proposals
+        PROPOSALS rows, best first.
+    """
+    rows = zip(proposals["gene_id"], proposals["action"], strict=True)
+    said = ",".join(f"{gene}:{action}" for gene, action in rows)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def taken(proposals: pd.DataFrame, trials: pd.DataFrame, *, when: datetime) -> pd.DataFrame:

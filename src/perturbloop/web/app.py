@@ -47,7 +47,7 @@ def application(folder: Path, access: Access, *, program: Sequence[str] = PROGRA
             *_twins("/ranking", ranking),
             Route("/gene", shown(lookup)),
             *_twins("/gene/{symbol}", gene),
-            Route("/batch/plate.{ending}", batch.plate),
+            Route("/batch/plate.{ending:sheet}", batch.plate),
             *_twins("/batch", batch.batch),
             Route("/do/ask", done(batch.ask, batch.again), methods=["POST"]),
             Route("/do/send", done(batch.send, batch.again), methods=["POST"]),
@@ -56,8 +56,8 @@ def application(folder: Path, access: Access, *, program: Sequence[str] = PROGRA
             Route("/do/upload", done(record.upload, record.upload_again), methods=["POST"]),
             Route("/do/record", done(record.confirm, record.confirm_again), methods=["POST"]),
             Route("/do/play", done(record.play, record.play_again), methods=["POST"]),
-            Route("/doing", shown(doing)),
-            Route("/figure/{page}/{place:int}.svg", figure),
+            *_twins("/doing", doing),
+            Route("/figure/{page}/{place:place}.svg", figure),
             Mount(
                 "/static",
                 StaticFiles(packages=[("perturbloop.web", "static"), ("perturbloop.report", "static")]),
@@ -102,4 +102,26 @@ class Form(Convertor[str]):
         return value
 
 
+class Sheet(Form):
+    """End of the address of a file to keep."""
+
+    regex = "csv|xlsx"
+
+
+class Place(Convertor[int]):
+    """Number of a figure."""
+
+    regex = "[0-9]{1,4}"
+
+    def convert(self, value: str) -> int:
+        """Take the number."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Write the number."""
+        return str(value)
+
+
 register_url_convertor("form", Form())
+register_url_convertor("sheet", Sheet())
+register_url_convertor("place", Place())

@@ -46,7 +46,9 @@ class Asking:
             If a number, a word or the name of a gene can be none.
         """
         budget, aim = typed.get("budget", "").strip(), typed.get("goal", "").strip()
-        if budget and not (budget.isascii() and budget.isdigit() and 1 <= int(budget[:9]) <= MOST):
+        if budget and not (
+            budget.isascii() and budget.isdigit() and len(budget) < 10 and 1 <= int(budget) <= MOST
+        ):
             msg = f"A batch holds 1 to {MOST:,} genes; '{budget[:20]}' came. Type a whole number."
             raise InputError(msg)
         if aim and aim not in AIMS:

@@ -3,23 +3,23 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
-from perturbloop.data.genes import GeneNames
-from perturbloop.data.library import read_library
+from perturbloop.data.library import GuideLibrary
 from perturbloop.design.calibration import calibration_of, stated
 from perturbloop.design.plate import COLUMNS, plate
-from perturbloop.design.trials import closed
+from perturbloop.design.trials import closed, key_of
 from perturbloop.errors import some
 from perturbloop.report import RoundReport
-from perturbloop.schema import PROPOSALS, DesignConfig
+from perturbloop.schema import PROPOSALS
 from perturbloop.web.asking import Asking
 from perturbloop.web.jobs import Job, Jobs
 from perturbloop.web.served import Ledger, Served
+from perturbloop.web.sources import library_of, library_place
 
 CHANCE = "chance"
+NO_LIBRARY = "The plate is without guides: the library `{name}` cannot be read now. Put it back, or name another in `campaign.toml`."
 KNOWN = ("measured already", "in a batch that was taken")
 """Reasons to leave genes out that a reader knows."""
 
@@ -42,21 +42,18 @@ class Proposal:
     """Which genes are left out for which reason."""
     asked: bool = False
     """Whether it was asked for here, rather than chosen by the round."""
+    caution: str = ""
+    """What its plate lacks; empty where it lacks nothing."""
 
     @property
     def key(self) -> str:
-        """Tells it from a batch of other genes."""
-        return key_of(self.rows["gene_id"])
+        """Tells it from any other batch."""
+        return key_of(self.rows)
 
     def taken(self, ledger: Ledger) -> list[str]:
         """Genes of it that are in a batch by now."""
         gone = closed(ledger.trials) if len(ledger.trials) else frozenset()
         return self.rows.loc[self.rows["gene_id"].isin(list(gone)), "gene_name"].astype(str).tolist()
-
-
-def key_of(gene_ids: Any) -> str:
-    """Hash of the genes of a batch, in their order."""
-    return hashlib.sha256(",".join(map(str, gene_ids)).encode()).hexdigest()[:16]
 
 
 def stamp(served: Served) -> str:
@@ -82,9 +79,14 @@ def proposal(served: Served, jobs: Jobs, asking: Asking) -> Proposal | None:
     shown = served.shown()
     if not asking.plain or shown is None:
         return None
-    made: Proposal | None = shown.once(
-        "proposal", lambda: of_round(shown.report, served.ledger().config.design)
-    )
+    design, place = served.ledger().config.design, library_place(served)
+
+    def of_this_round() -> Proposal | None:
+        library = library_of(served, shown)
+        missing = "" if place is None or library is not None else NO_LIBRARY.format(name=place[0].name)
+        return of_round(shown.report, library, design.controls, missing)
+
+    made: Proposal | None = shown.once(("proposal", place, design.controls), of_this_round)
     return made
 
 
@@ -109,7 +111,9 @@ def of_job(job: Job) -> Proposal:
     )
 
 
-def of_round(report: RoundReport, design: DesignConfig) -> Proposal | None:
+def of_round(
+    report: RoundReport, library: GuideLibrary | None, controls: int, caution: str
+) -> Proposal | None:
     """What the last round proposed; `None` where it proposed nothing."""
     every = report.proposals
     rows = every[every["policy"].ne(CHANCE)]
@@ -124,13 +128,8 @@ def of_round(report: RoundReport, design: DesignConfig) -> Proposal | None:
         rows=rows,
         expected="" if rows["probability"].isna().all() else calibration.expected(stated(*odds)).sentence,
         by_chance=float(chance.mean()) * len(rows) if len(chance) else float("nan"),
-        plate=_plate(rows, report, design),
+        plate=plate(
+            rows, library=library, controls=controls
+        ),  # genes known to act come with a batch that is asked for
+        caution=caution,
     )
-
-
-def _plate(rows: pd.DataFrame, report: RoundReport, design: DesignConfig) -> pd.DataFrame:
-    """Its plate, with the guides of the campaign's library; genes known to act come with a batch that is asked for."""
-    known = report.ranking.drop_duplicates("gene_id")
-    names = GeneNames.of(dict(zip(known["gene_name"].astype(str), known["gene_id"], strict=True)))
-    library = read_library(design.library, names=names) if design.library else None
-    return plate(rows, library=library, controls=design.controls)

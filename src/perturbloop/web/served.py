@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from perturbloop.loop.folder import open_campaign
+from perturbloop.loop.last import recorded_since
 from perturbloop.report import RoundReport, compose
 from perturbloop.report.pages import Page, pages
 from perturbloop.schema import CampaignConfig
@@ -122,6 +123,10 @@ class Served:
             return self._shown
         finally:
             self._reading.release()
+
+    def recorded_since(self) -> tuple[str, ...]:
+        """Names of what was recorded since the last finished round; empty before the first."""
+        return recorded_since(self.folder) if self.ledger().finished else ()
 
     def doing(self) -> Doing | None:
         """What a process does to the campaign now; `None` where none works in it."""

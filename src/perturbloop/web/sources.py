@@ -69,14 +69,23 @@ def library_rows(served: Served, shown: Shown, gene_id: str) -> pd.DataFrame | N
     gene_id
         Ensembl id.
     """
-    named = served.ledger().config.design.library
-    if named is None:
-        return None
-    path = Path(named)
-    path = path if path.is_absolute() else served.folder / path
-    changed = path.stat().st_mtime_ns if path.is_file() else 0
-    library = shown.once(("library", path, changed), lambda: _library(path, shown))
+    library = library_of(served, shown)
     return None if library is None else library.of(gene_id)
+
+
+def library_place(served: Served) -> tuple[Path, int] | None:
+    """Where the campaign's library lies, and when it was changed, 0 where it is gone; `None` where none is named."""
+    named = served.ledger().config.design.library
+    if not named:
+        return None
+    path = served.folder / named
+    return path, path.stat().st_mtime_ns if path.is_file() else 0
+
+
+def library_of(served: Served, shown: Shown) -> GuideLibrary | None:
+    """The campaign's library, read once; `None` where none is named, or it cannot be read now."""
+    place = library_place(served)
+    return None if place is None else shown.once(("library", *place), lambda: _library(place[0], shown))
 
 
 def _library(path: Path, shown: Shown) -> GuideLibrary | None:

@@ -7,6 +7,9 @@ from starlette.requests import Request
 
 from perturbloop.report.html import environment
 
+REFUSED = "refused.html"
+"""Template that is shown where the ledger cannot be reached."""
+
 
 def rendered(request: Request, template: str, context: Mapping[str, Any]) -> str:
     """Fill a template.
@@ -19,11 +22,9 @@ def rendered(request: Request, template: str, context: Mapping[str, Any]) -> str
         Name of the template, and what it shows.
     """
     state = request.app.state
-    ledger = state.served.ledger()
     known = {
         "name": state.served.name,
-        "config": ledger.config,
-        "rounds": ledger.finished,
+        "rounds": () if template == REFUSED else state.served.ledger().finished,
         "access": state.access,
         "path": request.url.path,
         "query": request.url.query,

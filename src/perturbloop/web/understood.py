@@ -125,7 +125,7 @@ def names_of(served: Served) -> GeneNames:
     shown = served.shown()
     if shown is None:
         return NO_NAMES
-    made: GeneNames = shown.once("names", lambda: _names_of_ranking(shown.report.ranking))
+    made: GeneNames = shown.once("names of a table", lambda: _names_of_ranking(shown.report.ranking))
     return made
 
 

@@ -230,8 +230,8 @@ def _copied(file: Readable, path: Path) -> tuple[int, str]:
     return size, hasher.hexdigest()
 
 
-def keep_for_good(upload: Upload, folder: Path) -> Path:
-    """Copy a confirmed file into a campaign, which remembers where it lies: `uploads/`, by the hash of its content.
+def place_of(upload: Upload, folder: Path) -> Path:
+    """Where a confirmed file lies in a campaign, which remembers it: `uploads/`, by the hash of its content.
 
     Parameters
     ----------
@@ -241,14 +241,23 @@ def keep_for_good(upload: Upload, folder: Path) -> Path:
         Campaign folder.
     """
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.stem).strip("-.") or "table"
-    place = folder.resolve() / "uploads" / f"{upload.digest[:16]}-{stem[:60]}{ending_of(upload.name)}"
-    if place.is_file():
-        return place
+    return folder.resolve() / "uploads" / f"{upload.digest[:16]}-{stem[:60]}{ending_of(upload.name)}"
+
+
+def keep_for_good(upload: Upload, place: Path) -> None:
+    """Copy a confirmed file to where it lies from now on.
+
+    Parameters
+    ----------
+    upload
+        The file.
+    place
+        `place_of` it.
+    """
     place.parent.mkdir(exist_ok=True)
     beside = place.with_name(f"{place.name}.partial")
     shutil.copyfile(upload.path, beside)
     beside.replace(place)
-    return place
 
 
 def let_go(place: Path) -> None:

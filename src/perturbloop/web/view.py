@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from perturbloop.errors import PerturbloopError
 from perturbloop.web.served import Served
@@ -50,10 +51,9 @@ def shown(load: Load) -> Callable[[Request], Response]:
 
     def endpoint(request: Request) -> Response:
         try:
-            view = load(request.app.state.served, request)
+            return answered(load(request.app.state.served, request), request)
         except (PerturbloopError, OSError) as error:
-            view = refusal(error)
-        return answered(view, request)
+            return answered(refusal(error), request)
 
     endpoint.__name__ = load.__name__
     return endpoint
@@ -67,8 +67,35 @@ def refusal(error: Exception) -> View:
     error
         What was raised.
     """
-    said = str(error)
+    said = said_of(error)
     return View("refused.html", {"said": said}, {"error": said, "kind": type(error).__name__}, status=400)
+
+
+def said_of(error: Exception) -> str:
+    """What an error says; of what the system refused, why, and the name of the file without its folders."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    name = Path(str(error.filename)).name if error.filename else ""
+    return f"`{name}`: {error.strerror}." if name else f"{error.strerror}."
+
+
+def plainly(endpoint: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """Let an endpoint that is no page say in plain text why it is refused.
+
+    Parameters
+    ----------
+    endpoint
+        Answers a request.
+    """
+
+    @wraps(endpoint)
+    def refusing(request: Request) -> Response:
+        try:
+            return endpoint(request)
+        except (PerturbloopError, OSError) as error:
+            return PlainTextResponse(said_of(error), 400)
+
+    return refusing
 
 
 def answered(view: View, request: Request) -> Response:

@@ -42,11 +42,6 @@ class Wanted:
         return self.sort.removeprefix("-")
 
     @property
-    def descending(self) -> bool:
-        """Whether the largest come first."""
-        return self.sort.startswith("-")
-
-    @property
     def narrows(self) -> bool:
         """Whether anything is filtered."""
         return any((self.q, self.genes, self.call, self.caution, self.status, self.detection))

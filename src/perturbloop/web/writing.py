@@ -7,9 +7,9 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from perturbloop.errors import PerturbloopError
+from perturbloop.errors import InputError, PerturbloopError
 from perturbloop.web.templates import rendered
-from perturbloop.web.view import View
+from perturbloop.web.view import View, refusal, said_of
 
 MOST_FIELDS, MOST_TEXT = 2000, 4 << 20
 """Most fields of a form, and most bytes of one that is no file."""
@@ -36,14 +36,36 @@ def done(act: Act, again: Again) -> Callable[[Request], Awaitable[Response]]:
 
     def _answer(request: Request, form: FormData) -> Response:
         try:
+            _require_text(form)
             return RedirectResponse(act(request, form), 303)
         except (PerturbloopError, OSError) as error:
-            view = again(request, form, str(error))
-        page = rendered(request, view.template, view.context)
+            said = said_of(error)
+        try:
+            view = again(request, form, said)
+            page = rendered(request, view.template, view.context)
+        except (PerturbloopError, OSError) as error:  # the ledger cannot be reached
+            view = refusal(error)
+            page = rendered(request, view.template, view.context)
         return HTMLResponse(page, 422, headers={"hx-push-url": "false"})
 
     endpoint.__name__ = act.__name__
     return endpoint
+
+
+def _require_text(form: FormData) -> None:
+    wrong = [name for name, value in form.multi_items() if isinstance(value, str) and "\0" in value]
+    if wrong:
+        msg = f"A field holds text; `{wrong[0][:40]}` holds a NUL character. Type it anew."
+        raise InputError(msg)
+
+
+def whole(text: str) -> int | None:
+    """Number that a text says; `None` where it says none, or one that nothing here counts to.
+
+    >>> whole("12"), whole(""), whole("-1"), whole("9" * 5000)
+    (12, None, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def word(form: FormData, name: str) -> str:

@@ -12,17 +12,17 @@ from starlette.responses import PlainTextResponse, Response
 
 from perturbloop.design.calibration import calibration_of
 from perturbloop.design.trials import marked
-from perturbloop.errors import DesignError, InputError, PerturbloopError
+from perturbloop.errors import DesignError, InputError
 from perturbloop.loop.folder import working
 from perturbloop.report.answer import answer
 from perturbloop.report.layout import interval, listed, number, text
 from perturbloop.report.plates import plate_grids, workbook
-from perturbloop.web.asking import AIMS, MOST, Asking
+from perturbloop.web.asking import Asking
 from perturbloop.web.jobs import Job, Jobs
 from perturbloop.web.proposal import Proposal, of_job, proposal, stamp
 from perturbloop.web.served import Ledger, Served
-from perturbloop.web.view import View, csv_of, download, plain
-from perturbloop.web.writing import word, words
+from perturbloop.web.view import View, csv_of, download, plain, plainly
+from perturbloop.web.writing import whole, word, words
 
 ASKS, SENDS = "Ask for a batch", "Take the batch"
 GATE_FAILED = "The control gate failed. Tick that the batch is taken all the same, or leave it."
@@ -72,13 +72,10 @@ def page(served: Served, request: Request, asking: Asking, said: str = "") -> Vi
     for flag, label in LABELS.items():
         said = said.replace(f"`{flag}`", f"“{label}”")
     context = {
-        "page": shown.pages["batch"],
         "answer": answer(shown.report),
         "asking": asking,
         "budget": asking.budget or ledger.config.design.budget,
         "aim": asking.aim or ledger.config.design.aim,
-        "aims": AIMS,
-        "most": MOST,
         "said": said,
         "job": job,
         "sent": sent,
@@ -86,21 +83,18 @@ def page(served: Served, request: Request, asking: Asking, said: str = "") -> Vi
         "rows": [] if found is None else _rows(found, asking),
         "grids": () if found is None else plate_grids(found.plate),
         "gone": [] if found is None or sent is not None else found.taken(ledger),
+        "since": _older_than(served, found),
         **_trials(ledger),
     }
     return View("batch.html", context, _tree(found, ledger), None if found is None else found.rows)
 
 
+@plainly
 def plate(request: Request) -> Response:
     """The plate of the batch that is shown, as CSV or Excel file."""
     state, ending = request.app.state, request.path_params["ending"]
-    try:
-        asking, sent = Asking.of(request.query_params), _sent(state.jobs, request)
-        made = (
-            of_job(sent) if sent is not None and sent.result else proposal(state.served, state.jobs, asking)
-        )
-    except PerturbloopError as error:
-        return PlainTextResponse(str(error), 400)
+    asking, sent = Asking.of(request.query_params), _sent(state.jobs, request)
+    made = of_job(sent) if sent is not None and sent.result else proposal(state.served, state.jobs, asking)
     if made is None:
         return PlainTextResponse("This batch is not kept any more. Open the page and ask again.", 404)
     name = f"{state.served.name}-plate"
@@ -129,16 +123,24 @@ def send(request: Request, form: FormData) -> str:
     state, asking = request.app.state, Asking.of(_fields(form))
     state.served.forget()
     found = proposal(state.served, state.jobs, asking)
-    if found is None or found.key != word(form, "key") or found.taken(state.served.ledger()):
+    stale = _older_than(state.served, found)
+    if found is None or stale or found.key != word(form, "key") or found.taken(state.served.ledger()):
         raise DesignError(CHANGED)
     shown = state.served.shown()
     anyway = word(form, "really") == "1"
     if shown is not None and answer(shown.report).gate == "failed" and not anyway:
         raise DesignError(GATE_FAILED)
     given = asking.words if asking.anyway or not anyway else (*asking.words, "--anyway")
-    job = state.jobs.start((*given, "--accept"), title=SENDS, shown_at="/batch?sent={number}")
+    job = state.jobs.start(
+        (*given, f"--only-if={found.key}", "--accept"), title=SENDS, shown_at="/batch?sent={number}"
+    )
     address: str = job.shown_at
     return address
+
+
+def _older_than(served: Served, found: Proposal | None) -> tuple[str, ...]:
+    """What was recorded since a batch was chosen: the command that would take it would choose anew."""
+    return () if found is None or found.asked else served.recorded_since()
 
 
 def mark(request: Request, form: FormData) -> str:
@@ -176,8 +178,8 @@ def _fields(form: FormData) -> dict[str, str]:
 
 def _sent(jobs: Jobs, request: Request) -> Job | None:
     """The command that took a batch, where the link names it."""
-    text = request.query_params.get("sent", "")
-    job = jobs.numbered(int(text)) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    sent = whole(request.query_params.get("sent", ""))
+    job = None if sent is None else jobs.numbered(sent)
     return job if job is not None and "--accept" in job.words else None
 
 

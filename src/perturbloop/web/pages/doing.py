@@ -7,6 +7,7 @@ from starlette.requests import Request
 from perturbloop.web.jobs import Job, Jobs
 from perturbloop.web.served import Served
 from perturbloop.web.view import View
+from perturbloop.web.writing import whole
 
 
 def doing(served: Served, request: Request) -> View:
@@ -15,14 +16,20 @@ def doing(served: Served, request: Request) -> View:
     newer = finished[-1] if finished and str(finished[-1]) != seen else None
     jobs, job_seen = request.app.state.jobs, request.query_params.get("job", "")
     ended = _ended(jobs, job_seen, request)
-    tree = {"round": finished[-1] if finished else None, "job": _told(jobs.last)}
+    now = served.doing()
+    tree = {
+        "round": finished[-1] if finished else None,
+        "job": _told(jobs.last),
+        "doing": None if now is None else vars(now),
+    }
     return View("doing.html", {"newer": newer, "seen": seen, "job_seen": job_seen, "ended": ended}, tree)
 
 
 def _ended(jobs: Jobs, seen: str, request: Request) -> Job | None:
     """The last command, if it ended since the page was made, and the page is not the one that shows it."""
     job = jobs.last
-    if job is None or job.runs or (seen.isdecimal() and job.number <= int(seen)):
+    number = whole(seen)
+    if job is None or job.runs or (number is not None and job.number <= number):
         return None
     page = urlsplit(request.headers.get("hx-current-url", ""))
     here = f"{page.path}?{page.query}" if page.query else page.path

@@ -7,11 +7,13 @@ from starlette.responses import PlainTextResponse, Response
 
 from perturbloop.report.layout import Picture
 from perturbloop.web.served import Served
+from perturbloop.web.view import plainly
 
 _drawing = threading.Lock()
 """Matplotlib draws one figure at a time."""
 
 
+@plainly
 def figure(request: Request) -> Response:
     """Figure number `place` of a page, counted through its sections, as SVG."""
     served: Served = request.app.state.served

@@ -17,7 +17,7 @@ from perturbloop.report.points import has_points, points
 from perturbloop.report.ranking import COLUMNS, GATE_FAILED, HEADS, basis_lines, rows_grid
 from perturbloop.web.ranked import Found, Ranked
 from perturbloop.web.served import Served, Shown
-from perturbloop.web.view import View
+from perturbloop.web.view import View, plainly
 from perturbloop.web.wanted import CALLS, Wanted, wanted
 
 MOST = 100
@@ -76,6 +76,7 @@ def names_of(shown: Shown) -> Names:
     return shown.once("names", made)
 
 
+@plainly
 def volcano(request: Request) -> Response:
     """Dots of a kind as columns, in the order of its ranking: made once for a round."""
     served: Served = request.app.state.served

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pandas as pd
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from perturbloop.errors import InputError
-from perturbloop.loop.last import recorded_since
 from perturbloop.report.layout import count
 from perturbloop.schema import RecordedScreen, ScreenConfig, name_of, recorded_from
 from perturbloop.schema.words import MEANT
@@ -18,9 +16,9 @@ from perturbloop.web.jobs import Job, Jobs
 from perturbloop.web.pasted import as_table
 from perturbloop.web.served import Served
 from perturbloop.web.understood import FIELDS, NEEDED, WORDS, Understood, config_of, understood
-from perturbloop.web.uploads import Upload, keep_for_good, let_go
+from perturbloop.web.uploads import Upload, keep_for_good, let_go, place_of
 from perturbloop.web.view import View
-from perturbloop.web.writing import word
+from perturbloop.web.writing import whole, word
 
 RECORDS, PLAYS = "Record {name}", "Play the round"
 GONE = "This file is not kept any more: unconfirmed files are forgotten after an hour. Upload it again."
@@ -69,7 +67,7 @@ def page(
     given = {name: told.get(name, "").strip()[:200] for name in NAMED}
     kind = told.get("as", "") if told.get("as", "") in KINDS else ""
     found = None if upload is None else understood(upload, given, served, kind=kind)
-    recorded, since = _recorded(served), _since(served)
+    recorded, since = _recorded(served), served.recorded_since()
     context = {
         "recorded": recorded,
         "since": since,
@@ -127,13 +125,23 @@ def confirm(request: Request, form: FormData) -> str:
         raise InputError(GONE)
     found = understood(kept, told, state.served, kind=told.get("as", ""))
     _require_complete(found)
-    place = keep_for_good(kept, state.served.folder)
+    place, own = place_of(kept, state.served.folder), []
+
+    def copied() -> None:
+        if not place.is_file():
+            own.append(place)  # by this request: any other may be read by another command
+            keep_for_good(kept, place)
+
+    def take_back() -> None:
+        if own and not _is_recorded(state.served, place.name):
+            let_go(place)
 
     def at_end(job: Job) -> None:
-        if not job.refusal:
+        job.refusal = kept.named(job.refusal.replace(str(place), kept.name).replace(place.name, kept.name))
+        if job.refusal:
+            take_back()
+        else:
             state.uploads.drop(kept)
-        elif not _is_recorded(state.served, place.name):
-            let_go(place)
 
     name = config_of(told, kept).name if found.kind == "screen" else kept.name
     words = _words(found, told, kept, str(place), replaces=word(form, "replace") == "1")
@@ -143,11 +151,11 @@ def confirm(request: Request, form: FormData) -> str:
             title=RECORDS.format(name=name),
             shown_at="/record?done={number}",
             about=told,
+            first=copied,
             at_end=at_end,
         )
     except Exception:
-        if not _is_recorded(state.served, place.name):
-            let_go(place)
+        take_back()
         raise
     address: str = job.shown_at
     return address
@@ -161,8 +169,8 @@ def confirm_again(request: Request, form: FormData, said: str) -> View:
 def play(request: Request, form: FormData) -> str:
     """Play the round."""
     request.app.state.jobs.start(("play",), title=PLAYS, shown_at="/overview")
-    done = word(form, "done")
-    return f"/record?{urlencode({'done': done})}" if done.isdecimal() else "/record"
+    done = whole(word(form, "done"))
+    return "/record" if done is None else f"/record?done={done}"
 
 
 def play_again(request: Request, form: FormData, said: str) -> View:
@@ -196,7 +204,8 @@ def _words(
 
 def _done(jobs: Jobs, text: str) -> Job | None:
     """The command of a number, where it recorded something."""
-    job = jobs.numbered(int(text)) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    number = whole(text)
+    job = None if number is None else jobs.numbered(number)
     return job if job is not None and job.words[0] == "record" else None
 
 
@@ -248,13 +257,7 @@ def _name(entry: Any) -> str:
     return str(entry.name if isinstance(entry, RecordedScreen) else entry.source)
 
 
-def _since(served: Served) -> tuple[str, ...]:
-    """What was recorded since the last round; empty before the first."""
-    return recorded_since(served.folder) if served.ledger().finished else ()
-
-
 def _is_recorded(served: Served, name: str) -> bool:
     """Whether the campaign remembers a file of this name."""
     served.forget()
-    paths = [path for one in served.ledger().config.recorded for path in (one.path,)]
-    return any(path.endswith(name) for path in paths)
+    return any(one.path.endswith(name) for one in served.ledger().config.recorded)
