@@ -135,6 +135,9 @@ def test_a_round_shows_what_became_of_its_batch_and_the_last_is_bold(round_one):
     assert (first["AUROC"], last["AUROC"], last["95 % interval"]) == ("–", "0.71", "[0.50, 0.90]")
     assert (first["date"], last["taken"], first["proposed"]) == ("2026-01-02", "–", "20 to find")
     assert grid.strong == {1}
+    assert rounds_section(report).lines == ()
+    (said,) = rounds_section(replace(report, rounds=table[table["round"].eq(1)])).lines
+    assert said.endswith("gone or damaged: 0.")
 
 
 def written(folder, report, created, recorded):
@@ -207,3 +210,5 @@ def test_a_damaged_round_is_named(tmp_path, round_one):
     (tmp_path / "000" / "metrics.parquet").write_bytes(b"PAR1")
     with pytest.raises(StoreError, match=r"metrics\.parquet.*Play again\."):
         rounds_so_far(tmp_path / "000", todo="Play again.")
+    written(tmp_path / "001", round_one, CREATED[1], [])
+    assert rounds_so_far(tmp_path / "001")["round"].tolist() == [1]

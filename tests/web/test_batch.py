@@ -4,19 +4,23 @@ import io
 import json
 import sys
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
+from perturbloop.asktell import take
 from perturbloop.design.plate import plate
 from perturbloop.design.trials import key_of
-from perturbloop.errors import InputError
+from perturbloop.errors import DesignError, InputError
 from perturbloop.loop.folder import working
 from perturbloop.report.plates import plate_grids
 from perturbloop.schema import Verdict
 from perturbloop.web.app import application
 from perturbloop.web.asking import Asking
+from perturbloop.web.proposal import proposal
 
 HERE = "http://127.0.0.1:8123"
 NAMES = ["STAT1", '=HYPERLINK("http://evil")', "<b>JAK2</b>"]
@@ -209,8 +213,6 @@ def test_trials_are_listed_and_set_and_looking_is_all_that_read_only_gives(made_
 
 
 def test_read_only_shows_no_form(kept_campaign, access):
-    from dataclasses import replace
-
     app = application(kept_campaign, replace(access, read_only=True))
     with TestClient(app, base_url=HERE, headers={"Authorization": f"Bearer {access.token}"}) as client:
         page = client.get("/batch").text
@@ -238,3 +240,43 @@ def test_a_question_reads_its_own_link():
     assert asking.without(["B", "D"]) == Asking(("A",), ("C", "B", "D"), 7, "learn", True)
     with pytest.raises(InputError, match="At most 1,536 genes"):
         Asking.of({"with": ",".join(f"G{n}" for n in range(2000))})
+
+
+def test_what_was_recorded_since_is_said_and_nothing_can_be_sent(
+    kept_campaign, access, tmp_path, monkeypatch
+):
+    with client_of(kept_campaign, access, tmp_path, {}) as client:
+        state = client.app.state
+        key = proposal(state.served, state.jobs, Asking()).key
+        monkeypatch.setattr(type(state.served), "recorded_since", lambda self: ("mine <b>",))
+        page = client.get("/batch").text
+        assert "Recorded since this batch was chosen: mine &lt;b&gt;" in page
+        assert "<h2>Mark as sent" not in page
+        assert "Ask again." in client.post("/do/send", data={"key": key, "really": "1"}).text
+        assert state.jobs.last is None
+
+
+def test_a_batch_that_was_not_looked_at_is_not_taken(tmp_path):
+    rows = pd.DataFrame({"gene_id": ["E1", "E2"], "action": ["inhibit", "activate"]})
+    with pytest.raises(DesignError, match=r"the one that would be taken now is another.*Nothing was taken"):
+        take(tmp_path, SimpleNamespace(proposals=rows), only_if=key_of(rows.assign(action="inhibit")))
+
+
+def test_a_library_that_is_gone_leaves_the_plate_without_guides_and_says_so(made_campaign, access, tmp_path):
+    with client_of(made_campaign, access, tmp_path, {}) as client:
+        served = client.app.state.served
+        config = served.ledger().config
+        gone = replace(config, design=replace(config.design, library="/nowhere/brunello.csv"))
+        served._ledger = (time.monotonic() + 60, replace(served.ledger(), config=gone))
+        page = client.get("/batch")
+        assert page.status_code == 200
+        assert "the library <code>brunello.csv</code> cannot be read now" in page.text
+        assert "/nowhere" not in page.text
+        assert client.get("/batch/plate.csv").status_code == 200
+        assert client.get("/batch/plate.pdf").status_code == 404
+
+
+@pytest.mark.parametrize("budget", ["9" * 5000, "0", "1537", "²"])
+def test_a_number_that_no_batch_holds_is_refused(budget):
+    with pytest.raises(InputError, match="A batch holds 1 to 1,536 genes"):
+        Asking.of({"budget": budget})

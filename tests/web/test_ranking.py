@@ -175,3 +175,27 @@ def test_access_is_needed(kept_campaign):
         application(kept_campaign, Access.at("127.0.0.1", 1, token="t")), base_url="http://127.0.0.1:1"
     )
     assert client.get("/ranking").status_code == client.get("/gene/STAT1.json").status_code == 403
+
+
+def test_more_names_than_are_looked_up_are_said(reader):
+    assert (
+        "the last 10 were not looked up"
+        in reader.get(f"/ranking?q={'+'.join(f'x{n}' for n in range(60))}").text
+    )
+    page = reader.get("/ranking").text
+    assert "2,000 at most" in page
+    assert "not looked up" not in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/doing?job={}", "/record?done={}", "/batch?sent={}", "/figure/ranking/{}.svg"]
+)
+def test_a_number_of_thousands_of_digits_breaks_no_page(reader, path):
+    assert reader.get(path.format("9" * 5000)).status_code in (200, 404)
+
+
+def test_a_first_round_can_be_played_here_unless_all_is_only_shown(reader, monkeypatch):
+    served = reader.app.state.served
+    monkeypatch.setattr(served, "shown", lambda: None)
+    assert 'hx-post="/do/play"' in reader.get("/ranking").text
+    assert reader.get("/doing.json").json()["doing"] is None

@@ -18,6 +18,7 @@ from perturbloop.web import uploads as kept_uploads
 from perturbloop.web.app import application
 from perturbloop.web.pasted import as_table
 from perturbloop.web.uploads import Uploads
+from perturbloop.web.view import said_of
 
 HERE = "http://127.0.0.1:8123"
 RECORDED = {
@@ -304,3 +305,48 @@ def test_a_real_question_and_a_real_record(made_campaign, access, screen):
         assert "Recorded since the last round: mine." in client.get("/record").text
         with open_campaign(made_campaign) as campaign:
             assert campaign.config.screen[0].path.startswith(str((made_campaign / "uploads").resolve()))
+
+
+@pytest.mark.parametrize("first", ["/ranking", "file"])
+def test_names_of_a_table_and_of_the_ranking_are_kept_apart(made_campaign, access, screen, first):
+    (made_campaign.parent / "model" / "vocabulary.parquet").unlink()
+    for client in served(made_campaign, access, "{}"):
+        where = sent(client, screen)
+        pages = ["/ranking", f"{where}&score_column=mine"]
+        for path in pages if first == "/ranking" else pages[::-1]:
+            assert client.get(path).status_code == 200
+        assert "genes from" in client.get(pages[1]).text
+
+
+def test_a_refused_confirm_leaves_the_file_that_another_command_reads(made_campaign, access, screen):
+    for client in served(made_campaign, access, "{}"):
+        client.app.state.jobs.program = (sys.executable, "-c", "import time; time.sleep(60)")
+        fields = {"score_column": "mine", "higher_is": "goal", "modality": "crispri"}
+        ids = [id_of(sent(client, screen)) for _ in range(2)]
+        assert client.post("/do/record", data=fields | {"file": ids[0]}).status_code == 303
+        (place,) = (made_campaign / "uploads").iterdir()
+        again = client.post("/do/record", data=fields | {"file": ids[1]})
+        assert (again.status_code, "One command works" in again.text) == (422, True)
+        other = client.post("/do/record", data=fields | {"file": id_of(sent(client, screen + "\n"))})
+        assert other.status_code == 422
+        assert list((made_campaign / "uploads").iterdir()) == [place]
+
+
+def test_refusals_call_the_file_as_its_sender_does(made_campaign, access, screen):
+    says = "import json, sys; print(json.dumps({'error': 'Bad: `' + sys.argv[3][9:] + '`.'})); sys.exit(1)"
+    for client in served(made_campaign, access, "{}"):
+        client.app.state.jobs.program = (sys.executable, "-c", says)
+        fields = {"score_column": "mine", "higher_is": "goal", "modality": "crispri"}
+        client.post("/do/record", data=fields | {"file": id_of(sent(client, screen, "my screen.csv"))})
+        assert waited(client).refusal == "Bad: `my screen.csv`."
+
+
+def test_what_the_system_refuses_is_told_without_folders():
+    error = PermissionError(13, "Permission denied", "/home/me/secret/table.csv")
+    assert said_of(error) == "`table.csv`: Permission denied."
+    assert said_of(InputError("As it is.")) == "As it is."
+
+
+def test_a_field_with_a_nul_is_refused_in_words(client):
+    answer = client.post("/do/upload", data={"pasted": "STAT1\0", "are": "hits"})
+    assert (answer.status_code, "holds a NUL character" in answer.text) == (422, True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from perturbloop.errors import PerturbloopError
 from perturbloop.report.answer import answer
 from perturbloop.report.content import RoundReport
 from perturbloop.report.facts import RoundFacts, read_facts
@@ -38,7 +39,7 @@ def rounds_so_far(folder: Path, *, todo: str = "") -> pd.DataFrame:
 
     Returns
     -------
-    Table ROUNDS, the first round first; a round whose folder is gone is left out.
+    Table ROUNDS, the first round first; an older round whose folder is gone, or cannot be read, is left out.
     """
     return ROUNDS.checked(pd.DataFrame(list(_rounds(folder, todo)), columns=ROUNDS.names))
 
@@ -49,11 +50,17 @@ def _rounds(folder: Path, todo: str) -> Iterator[dict[str, object]]:
         place = folder.parent / f"{number:03d}"
         if not all((place / name).is_file() for name in ("evaluate.json", "metrics.parquet")):
             continue
-        facts = read_facts(place, todo=todo)
+        try:
+            facts = read_facts(place, todo=todo)
+            judged = _judged(place, facts, todo)
+        except PerturbloopError:
+            if place == folder:
+                raise
+            continue  # a damaged old round is left out, and takes no later one with it
         names = [name_of(entry) for entry in facts.config.recorded]
         new = ", ".join(name for name in names if name not in known)
         known = set(names)
-        yield {"round": number, "created": facts.created, "recorded": new} | _judged(place, facts, todo)
+        yield {"round": number, "created": facts.created, "recorded": new} | judged
 
 
 def _judged(place: Path, facts: RoundFacts, todo: str) -> dict[str, object]:

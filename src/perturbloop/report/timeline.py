@@ -7,7 +7,17 @@ import numpy as np
 import pandas as pd
 
 from perturbloop.report.content import RoundReport
-from perturbloop.report.layout import MISSING, Grid, Section, count, interval, number, probability, text
+from perturbloop.report.layout import (
+    MISSING,
+    Grid,
+    Section,
+    count,
+    interval,
+    listed,
+    number,
+    probability,
+    text,
+)
 from perturbloop.schema import FOUND, PENDING
 
 SURE = 0.05
@@ -52,7 +62,16 @@ def rounds_section(report: RoundReport) -> Section:
         spare=("date", "gate", "95 % interval", "proposed"),
         meanings=MEANINGS,
     )
-    return Section("rounds", title, (), (grid,))
+    return Section("rounds", title, _left_out(rows), (grid,))
+
+
+def _left_out(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Say which rounds before the last one are not told of; nothing where all are."""
+    gone = sorted(set(range(int(rows["round"].max()))) - set(rows["round"]))
+    if not gone:
+        return ()
+    named = listed([str(one) for one in gone])
+    return (f"Left out, since they were not finished, or their folders are gone or damaged: {named}.",)
 
 
 def found_section(report: RoundReport) -> Section:

@@ -17,6 +17,8 @@ from perturbloop.report.ranking import COLUMNS
 from perturbloop.schema import STATUS
 from perturbloop.web.wanted import NONE, SOME, Wanted, labels
 
+MOST_PARTS, MOST_LISTED = 50, 2000
+"""Most names that are looked for as parts, and as a list, at once."""
 BEHIND = {"effect": "mean", "interval": "ci_low"}
 """Column of the table by which a shown one is sorted, where they are not the same."""
 
@@ -31,6 +33,8 @@ class Found:
     """Names of the list that no gene of the ranking has."""
     meant: tuple[tuple[str, str], ...] = ()
     """Names that are others than the gene's symbol, and the symbol."""
+    beyond: int = 0
+    """Names that were not looked up: too many came."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +103,12 @@ class Ranked:
         keep = np.ones(len(self.table), dtype=bool)
         unknown: tuple[str, ...] = ()
         meant: tuple[tuple[str, str], ...] = ()
+        parts, listed = labels(wanted.q), labels(wanted.genes)
         if wanted.q:
-            part, meant = self._holding(wanted.q)
+            part, meant = self._holding(parts[:MOST_PARTS])
             keep &= part
         if wanted.genes:
-            part, unknown = self._listed(wanted.genes)
+            part, unknown = self._listed(listed[:MOST_LISTED])
             keep &= part
         if wanted.caution:
             keep &= self._cautioned(wanted.caution)
@@ -113,12 +118,13 @@ class Ranked:
         if wanted.detection:
             keep &= self.table["detection"].to_numpy(float) >= wanted.detection
         order = self._order(wanted)
-        return Found(order[keep[order]], unknown, meant)
+        beyond = max(0, len(parts) - MOST_PARTS), max(0, len(listed) - MOST_LISTED)
+        return Found(order[keep[order]], unknown, meant, sum(beyond))
 
-    def _holding(self, said: str) -> tuple[np.ndarray, tuple[tuple[str, str], ...]]:
+    def _holding(self, parts: tuple[str, ...]) -> tuple[np.ndarray, tuple[tuple[str, str], ...]]:
         """Genes whose symbol or id holds one of some texts, or that have it as another name."""
         keep, meant = np.zeros(len(self.table), dtype=bool), []
-        for label in labels(said):
+        for label in parts:
             keep[self._rows_with(label.lower())] = True
             for gene in self.names.by_other_names(label):
                 if gene in self.row_of and not keep[self.row_of[gene]]:
@@ -134,10 +140,10 @@ class Ranked:
             at = self.text.find(part, self.lines[rows[-1] + 1])
         return rows
 
-    def _listed(self, said: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    def _listed(self, listed: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
         """Genes of a list, and names that none has."""
         keep, unknown = np.zeros(len(self.table), dtype=bool), []
-        for label in labels(said):
+        for label in listed:
             rows = [self.row_of[gene] for gene in self.names.meant(label) if gene in self.row_of]
             keep[rows] = True
             if not rows:

@@ -78,7 +78,8 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._lock, self._asking, self._reading = threading.Lock(), threading.Lock(), threading.Lock()
+        self._writes = 0
         self._ledger: tuple[float, Ledger] | None = None
         self._shown: Shown | None = None
         self._stamp: Any = None
@@ -90,18 +91,39 @@ class Served:
 
     def ledger(self) -> Ledger:
         """What the ledger says."""
+        held, _ = self._held()
+        if held is not None and time.monotonic() - held[0] < FRESH:
+            return held[1]
+        if not self._asking.acquire(blocking=held is None):  # somebody asks: what was known holds meanwhile
+            return held[1]
+        try:
+            return self._asked()
+        finally:
+            self._asking.release()
+
+    def _asked(self) -> Ledger:
+        """Ask the ledger, unless somebody did while this was waited for; what was asked before a write is not kept."""
+        held, writes = self._held()
+        if held is not None and time.monotonic() - held[0] < FRESH:
+            return held[1]
+        now = time.monotonic()
+        with open_campaign(self.folder) as campaign:
+            store = campaign.store
+            made = Ledger(campaign.config, tuple(store.rounds()), store.trials())
         with self._lock:
-            now = time.monotonic()
-            if self._ledger is None or now - self._ledger[0] > FRESH:
-                with open_campaign(self.folder) as campaign:
-                    store = campaign.store
-                    self._ledger = (now, Ledger(campaign.config, tuple(store.rounds()), store.trials()))
-            return self._ledger[1]
+            if writes == self._writes:
+                self._ledger = now, made
+        return made
+
+    def _held(self) -> tuple[tuple[float, Ledger] | None, int]:
+        with self._lock:
+            return self._ledger, self._writes
 
     def forget(self) -> None:
         """Read the ledger anew when it is next asked for: something was written."""
         with self._lock:
             self._ledger = None
+            self._writes += 1
 
     def shown(self) -> Shown | None:
         """The last finished round; `None` before there is one."""

@@ -7,8 +7,8 @@ from starlette.requests import Request
 
 from perturbloop.report.html import environment
 
-REFUSED = "refused.html"
-"""Template that is shown where the ledger cannot be reached."""
+WITHOUT_LEDGER = ("refused.html", "doing.html")
+"""Templates that are shown even where the ledger cannot be reached."""
 
 
 def rendered(request: Request, template: str, context: Mapping[str, Any]) -> str:
@@ -24,7 +24,7 @@ def rendered(request: Request, template: str, context: Mapping[str, Any]) -> str
     state = request.app.state
     known = {
         "name": state.served.name,
-        "rounds": () if template == REFUSED else state.served.ledger().finished,
+        "rounds": () if template in WITHOUT_LEDGER else state.served.ledger().finished,
         "access": state.access,
         "path": request.url.path,
         "query": request.url.query,

@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from perturbloop.errors import PerturbloopError
 from perturbloop.web.jobs import Job, Jobs
 from perturbloop.web.served import Served
 from perturbloop.web.view import View
@@ -12,7 +13,7 @@ from perturbloop.web.writing import whole
 
 def doing(served: Served, request: Request) -> View:
     """Progress and time left, a new round, and the end of a command."""
-    finished, seen = served.ledger().finished, request.query_params.get("round", "")
+    finished, seen = _finished(served), request.query_params.get("round", "")
     newer = finished[-1] if finished and str(finished[-1]) != seen else None
     jobs, job_seen = request.app.state.jobs, request.query_params.get("job", "")
     ended = _ended(jobs, job_seen, request)
@@ -23,6 +24,14 @@ def doing(served: Served, request: Request) -> View:
         "doing": None if now is None else vars(now),
     }
     return View("doing.html", {"newer": newer, "seen": seen, "job_seen": job_seen, "ended": ended}, tree)
+
+
+def _finished(served: Served) -> tuple[int, ...]:
+    """Finished rounds; none while the ledger cannot be reached, which every page says."""
+    try:
+        return served.ledger().finished
+    except (PerturbloopError, OSError):
+        return ()
 
 
 def _ended(jobs: Jobs, seen: str, request: Request) -> Job | None:

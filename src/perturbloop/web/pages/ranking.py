@@ -15,7 +15,7 @@ from perturbloop.report.basis import action_of, kinds_of
 from perturbloop.report.names import Names
 from perturbloop.report.points import has_points, points
 from perturbloop.report.ranking import COLUMNS, GATE_FAILED, HEADS, basis_lines, rows_grid
-from perturbloop.web.ranked import Found, Ranked
+from perturbloop.web.ranked import MOST_LISTED, MOST_PARTS, Found, Ranked
 from perturbloop.web.served import Served, Shown
 from perturbloop.web.view import View, plainly
 from perturbloop.web.wanted import CALLS, Wanted, wanted
@@ -159,6 +159,8 @@ def _context(shown: Shown, ranked: Ranked, asked: Wanted, found: Found) -> dict[
         "less": asked.query(start=max(asked.start - MOST, 0)) if asked.start else "",
         "mask": ranked.mask(found) if asked.narrows else "",
         "said": _said(found),
+        "most_parts": MOST_PARTS,
+        "most_listed": MOST_LISTED,
         "calls": CALLS if "call" in ranked.table else (),
         "statuses": ranked.statuses,
         "flags": sorted(ranked.flags),
@@ -179,4 +181,6 @@ def _said(found: Found) -> tuple[str, ...]:
     lines = [f"{label} is another name of {name}." for label, name in found.meant[:5]]
     if found.unknown:
         lines.append(f"Not in this ranking: {some(found.unknown, limit=10)}.")
+    if found.beyond:
+        lines.append(f"Too many names at once: the last {found.beyond:,} were not looked up.")
     return tuple(lines)
