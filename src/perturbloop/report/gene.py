@@ -137,7 +137,7 @@ class GeneAnswers:
 
     def _why(self, symbol: str, rows: pd.DataFrame, measured: pd.DataFrame) -> str:
         if rows.empty and len(measured):
-            taught = not measured["gene_id"].isin(_kept_apart(self.report.effects)).any()
+            taught = not measured["gene_id"].isin(kept_apart(self.report.effects)).any()
             return (
                 "The file of the cells does not hold it, so it cannot be edited, ranked or judged; what was measured of it "
                 f"{'teaches the ranking' if taught else 'is held out and teaches nothing'}."
@@ -180,7 +180,13 @@ def _rows_by_label(table: pd.DataFrame) -> dict[str, list[int]]:
     return found
 
 
-def _kept_apart(effects: pd.DataFrame) -> set[str]:
-    """Genes whose effects the full ranking never reads: the half that is held out for good, where one is."""
+def kept_apart(effects: pd.DataFrame) -> set[str]:
+    """Genes whose effects the full ranking never reads: the half that is held out for good, where one is.
+
+    Parameters
+    ----------
+    effects
+        EFFECTS rows of all genes.
+    """
     fold_of = dict(zip(effects["gene_id"], effects["fold"], strict=True))
     return {*fold_of} - trains(fold_of, without=-1)

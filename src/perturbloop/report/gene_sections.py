@@ -46,6 +46,8 @@ class Beside:
     """GUIDES rows, and `source`."""
     replicates: pd.DataFrame = field(default_factory=pd.DataFrame)
     """REPLICATES rows, and `source`."""
+    kept_apart: bool = False
+    """Whether the full ranking never reads what was measured of it."""
     library: pd.DataFrame | None = None
     """Its guides in the library; `None` where no library is named."""
     drugs: pd.DataFrame | None = None
@@ -77,7 +79,7 @@ def gene_sections(
     every = (
         answer_section(found),
         _because(neighbors),
-        measured_section(effects, beside.guides, beside.replicates),
+        measured_section(effects, beside.guides, beside.replicates, kept_apart=beside.kept_apart),
         _expression(found, beside.expression),
         _ranks(found, beside.ranks),
         batch_section(found, beside.trials),
