@@ -1,6 +1,7 @@
 """Outcomes typed by hand."""
 
 import pytest
+import xlsxwriter
 
 from perturbloop.data.genes import GeneNames
 from perturbloop.data.outcomes import read_hits
@@ -13,6 +14,19 @@ def test_hits_are_read_as_they_are_typed_and_rows_without_an_outcome_are_left_ou
     path = tmp_path / "hits.csv"
     path.write_text("Gene,Hit\nstat1,Yes\nJAK1,0\nENSG00000000001,\n")
     assert read_hits(path, names=NAMES) == {"ENSG00000115415": True, "ENSG00000162434": False}
+
+
+def test_hits_are_read_from_a_workbook(tmp_path):
+    with xlsxwriter.Workbook(tmp_path / "hits.xlsx") as book:
+        sheet = book.add_worksheet()
+        for place, row in enumerate(
+            [("Gene", "Hit"), ("stat1", True), ("JAK1", 0), ("ENSG00000000001", None)]
+        ):
+            sheet.write_row(place, 0, row)
+    assert read_hits(tmp_path / "hits.xlsx", names=NAMES) == {
+        "ENSG00000115415": True,
+        "ENSG00000162434": False,
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """Screens as they lie on the disk: without a header, with decimal commas, in workbooks."""
 
+import io
+import re
 import sys
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 import xlsxwriter
 
+from perturbloop.data import spreadsheets
 from perturbloop.data.decimal_commas import with_points
 from perturbloop.data.screens import report_lines
 from perturbloop.errors import InputError
@@ -93,6 +97,63 @@ def test_without_openpyxl_a_workbook_is_named_as_such_with_two_ways_out(read, wo
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(InputError, match=r"pip install 'perturbloop\[xlsx\]'.*libreoffice --headless"):
         read(raw, name="screen.xlsx")
+
+
+def far(tmp_path, row, column, sheets=1):
+    """A workbook of two cells and one that stands far away, in each sheet."""
+    path = tmp_path / "far.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        for _ in range(sheets):
+            sheet = book.add_worksheet()
+            sheet.write_row(0, 0, ["gene"])
+            sheet.write(row, column, 1.0)
+    return path
+
+
+@pytest.mark.parametrize(("row", "column", "sheets"), [(50, 0, 1), (1, 30, 1), (20, 0, 4), (19, 19, 1)])
+def test_a_workbook_with_a_cell_far_away_is_refused_while_it_is_read(
+    tmp_path, monkeypatch, row, column, sheets
+):
+    pytest.importorskip("openpyxl")
+    for limit, most in {"MOST_ROWS": 40, "MOST_COLUMNS": 24, "MOST_CELLS": 20}.items():
+        monkeypatch.setattr(spreadsheets, limit, most)
+    path = far(tmp_path, row, column, sheets)
+    says = r"at most 40 rows, 24 columns and 20 cells.* delete what stands far away"
+    with pytest.raises(InputError, match=says):
+        [spreadsheets.read_sheet(path, name) for name in spreadsheets.sheets_of(path)]
+
+
+def test_what_a_sheet_says_of_its_size_is_not_believed(read, frame, workbook, tmp_path, monkeypatch):
+    pytest.importorskip("openpyxl")
+    monkeypatch.setattr(spreadsheets, "MOST_ROWS", 100)
+    raw = rewritten(
+        workbook("Screen"),
+        lambda sheet: re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:ZZ900"', sheet),
+    )
+    pd.testing.assert_frame_equal(read(raw, name="screen.xlsx")[0], read(frame)[0])
+
+
+def rewritten(path, change):
+    """A workbook whose first sheet is changed."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(path) as book, zipfile.ZipFile(made, "w") as packed:
+        for one in book.namelist():
+            content = book.read(one)
+            packed.writestr(one, change(content) if one.endswith("sheet1.xml") else content)
+    return made.getvalue()
+
+
+def test_a_damaged_sheet_is_refused_as_a_damaged_workbook_is(read, workbook):
+    pytest.importorskip("openpyxl")
+    whole = workbook("Screen")
+    cut = rewritten(whole, lambda sheet: sheet[: len(sheet) // 2])
+    flipped = whole.read_bytes()
+    with zipfile.ZipFile(whole) as book:
+        at = book.getinfo("xl/worksheets/sheet1.xml").header_offset + 100
+    flipped = flipped[:at] + bytes(byte ^ 0xFF for byte in flipped[at : at + 40]) + flipped[at + 40 :]
+    for raw in (cut, flipped):
+        with pytest.raises(InputError, match="must be a workbook; it cannot be read"):
+            read(raw, name="screen.xlsx")
 
 
 def test_a_damaged_workbook_is_refused(read):

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 from perturbloop.report import compose
 from perturbloop.report.gene import GeneAnswer
+from perturbloop.report.gene_measured import measured_section
 from perturbloop.report.gene_sections import Beside, gene_sections
 from perturbloop.report.ranks import read_ranks
 from perturbloop.schema import INTERACTIONS, method
@@ -64,6 +65,26 @@ def test_a_measured_gene_shows_its_guides_and_replicates_and_a_spent_one_says_wh
     assert all(guide in page for guide in guides["guide_id"])
     assert {row["replicate"] for row in tree["replicates"]} == {"replicate 1", "replicate 2"}
     assert tree["measured"][0]["gene_id"] == spent["gene_id"]
+
+
+def measured(fold, held, *guides):
+    """Section of a gene of one fold, with a guide that two files name alike."""
+    row = {"modality": "crispri", "guide_id": "", "effect_to_goal": 1.0, "se": 0.2, "padj": 0.01, "hit": True}
+    row |= {"n_cells": 80, "n_guides": 1, "n_replicates": 2, "fold": fold, "level": "gene"}
+    alone = [row | {"level": "guide", "guide_id": "g1", "n_cells": one["n_cells"]} for one in guides]
+    return measured_section(
+        pd.DataFrame([row, *alone]), pd.DataFrame(guides), pd.DataFrame(), kept_apart=held
+    )
+
+
+def test_what_a_gene_is_used_for_and_whose_guide_it_is():
+    folds = {(-1, False): "taught the ranking", (0, True): "held out"}
+    folds[3, False] = "taught the ranking; judges without it in fold 3"
+    assert {key: measured(*key).grids[0].rows[0][-1] for key in folds} == folds
+    same = {"guide_id": "g1", "ratio_se": 0.01, "escape": 0.1, "weight": 1.0, "reason": ""}
+    files = [same | {"n_cells": n, "ratio": n / 100, "source": f"{n}.h5ad"} for n in (30, 50)]
+    rows = measured(-1, False, *files).grids[1].rows
+    assert [(row[3].split()[0], row[-1]) for row in rows] == [("0.30", "30.h5ad"), ("0.50", "50.h5ad")]
 
 
 def test_neighbors_that_say_so_are_linked_with_their_own_effect(reader, report):

@@ -231,13 +231,12 @@ def test_what_unpacks_to_too_much_is_refused_before_it_is_read(client, monkeypat
 @pytest.mark.parametrize(
     ("content", "name", "says"),
     [
-        (b"\x89HDF\r\n\x1a\n" + b"\0" * 600, "cells.h5ad", "Cells are recorded with"),
+        (b"\x89HDF\r\n\x1a\n" + b"\0" * 600, "cells.csv", "Cells are recorded with"),
         (gzip.compress(gzip.compress(b"gene,score\nA,1")), "twice.csv.gz", "twice.csv.gz"),
         (b"\xff\xfe\x00g\x00e", "x.csv", "is a binary file"),
         (b"<html><script>alert(1)</script></html>", "x.csv", "&lt;"),
-        (b"\xd0\xcf\x11\xe0" * 20, "old.xls", "older kind"),
     ],
-    ids=["cells", "twice", "utf-16", "html", "xls"],
+    ids=["cells", "twice", "utf-16", "html"],
 )
 def test_a_file_that_is_no_table_is_refused_in_words_under_its_own_name(client, content, name, says):
     page = client.get(sent(client, content, name)).text
@@ -245,6 +244,63 @@ def test_a_file_that_is_no_table_is_refused_in_words_under_its_own_name(client, 
     assert "/perturbloop-" not in page
     assert "<script>alert" not in page
     assert ">Record</button>" not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("cells.h5ad", "perturbloop record --perturbed"),
+        ("a.h5.gz", "--perturbed"),
+        ("old.XLS", "Save it as .xlsx"),
+    ],
+)
+def test_a_file_that_no_page_reads_is_refused_by_its_name(client, name, says):
+    assert says in refused(client, b"anything", name)
+    assert client.app.state.uploads._folder is None
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_a_text_of_too_many_lines_columns_or_cells_is_refused_before_it_is_read(client, monkeypatch, packed):
+    for limit, most in {"MOST_LINES": 9, "MOST_COLUMNS": 5, "MOST_CELLS": 30}.items():
+        monkeypatch.setattr(kept_uploads, limit, most)
+    monkeypatch.setattr(kept_uploads, "CHUNK", 7)  # lines are longer than a piece
+    says = "must hold at most 9 lines, 5 columns and 30 cells; it holds more"
+    for text in (
+        b"a\n" * 9,
+        b"a\r" * 9,
+        b"a,b\n1,2\n" + b"," * 5,
+        b"gene" * 9 + b"\t" * 5,
+        b"a;b;c;d;e\n" + b"1\n" * 6,
+    ):
+        assert says in refused(client, packed(text), "x.txt")
+    sent(client, packed(b"gene;score of it\nSTAT1;1\n" + b"A;2\r\n" * 6), "x.txt")
+
+
+def test_a_file_is_read_once_for_what_was_told(client, screen, monkeypatch):
+    from perturbloop.web import understood
+
+    read, reads = understood.open_screen, []
+    monkeypatch.setattr(understood, "open_screen", lambda config: reads.append(1) or read(config))
+    where = sent(client, screen)
+    first = client.get(where).text
+    assert client.get(where).text == first
+    assert len(reads) == 1
+    client.get(f"{where}&score_column=mine")
+    assert len(reads) == 2
+
+
+def test_outcomes_of_a_workbook_are_read(client, genes):
+    import xlsxwriter
+
+    book = io.BytesIO()
+    with xlsxwriter.Workbook(book) as made:
+        sheet = made.add_worksheet()
+        for place, row in enumerate(
+            [("gene", "hit"), (genes["gene_name"].iloc[0], "yes"), (genes["gene_name"].iloc[1], 0)]
+        ):
+            sheet.write_row(place, 0, row)
+    page = client.get(sent(client, book.getvalue(), "told.xlsx")).text
+    assert "2 genes, 1 of them hits; 0 await their outcome" in page
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from perturbloop.data.genes import GeneNames
-from perturbloop.data.text_tables import read_table
+from perturbloop.data.spreadsheets import ENDINGS, read_sheet, sheets_of
+from perturbloop.data.text_tables import once_named, read_table
 from perturbloop.errors import GeneIdError, InputError, some
 
 _GENE = ("gene", "gene_name", "gene_symbol", "symbol", "gene_id", "target")
@@ -17,7 +20,7 @@ def read_hits(path: Path | str, *, names: GeneNames) -> dict[str, bool]:
     Parameters
     ----------
     path
-        Text file with tabs, commas or semicolons; `hit` is true, yes or 1, or false, no or 0: a hit moved the cells to the goal.
+        Text file with tabs, commas or semicolons, or a workbook, of which the first sheet that holds something is read; `hit` is true, yes or 1, or false, no or 0: a hit moved the cells to the goal.
     names
         Which symbol means which gene.
 
@@ -33,7 +36,7 @@ def read_hits(path: Path | str, *, names: GeneNames) -> dict[str, bool]:
         If a gene is not known.
     """
     path = Path(path)
-    frame = read_table(path, as_text=True)
+    frame = _as_text(path)
     lower = {name.lower(): name for name in frame.columns}
     gene = next((lower[name] for name in _GENE if name in lower), None)
     if gene is None or "hit" not in lower:
@@ -52,6 +55,14 @@ def read_hits(path: Path | str, *, names: GeneNames) -> dict[str, bool]:
         msg = f"Column `hit` of `{path.name}` must hold yes or no, true or false, 1 or 0; {some(wrong)} came. Correct it."
         raise InputError(msg)
     return hits_of(dict(zip(rows["gene"], word.isin(_YES).tolist(), strict=True)), names=names)
+
+
+def _as_text(path: Path) -> pd.DataFrame:
+    """The table, every value as it is written; of a workbook its first sheet that holds something."""
+    if path.suffix.lower() not in (*ENDINGS, ".xls"):
+        return read_table(path, as_text=True)
+    frame = once_named(read_sheet(path, next(iter(sheets_of(path)), "")), path)
+    return frame.apply(lambda column: column.map(lambda value: "" if pd.isna(value) else str(value)))
 
 
 def hits_of(outcomes: Mapping[str, bool], *, names: GeneNames) -> dict[str, bool]:

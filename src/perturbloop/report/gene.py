@@ -12,6 +12,7 @@ from perturbloop.data.splits import trains
 from perturbloop.errors import closest
 from perturbloop.report.compose import compose, gate_failure
 from perturbloop.report.content import RoundReport
+from perturbloop.report.gene_measured import called
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +71,7 @@ class GeneAnswer:
                     f"Goal against start cells: log2 fold change {row['log2fc']:+.2f}, {_tested(row)}"
                 )
         for row in self.measured:
-            hit = "a hit" if row["hit"] else "no hit"
+            hit = called(row)
             said.append(
                 f"Measured by {row['modality']}: {row['effect_to_goal']:+.2f} ± {row['se']:.2f}, {hit}"
             )
@@ -137,7 +138,7 @@ class GeneAnswers:
 
     def _why(self, symbol: str, rows: pd.DataFrame, measured: pd.DataFrame) -> str:
         if rows.empty and len(measured):
-            taught = not measured["gene_id"].isin(_kept_apart(self.report.effects)).any()
+            taught = not measured["gene_id"].isin(kept_apart(self.report.effects)).any()
             return (
                 "The file of the cells does not hold it, so it cannot be edited, ranked or judged; what was measured of it "
                 f"{'teaches the ranking' if taught else 'is held out and teaches nothing'}."
@@ -180,7 +181,13 @@ def _rows_by_label(table: pd.DataFrame) -> dict[str, list[int]]:
     return found
 
 
-def _kept_apart(effects: pd.DataFrame) -> set[str]:
-    """Genes whose effects the full ranking never reads: the half that is held out for good, where one is."""
+def kept_apart(effects: pd.DataFrame) -> set[str]:
+    """Genes whose effects the full ranking never reads: the half that is held out for good, where one is.
+
+    Parameters
+    ----------
+    effects
+        EFFECTS rows of all genes.
+    """
     fold_of = dict(zip(effects["gene_id"], effects["fold"], strict=True))
     return {*fold_of} - trains(fold_of, without=-1)

@@ -23,12 +23,25 @@ def measured_sentence(measured: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     by = sources(pd.DataFrame(measured))
     return tuple(
         f"Measured by {source}: {number(row['effect_to_goal'], sign=True)} ± {number(row['se'])}, padj {probability(row['padj'])}, "
-        f"{'a hit' if yes(row['hit']) else 'no hit'}."
+        f"{called(row)}."
         for row, source in zip(measured, by, strict=True)
     )
 
 
-def measured_section(effects: pd.DataFrame, guides: pd.DataFrame, replicates: pd.DataFrame) -> Section | None:
+def called(row: Mapping[str, Any]) -> str:
+    """Whether a measured effect is a hit, and which way.
+
+    >>> called({"hit": True, "effect_to_goal": -0.8})
+    'a hit, away from the goal'
+    """
+    if not yes(row["hit"]):
+        return "no hit"
+    return f"a hit, {'toward the goal' if row['effect_to_goal'] > 0 else 'away from the goal'}"
+
+
+def measured_section(
+    effects: pd.DataFrame, guides: pd.DataFrame, replicates: pd.DataFrame, *, kept_apart: bool = False
+) -> Section | None:
     """Measured effects of a gene.
 
     Parameters
@@ -39,6 +52,8 @@ def measured_section(effects: pd.DataFrame, guides: pd.DataFrame, replicates: pd
         Its GUIDES rows with `source`; empty where the recorded file's folder is gone.
     replicates
         Its REPLICATES rows with `source`.
+    kept_apart
+        Whether the full ranking never reads its effects (`report.gene.kept_apart`).
 
     Returns
     -------
@@ -46,7 +61,7 @@ def measured_section(effects: pd.DataFrame, guides: pd.DataFrame, replicates: pd
     """
     if effects.empty:
         return None
-    grids = [_targets(effects[effects["level"].eq("gene")])]
+    grids = [_targets(effects[effects["level"].eq("gene")], kept_apart)]
     alone = effects[effects["level"].ne("gene")]
     grids += [_guides(alone, guides)] if len(alone) else []
     grids += [_replicates(replicates)] if len(replicates) else []
@@ -54,7 +69,7 @@ def measured_section(effects: pd.DataFrame, guides: pd.DataFrame, replicates: pd
     return Section("measured", "Measured effects", (said,), tuple(grids))
 
 
-def _targets(rows: pd.DataFrame) -> Grid:
+def _targets(rows: pd.DataFrame, kept_apart: bool) -> Grid:
     lines = tuple(
         (
             source,
@@ -64,7 +79,7 @@ def _targets(rows: pd.DataFrame) -> Grid:
             number(row.n_cells, 0),
             number(row.n_guides, 0),
             number(row.n_replicates, 0),
-            "taught the ranking" if row.fold < 0 else f"held out, fold {row.fold}",
+            _use(int(row.fold), kept_apart),
         )
         for row, source in zip(rows.itertuples(), sources(rows), strict=True)
     )
@@ -72,12 +87,23 @@ def _targets(rows: pd.DataFrame) -> Grid:
     return Grid("As a target", columns, lines, _WORDS | {"use"}, spare=("replicates", "guides", "cells"))
 
 
+def _use(fold: int, kept_apart: bool) -> str:
+    """What a gene's effects are used for.
+
+    >>> _use(-1, False), _use(0, True), _use(3, False)
+    ('taught the ranking', 'held out', 'taught the ranking; judges without it in fold 3')
+    """
+    if kept_apart:
+        return "held out"
+    return "taught the ranking" + (f"; judges without it in fold {fold}" if fold >= 0 else "")
+
+
 def _guides(alone: pd.DataFrame, guides: pd.DataFrame) -> Grid:
-    """Each guide alone, and how well it works."""
-    known = guides.drop_duplicates("guide_id").set_index("guide_id") if len(guides) else guides
+    """Each guide alone, and how well it works; two files may name a guide alike, so that its cells tell which one is meant."""
+    known = {(row["guide_id"], row["n_cells"]): row for row in guides.to_dict("records")}
     lines = []
     for row in alone.itertuples():
-        more = known.loc[row.guide_id] if row.guide_id in known.index else {}
+        more = known.get((row.guide_id, row.n_cells), {})
         rna, error = more.get("ratio"), more.get("ratio_se")
         lines.append(
             (
@@ -88,15 +114,16 @@ def _guides(alone: pd.DataFrame, guides: pd.DataFrame) -> Grid:
                 number(more.get("escape")),
                 number(more.get("weight"), 1),
                 text(more.get("reason")),
+                text(more.get("source")),
             )
         )
-    heads = ("guide", "effect ± SE", "cells", "own RNA", "escape", "weight", "counts less because")
+    heads = ("guide", "effect ± SE", "cells", "own RNA", "escape", "weight", "counts less because", "source")
     return Grid(
         "By guide",
         heads,
         tuple(lines),
         _WORDS,
-        spare=("escape", "cells", "weight"),
+        spare=("escape", "cells", "weight", "source"),
         meanings={
             "own RNA": "of the target, as a multiple of the controls'; 0.2 = a fifth is left",
             "escape": "share of cells that look like control cells",

@@ -46,6 +46,8 @@ class Beside:
     """GUIDES rows, and `source`."""
     replicates: pd.DataFrame = field(default_factory=pd.DataFrame)
     """REPLICATES rows, and `source`."""
+    kept_apart: bool = False
+    """Whether the full ranking never reads what was measured of it."""
     library: pd.DataFrame | None = None
     """Its guides in the library; `None` where no library is named."""
     drugs: pd.DataFrame | None = None
@@ -77,7 +79,7 @@ def gene_sections(
     every = (
         answer_section(found),
         _because(neighbors),
-        measured_section(effects, beside.guides, beside.replicates),
+        measured_section(effects, beside.guides, beside.replicates, kept_apart=beside.kept_apart),
         _expression(found, beside.expression),
         _ranks(found, beside.ranks),
         batch_section(found, beside.trials),
@@ -182,10 +184,12 @@ def _of(places: pd.DataFrame, kind: str, method: str) -> str:
     if (kind, method) not in places.index:
         return MISSING
     rank, of = places.loc[(kind, method)]
-    return f"{number(rank, 0)} of {number(of, 0)}"
+    return f"{number(rank, 0)} of {number(of, 0)}" if of else MISSING  # every gene of this kind was measured
 
 
 def _reach(row: Mapping[str, Any], *, many: bool) -> str:
+    if row["effect"] != row["effect"]:
+        return MISSING
     said = f"{number(row['effect'], sign=True)} {interval(row['ci_low'], row['ci_high'], sign=True)}"
     return f"{row['action']} {said}" if many else said
 

@@ -3,8 +3,9 @@
 import base64
 import hashlib
 import re
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
+from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -54,6 +55,7 @@ def environment(*packages: str, live: bool = False) -> Environment:
     )
     made.filters["prose"] = _prose
     made.filters["source"] = _source
+    made.filters["address"] = partial(quote, safe="")
     made.filters["duration"] = duration
     made.filters["packed"] = _packed
     made.tests["ensembl"] = _is_ensembl

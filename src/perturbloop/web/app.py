@@ -46,7 +46,7 @@ def application(folder: Path, access: Access, *, program: Sequence[str] = PROGRA
             Route("/ranking/points.json", volcano),
             *_twins("/ranking", ranking),
             Route("/gene", shown(lookup)),
-            *_twins("/gene/{symbol}", gene),
+            *_twins("/gene/{symbol:path}", gene),
             Route("/batch/plate.{ending:sheet}", batch.plate),
             *_twins("/batch", batch.batch),
             Route("/do/ask", done(batch.ask, batch.again), methods=["POST"]),

@@ -28,7 +28,7 @@ HEADERS = {
 ENTRY = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>perturbloop</title>
 <link rel="icon" href="/static/icon.svg"><meta http-equiv="refresh" content="0; url=/"></head><body><p><a href="/">Open the campaign</a></p></body></html>"""
 """Answer to the printed address: a page, since a browser that came from elsewhere would not send the strict cookie to a redirect."""
-NO_TOKEN = "Open the address that `perturbloop serve` printed: its token is needed once, and this browser did not bring it."
+NO_TOKEN = "Open the address that `perturbloop serve` printed: each start makes another token, which is needed once, and this browser did not bring it."
 
 
 class Refused(Exception):

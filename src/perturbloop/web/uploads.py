@@ -11,9 +11,9 @@ import threading
 import time
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from perturbloop.errors import InputError, printable
 
@@ -23,8 +23,18 @@ MOST_RATIO, RATIO_FROM, MOST_PARTS = 200, 4 << 20, 2000
 """How many times its size a workbook may unpack to, from which unpacked size on, and how many parts it may have."""
 KEPT, SECONDS = 16, 3600.0
 """How many files are kept at once, and how long."""
-ENDINGS = ("csv", "tsv", "txt", "tab", "rnk", "xlsx", "xlsm", "xls", "h5ad", "h5")
+MOST_LINES, MOST_COLUMNS, MOST_CELLS = 2_000_000, 2000, 10_000_000
+"""Lines and columns of a text table, and how many cells they make together: 500 columns of 20,000 genes."""
+ENDINGS = ("csv", "tsv", "txt", "tab", "rnk", "xlsx", "xlsm")
 """Endings that are kept, since the readers go by them; any other is read as text."""
+NOT_TABLES = {
+    "xls": "Save it as .xlsx, or as CSV.",
+    **dict.fromkeys(
+        ("h5ad", "h5", "zarr"),
+        "Cells are recorded with `perturbloop record --perturbed` on the machine itself.",
+    ),
+}
+"""Endings of files that no page reads, and what to do instead."""
 CHUNK = 1 << 20
 _ID = re.compile(r"[A-Za-z0-9_-]{20,40}")
 _ON_THE_MACHINE = "Record a larger file with `perturbloop record` on the machine itself."
@@ -54,6 +64,8 @@ class Upload:
     """SHA-256 of its content."""
     came: float
     """When, by a clock that only goes forward."""
+    kept: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What was understood of it."""
 
     @property
     def stem(self) -> str:
@@ -87,9 +99,10 @@ class Uploads:
         Raises
         ------
         InputError
-            If it is empty, too large, or unpacks to too much.
+            If it is no table by its name, empty, too large, or unpacks to too much.
         """
         shown = shown_name(name)
+        require_table(shown)
         made = secrets.token_urlsafe(18)
         with self._lock:
             self._sweep()
@@ -160,6 +173,20 @@ def ending_of(name: str) -> str:
     return f".{last if last in ENDINGS else 'txt'}{packed}"
 
 
+def require_table(name: str) -> None:
+    """Refuse by its name what no page reads, before it is copied.
+
+    Parameters
+    ----------
+    name
+        What its sender calls it.
+    """
+    ending = name.lower().removesuffix(".gz").rpartition(".")[2]
+    if ending in NOT_TABLES:
+        msg = f"A table is needed, as text or .xlsx; '{name}' ends with .{ending}. {NOT_TABLES[ending]}"
+        raise InputError(msg)
+
+
 def require_harmless(path: Path, name: str) -> None:
     """Refuse a file that unpacks to more than a table holds, before anything reads it.
 
@@ -172,24 +199,59 @@ def require_harmless(path: Path, name: str) -> None:
     """
     with path.open("rb") as file:
         start = file.read(4)
-    if start[:2] == b"\x1f\x8b":
-        _require_small_gzip(path, name)
-    elif start == b"PK\x03\x04" or path.suffix in (".xlsx", ".xlsm"):
+    if start == b"PK\x03\x04" or path.suffix in (".xlsx", ".xlsm"):
         _require_small_zip(path, name)
+    else:
+        _require_small_text(path, name, packed=start[:2] == b"\x1f\x8b")
 
 
-def _require_small_gzip(path: Path, name: str) -> None:
-    """Unpack it piece by piece, keep nothing, and stop where it grows too large."""
-    total = 0
+def _require_small_text(path: Path, name: str, *, packed: bool) -> None:
+    """Go through it piece by piece, keep nothing, and stop where it grows too large."""
+    counted = _Counted(name)
     try:
-        with gzip.open(path) as file:
+        with gzip.open(path) if packed else path.open("rb") as file:
             while piece := file.read(CHUNK):
-                total += len(piece)
-                if total > MOST_BYTES:
-                    raise _too_large(name)
+                counted.add(piece)
+        counted.add(b"\n")
     except (OSError, EOFError, zlib.error) as error:
         msg = f"'{name}' must be a whole gzipped file; it cannot be unpacked: {error}. Pack it again."
         raise InputError(msg) from None
+
+
+@dataclass
+class _Counted:
+    """Size of a text table: each row of it has as many cells as the longest."""
+
+    name: str
+    size: int = 0
+    lines: int = 0
+    columns: int = 1
+    begun: tuple[int, ...] = (0, 0, 0)
+    """Separators so far of the line that has no end yet."""
+
+    def add(self, piece: bytes) -> None:
+        """Count a piece, and refuse a table that is too large so far."""
+        self.size += len(piece)
+        first, *others = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self.begun = tuple(a + b for a, b in zip(self.begun, _separators(first), strict=True))
+        self.columns = max(self.columns, 1 + max(self.begun))
+        for line in others:
+            if len(line) >= self.columns:  # a shorter one cannot have more
+                self.columns = max(self.columns, 1 + max(_separators(line)))
+        if others:
+            self.lines, self.begun = self.lines + len(others), _separators(others[-1])
+        if self.size > MOST_BYTES:
+            raise _too_large(self.name)
+        if self.lines > MOST_LINES or self.columns > MOST_COLUMNS or self.lines * self.columns > MOST_CELLS:
+            msg = (
+                f"'{self.name}' must hold at most {MOST_LINES:,} lines, {MOST_COLUMNS:,} columns and {MOST_CELLS:,} cells; it holds more. "
+                f"Keep the rows and columns that are needed. {_ON_THE_MACHINE}"
+            )
+            raise InputError(msg)
+
+
+def _separators(line: bytes) -> tuple[int, ...]:
+    return tuple(map(line.count, (b"\t", b",", b";")))
 
 
 def _require_small_zip(path: Path, name: str) -> None:

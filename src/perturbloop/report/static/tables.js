@@ -23,8 +23,8 @@
     const linked = (cell, id) => {
       const name = cell.textContent;
       cell.replaceChildren(
-        element("a", name, { href: `https://www.ensembl.org/id/${id}`, title: `${id} at Ensembl` }), " ",
-        element("a", "NCBI", { href: `https://www.ncbi.nlm.nih.gov/gene/?term=${id}`, title: `${id} at NCBI`, className: "other" }));
+        element("a", name, { href: `https://www.ensembl.org/id/${id}`, title: `${id} at Ensembl`, rel: "noreferrer noopener" }), " ",
+        element("a", "NCBI", { href: `https://www.ncbi.nlm.nih.gov/gene/?term=${id}`, title: `${id} at NCBI`, rel: "noreferrer noopener", className: "other" }));
     };
     const row = (at) => {
       const made = blank.cloneNode(true);
@@ -49,11 +49,16 @@
     if (held.n < FEW) return;
     const box = grid.querySelector(".table"), heads = [...table.tHead.rows[0].cells];
     let rows = Array.from({ length: held.n }, (_, row) => row), found = rows, first = 0;
+    const keeps = !packed && table.tBodies[0].querySelector("input") !== null, kept = [...table.tBodies[0].rows];
     const back = element("button", "Back"), next = element("button", "Next"), where = element("span", "");
     where.setAttribute("role", "status");
     const draw = () => {
       const last = Math.min(first + held.shown, found.length);
-      table.tBodies[0].replaceChildren(...found.slice(first, last).map(held.row));
+      const now = found.slice(first, last).map(held.row);
+      if (keeps) {  // what is ticked in a row that is hidden is still sent
+        for (const row of kept) row.hidden = !now.includes(row);
+        table.tBodies[0].append(...now);
+      } else table.tBodies[0].replaceChildren(...now);
       where.textContent = found.length ? `${(first + 1).toLocaleString("en")} to ${last.toLocaleString("en")} of ${found.length.toLocaleString("en")}` : "none";
       [back.disabled, next.disabled] = [first === 0, last === found.length];
     };
@@ -94,7 +99,14 @@
       draw();
     }
   };
-  document.querySelectorAll(".grid").forEach(alive);
+  const wake = () => {
+    for (const grid of document.querySelectorAll(".grid:not([data-alive])")) {
+      grid.dataset.alive = "";
+      alive(grid);
+    }
+  };
+  wake();
+  document.addEventListener("htmx:after:process", wake);  // in the browser a page comes in parts
   let opened = [];
   addEventListener("beforeprint", () => {
     opened = [...document.querySelectorAll("details:not([open])")];

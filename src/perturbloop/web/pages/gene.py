@@ -8,7 +8,7 @@ from starlette.requests import Request
 from perturbloop.data.hgnc import symbols
 from perturbloop.errors import alike, some
 from perturbloop.report.compose import gate_failure
-from perturbloop.report.gene import GeneAnswer, GeneAnswers
+from perturbloop.report.gene import GeneAnswer, GeneAnswers, kept_apart
 from perturbloop.report.gene_sections import Beside, gene_sections
 from perturbloop.report.ranks import read_ranks
 from perturbloop.web.pages.ranking import names_of
@@ -126,10 +126,12 @@ def neighbors(shown: Shown, found: GeneAnswer) -> pd.DataFrame:
 def _beside(served: Served, shown: Shown, found: GeneAnswer) -> Beside:
     gene_id, trials = found.gene_id, served.ledger().trials
     ranks = shown.once("ranks", lambda: read_ranks(shown.report, shown.folder))
+    apart = shown.once("kept apart", lambda: kept_apart(shown.report.effects))
     return Beside(
         ranks=ranks.of(gene_id),
         guides=recorded_rows(served, shown, "guides", gene_id),
         replicates=recorded_rows(served, shown, "replicates", gene_id),
+        kept_apart=gene_id in apart,
         library=library_rows(served, shown, gene_id),
         drugs=drug_rows(shown, gene_id, found.gene_name),
         trials=trials[trials["gene_id"].eq(gene_id)],
