@@ -238,3 +238,11 @@ def test_a_question_reads_its_own_link():
     assert asking.without(["B", "D"]) == Asking(("A",), ("C", "B", "D"), 7, "learn", True)
     with pytest.raises(InputError, match="At most 1,536 genes"):
         Asking.of({"with": ",".join(f"G{n}" for n in range(2000))})
+
+
+def test_the_page_holds_what_the_report_says_of_all_proposals_and_twins_are_swapped_with_it(writer):
+    page = writer.get("/batch").text
+    assert '<section id="all-proposals">' in page.partition('<details id="batch-details">')[2]
+    assert '<span id="twins">This page for machines: <a href="/batch.json">' in page
+    assert 'hx-select-oob="#doing,#twins"' in page
+    assert "/do/ask.json" not in writer.post("/do/ask", data={"budget": "x"}).text

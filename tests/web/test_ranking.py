@@ -175,3 +175,9 @@ def test_access_is_needed(kept_campaign):
         application(kept_campaign, Access.at("127.0.0.1", 1, token="t")), base_url="http://127.0.0.1:1"
     )
     assert client.get("/ranking").status_code == client.get("/gene/STAT1.json").status_code == 403
+
+
+def test_the_twins_stand_in_the_part_that_is_swapped(reader):
+    page = reader.get("/ranking?caution=none").text
+    assert page.count("/ranking.json?") == 1
+    assert "/ranking.json?" in page.partition('<section id="found"')[2].partition("</section>")[0]
