@@ -65,6 +65,7 @@ def test_the_page_loads_nothing_from_anywhere_and_says_so_to_the_browser(page_on
     page = page_one
     parsed = Page(page)
     assert not LOADING & parsed.tags
+    assert '<meta name="referrer" content="no-referrer">' in page
     assert len(parsed.loaded) == 8
     assert all(source.startswith("data:image/svg+xml;base64,") for source in parsed.loaded)
     assert set(re.findall(r"https?://[\w.]+", page)) == {

@@ -280,3 +280,11 @@ def test_a_library_that_is_gone_leaves_the_plate_without_guides_and_says_so(made
 def test_a_number_that_no_batch_holds_is_refused(budget):
     with pytest.raises(InputError, match="A batch holds 1 to 1,536 genes"):
         Asking.of({"budget": budget})
+
+
+def test_the_page_holds_what_the_report_says_of_all_proposals_and_twins_are_swapped_with_it(writer):
+    page = writer.get("/batch").text
+    assert '<section id="all-proposals">' in page.partition('<details id="batch-details">')[2]
+    assert '<span id="twins">This page for machines: <a href="/batch.json">' in page
+    assert 'hx-select-oob="#doing,#twins"' in page
+    assert "/do/ask.json" not in writer.post("/do/ask", data={"budget": "x"}).text

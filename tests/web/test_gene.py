@@ -11,6 +11,7 @@ from perturbloop.report import compose
 from perturbloop.report.gene import GeneAnswer
 from perturbloop.report.gene_measured import measured_section
 from perturbloop.report.gene_sections import Beside, gene_sections
+from perturbloop.report.html import environment
 from perturbloop.report.ranks import read_ranks
 from perturbloop.schema import INTERACTIONS, method
 from perturbloop.web.pages import gene as page_of_gene
@@ -174,3 +175,10 @@ def test_compounds_guides_and_cautions_of_a_gene_are_said(monkeypatch):
     assert by_key["answer"].notes == ("HLA: differs with the donor's HLA type.", "mine: named by you.")
     assert by_key["drugs"].grids[0].rows[0][:2] == ("DRUG", "inhibit")
     assert by_key["library"].grids[0].rows == (("g1", "ACGT", "–"),)
+
+
+def test_a_gene_may_have_a_stroke_in_its_name(reader):
+    link = environment("perturbloop.web", live=True).from_string("/gene/{{ 'A/B 1' | address }}").render()
+    assert link == "/gene/A%2FB%201"
+    assert "does not hold <code>A/B 1</code>" in reader.get(link).text
+    assert reader.get(f"{link}.json").json()["said"].startswith("The file of the cells does not hold `A/B 1`")

@@ -199,3 +199,9 @@ def test_a_first_round_can_be_played_here_unless_all_is_only_shown(reader, monke
     monkeypatch.setattr(served, "shown", lambda: None)
     assert 'hx-post="/do/play"' in reader.get("/ranking").text
     assert reader.get("/doing.json").json()["doing"] is None
+
+
+def test_the_twins_stand_in_the_part_that_is_swapped(reader):
+    page = reader.get("/ranking?caution=none").text
+    assert page.count("/ranking.json?") == 1
+    assert "/ranking.json?" in page.partition('<section id="found"')[2].partition("</section>")[0]
