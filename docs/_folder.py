@@ -10,6 +10,8 @@ CAMPAIGN = {
     "campaign.sqlite": "the ledger: rounds, inputs with hashes, finished steps, scores, held-out targets",
     "ledger.toml": "where the ledger is, if in a database: its address, without a password",
     ".perturbloop.lock": "held by the process that works on the campaign",
+    "working.json": "what that process is doing; gone when it ends",
+    "uploads/": "tables that were recorded in the browser",
 }
 BESIDE = {
     "perturbed/KEY/": {

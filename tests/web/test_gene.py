@@ -138,7 +138,7 @@ def test_the_csv_twin_ranks_by_method(reader, report):
     assert answer.headers["content-type"].startswith("text/csv")
 
 
-def test_compounds_guides_and_cautions_of_a_gene_are_said(monkeypatch):
+def test_compounds_guides_and_cautions_of_a_gene_are_said(monkeypatch, report, tmp_path):
     drugs = pd.DataFrame(
         [
             ("TRIAL", "P53", "binder", "", "phase 2", 6.0, "B"),
@@ -150,7 +150,7 @@ def test_compounds_guides_and_cautions_of_a_gene_are_said(monkeypatch):
     table = INTERACTIONS.completed(drugs)
     added = [SimpleNamespace(kind="drugs", interactions=table), SimpleNamespace(kind="sets")]
     monkeypatch.setattr("perturbloop.web.sources.added", lambda: added)
-    rows = drug_rows(Shown(None, None), "ENSG00000141510", "TP53")
+    rows = drug_rows(Shown(tmp_path, report), "ENSG00000141510", "TP53")
     assert rows["compound"].tolist() == ["DRUG"]
     library = pd.DataFrame({"guide_id": ["g1"], "sequence": ["ACGT"], "transcript": [""]})
     row = {

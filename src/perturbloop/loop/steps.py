@@ -218,6 +218,8 @@ STEPS = (
             "posterior.parquet",
             "rank_correlations.parquet",
             "de.parquet",
+            "expression.parquet",
+            "sets.parquet",
             "estimates.parquet*",
             "effects.parquet*",
             "effects_judged.parquet*",

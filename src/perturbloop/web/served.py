@@ -94,7 +94,9 @@ class Served:
         held, _ = self._held()
         if held is not None and time.monotonic() - held[0] < FRESH:
             return held[1]
-        if not self._asking.acquire(blocking=held is None):  # somebody asks: what was known holds meanwhile
+        if (
+            not self._asking.acquire(blocking=held is None) and held is not None
+        ):  # somebody asks: what was known holds
             return held[1]
         try:
             return self._asked()

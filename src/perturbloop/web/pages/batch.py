@@ -158,7 +158,15 @@ def mark(request: Request, form: FormData) -> str:
 
 
 def again(request: Request, form: FormData, said: str) -> View:
-    """The page once more, with what was typed."""
+    """The page once more, with what was typed.
+
+    Parameters
+    ----------
+    request, form
+        What came.
+    said
+        Why it was refused.
+    """
     try:
         asking = _typed(form)
     except InputError:

@@ -112,7 +112,15 @@ def upload(request: Request, form: FormData) -> str:
 
 
 def upload_again(request: Request, form: FormData, said: str) -> View:
-    """The page once more, with what was pasted."""
+    """The page once more, with what was pasted.
+
+    Parameters
+    ----------
+    request, form
+        What came.
+    said
+        Why it was refused.
+    """
     typed = {name: word(form, name) for name in ("pasted", "are")}
     return page(request.app.state.served, request, {}, said=said, typed=typed)
 
@@ -162,7 +170,15 @@ def confirm(request: Request, form: FormData) -> str:
 
 
 def confirm_again(request: Request, form: FormData, said: str) -> View:
-    """The page once more, with all that was typed and the file kept."""
+    """The page once more, with all that was typed and the file kept.
+
+    Parameters
+    ----------
+    request, form
+        What came.
+    said
+        Why it was refused.
+    """
     return page(request.app.state.served, request, _told(form), said=said)
 
 
@@ -174,7 +190,15 @@ def play(request: Request, form: FormData) -> str:
 
 
 def play_again(request: Request, form: FormData, said: str) -> View:
-    """The page once more."""
+    """The page once more.
+
+    Parameters
+    ----------
+    request, form
+        What came.
+    said
+        Why it was refused.
+    """
     return page(request.app.state.served, request, {}, said=said)
 
 
