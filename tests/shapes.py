@@ -1,6 +1,6 @@
 """Checks of types and shapes while the tests run.
 
-jaxtyping's own import hook would wrap every function, binds its arguments anew at each call, and hides the compiled files of
+jaxtyping's own import hook wraps every function, binds its arguments anew at each call, and hides the compiled files of
 every package that is imported meanwhile; most of the time of a campaign went there.
 """
 
@@ -13,7 +13,8 @@ from importlib.machinery import PathFinder, SourceFileLoader
 from beartype import BeartypeConf, beartype
 from jaxtyping import jaxtyped
 
-plain = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
+# An int will do for a float; what is refused is a TypeError, as jaxtyping's is, and Python's where an argument is missing.
+plain = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
 CHECKED = "_checked_"
 
 
