@@ -72,6 +72,7 @@ def page(served: Served, request: Request, asking: Asking, said: str = "") -> Vi
     for flag, label in LABELS.items():
         said = said.replace(f"`{flag}`", f"“{label}”")
     context = {
+        "page": shown.pages["batch"],
         "answer": answer(shown.report),
         "asking": asking,
         "budget": asking.budget or ledger.config.design.budget,
