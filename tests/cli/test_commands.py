@@ -55,7 +55,7 @@ def test_a_batch_goes_to_the_file_that_is_named_and_only_then_it_is_taken(monkey
     batch, came = SimpleNamespace(plate=pd.DataFrame({"well": ["A1"]})), []
     monkeypatch.setattr("perturbloop.asktell.ask", lambda folder, **asked: came.append(asked) or batch)
     monkeypatch.setattr(
-        "perturbloop.asktell.take", lambda *_: came.append("taken") or pd.DataFrame({"batch": [0]})
+        "perturbloop.asktell.take", lambda *_, **__: came.append("taken") or pd.DataFrame({"batch": [0]})
     )
     monkeypatch.setattr("perturbloop.cli.batch.batch_lines", lambda *_, **__: ["The batch."])
     monkeypatch.setattr("perturbloop.cli.batch.batch_tree", lambda *_: {})
