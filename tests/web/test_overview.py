@@ -1,12 +1,14 @@
 """The overview and the evidence: the same sections as in the frozen report, and the ledger as it is now."""
 
 import re
+from dataclasses import replace
 
 from starlette.testclient import TestClient
 
 from perturbloop import Campaign
 from perturbloop.report import compose
 from perturbloop.schema import FOUND, ROUNDS
+from perturbloop.store.working import Doing
 from perturbloop.web.app import application
 
 from .conftest import HERE, TOKEN
@@ -77,3 +79,24 @@ def test_a_batch_that_was_taken_since_is_seen_at_once_and_its_hits_beside_chance
     assert row["by_chance"] == 2 * tree["rounds"][1]["by_chance"]
     frozen = (made_campaign / "rounds" / "001" / "report.html").read_text(encoding="utf-8")
     assert "batch 0:" not in section(frozen, "rounds")
+
+
+def test_a_page_that_is_kept_tells_what_is_done_now_and_what_the_ledger_says_now(reader, monkeypatch):
+    served = reader.app.state.served
+    first = reader.get("/overview").text
+    assert reader.get("/overview").text == first
+    assert served.shown().texts
+    doing = Doing("train frozen", 1, 4, 100.0, 140.0, 1, "")
+    monkeypatch.setattr(type(served), "doing", lambda self: doing)
+    assert "train frozen: 1 of 4" in reader.get("/overview").text
+    held = served.ledger()
+    other = replace(held, config=replace(held.config, design=replace(held.config.design, budget=7)))
+    assert other.stamp != held.stamp
+    assert replace(held).stamp == held.stamp
+
+
+def test_only_so_many_pages_are_kept(reader, monkeypatch):
+    monkeypatch.setattr("perturbloop.web.served.MOST_PAGES", 3)
+    for detection in range(6):
+        assert reader.get(f"/ranking?detection=0.{detection}").status_code == 200
+    assert len(reader.app.state.served.shown().texts) == 3

@@ -41,12 +41,12 @@ def application(folder: Path, access: Access, *, program: Sequence[str] = PROGRA
     """
     app = Starlette(
         routes=[
-            *_twins("/overview", overview, root=True),
-            *_twins("/evidence", evidence),
+            *_twins("/overview", overview, root=True, keeps=True),
+            *_twins("/evidence", evidence, keeps=True),
             Route("/ranking/points.json", volcano),
-            *_twins("/ranking", ranking),
+            *_twins("/ranking", ranking, keeps=True),
             Route("/gene", shown(lookup)),
-            *_twins("/gene/{symbol:path}", gene),
+            *_twins("/gene/{symbol:path}", gene, keeps=True),
             Route("/batch/plate.{ending:sheet}", batch.plate),
             *_twins("/batch", batch.batch),
             Route("/do/ask", done(batch.ask, batch.again), methods=["POST"]),
@@ -82,9 +82,9 @@ async def _until_the_end(app: Starlette) -> AsyncIterator[None]:
     app.state.uploads.close()
 
 
-def _twins(path: str, load: Load, *, root: bool = False) -> list[Route]:
+def _twins(path: str, load: Load, *, root: bool = False, keeps: bool = False) -> list[Route]:
     """A page at its address, and the same for machines."""
-    page = shown(load)
+    page = shown(load, keeps=keeps)
     return [*([Route("/", page)] if root else []), Route(f"{path}.{{form:form}}", page), Route(path, page)]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from perturbloop.errors import InputError
 from perturbloop.loop.folder import open_campaign
 from perturbloop.web.access import Access, bracketed, is_wildcard
+from perturbloop.web.memory import share_arenas
 
 NAMELESS = (
     "At '{host}' others reach this machine by its name or address, which must be known; none came. Name it with `--name NAME`, as it is "
@@ -59,6 +60,7 @@ def serve(
     port = listener.getsockname()[1]
     token = secrets.token_urlsafe(24)
     access = Access.at(host, port, token=token, names=names, read_only=read_only)
+    share_arenas()
     app = application(folder, access)
     if (shown := app.state.served.shown()) is not None:
         _ = shown.pages  # read now, not while the first reader waits
@@ -82,6 +84,7 @@ def _listener(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # who opens the address before the server answers waits, and is not refused
     except OSError as error:
         listener.close()
         msg = f"Pages need an address of this machine with a free port; {host} port {port} cannot be had: {error.strerror}. Name another with `--port`."

@@ -1,9 +1,12 @@
 """The campaign as the server reads it: the last finished round, once, and the ledger, at most once a second."""
 
+import hashlib
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +19,12 @@ from perturbloop.report.pages import Page, pages
 from perturbloop.schema import CampaignConfig
 from perturbloop.store import Round
 from perturbloop.store.working import Doing, doing
+from perturbloop.web.memory import give_back
 
 FRESH = 1.0
 """Seconds for which what was read of the ledger is taken to hold."""
+MOST_PAGES = 300
+"""Pages that are kept: of some 20 to 80 kB each."""
 T = TypeVar("T")
 
 
@@ -31,6 +37,12 @@ class Ledger:
     """All rounds, finished or not."""
     trials: pd.DataFrame
     """TRIALS rows."""
+
+    @cached_property
+    def stamp(self) -> str:
+        """Changes with whatever it says."""
+        held = (self.config, self.rounds, self.trials.to_csv())
+        return hashlib.sha256(repr(held).encode()).hexdigest()
 
     @property
     def finished(self) -> tuple[int, ...]:
@@ -47,6 +59,37 @@ class Shown:
     kept: dict[Any, Any] = field(default_factory=dict)
     making: Any = field(default_factory=threading.RLock)
     """Held while something is made."""
+    texts: OrderedDict[Any, str] = field(default_factory=OrderedDict)
+    """Pages that were made, the one that was asked for last at the end."""
+    keeping: Any = field(default_factory=threading.Lock)
+    """Held while `texts` is looked at."""
+
+    def page(self, key: Any) -> str | None:
+        """The page of this key, if it is kept.
+
+        Parameters
+        ----------
+        key
+            Address and all that the page depends on.
+        """
+        with self.keeping:
+            text = self.texts.pop(key, None)
+            if text is not None:
+                self.texts[key] = text
+        return text
+
+    def keep(self, key: Any, text: str) -> None:
+        """Keep a page, and forget the one that nobody asked for the longest time.
+
+        Parameters
+        ----------
+        key, text
+            As of `page`, and the page.
+        """
+        with self.keeping:
+            self.texts[key] = text
+            while len(self.texts) > MOST_PAGES:
+                self.texts.popitem(last=False)
 
     @property
     def pages(self) -> dict[str, Page]:
@@ -68,7 +111,7 @@ class Shown:
             with self.making:
                 if key not in self.kept:
                     self.kept[key] = make()
-            _give_back()
+            give_back()
         found: T = self.kept[key]
         return found
 
@@ -143,7 +186,7 @@ class Served:
         try:
             if self._shown is None or self._stamp != stamp:
                 self._shown, self._stamp = Shown(folder, compose(folder)), stamp
-                _give_back()
+                give_back()
             return self._shown
         finally:
             self._reading.release()
@@ -155,13 +198,6 @@ class Served:
     def doing(self) -> Doing | None:
         """What a process does to the campaign now; `None` where none works in it."""
         return doing(self.folder)
-
-
-def _give_back() -> None:
-    """Return what reading a table needed for a moment: Arrow would keep it, here some 40 MB."""
-    import pyarrow
-
-    pyarrow.default_memory_pool().release_unused()
 
 
 def _changed(path: Path) -> int:

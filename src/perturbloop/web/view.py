@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 
 from perturbloop.errors import PerturbloopError
 from perturbloop.web.served import Served
-from perturbloop.web.templates import rendered
+from perturbloop.web.templates import filled, rendered, with_strip
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First letters by which a spreadsheet takes a text for a formula."""
@@ -40,23 +40,42 @@ Load = Callable[[Served, Request], View]
 """Makes a page of the campaign and what the address asks for; writes nothing."""
 
 
-def shown(load: Load) -> Callable[[Request], Response]:
+def shown(load: Load, *, keeps: bool = False) -> Callable[[Request], Response]:
     """Make the endpoint of a page: its form is told by the end of its address.
 
     Parameters
     ----------
     load
         Makes the page.
+    keeps
+        Whether the page is a function of its address, the round and the ledger alone, and is kept while these are the same.
     """
 
     def endpoint(request: Request) -> Response:
         try:
+            if keeps and not request.path_params.get("form"):
+                return _kept(load, request)
             return answered(load(request.app.state.served, request), request)
         except (PerturbloopError, OSError) as error:
             return answered(refusal(error), request)
 
     endpoint.__name__ = load.__name__
     return endpoint
+
+
+def _kept(load: Load, request: Request) -> Response:
+    """The page as it was made for the last reader, with the strip of progress as it is now."""
+    served = request.app.state.served
+    round_shown, part = served.shown(), request.headers.get("hx-request-type") == "partial"
+    key = (request.url.path, request.url.query, part, served.ledger().stamp)
+    text = None if round_shown is None else round_shown.page(key)
+    if text is None:
+        view = load(served, request)
+        if round_shown is None or view.to or view.status != 200:
+            return answered(view, request)
+        text = filled(request, view.part if part and view.part else view.template, view.context)
+        round_shown.keep(key, text)
+    return HTMLResponse(with_strip(request, text), headers={"vary": "HX-Request-Type"})
 
 
 def refusal(error: Exception) -> View:
